@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of element types at run time, and how a tensor of a type lies in bytes. */
+#ifndef TU_DTYPE_H
+#define TU_DTYPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "tensorutils/format.h"
+
+struct tu_dtype {
+    enum tensor_dtype code;
+    const char *name;
+    enum tensor_kind kind;
+    unsigned flags;    /* TENSOR_DTYPE_* */
+    unsigned elements; /* of a block */
+    unsigned bytes;    /* of a block */
+    unsigned head;     /* bytes before the first block */
+};
+
+/* NULL for a code that is no type. */
+const struct tu_dtype *tu_dtype(uint32_t code);
+/* By name, whatever its case; NULL if there is none. */
+const struct tu_dtype *tu_dtype_by_name(const char *name, size_t length);
+/* All types in the order of the table; *count receives how many. */
+const struct tu_dtype *tu_dtype_table(size_t *count);
+
+/* How the elements of one tensor lie in its bytes. */
+struct tu_geometry {
+    const struct tu_dtype *dtype;
+    uint64_t elements;
+    uint64_t row;       /* elements of a run of blocks: the last dimension, or all when flat */
+    uint64_t rows;      /* runs */
+    uint64_t row_bytes; /* bytes of a run */
+    uint64_t nbytes;    /* of the tensor, head included */
+};
+
+/* Checks rank, shape and type and fills out; the message speaks of the tensor alone, callers name
+ * it.  The product of the shape and the bytes fit 63 bits. */
+int tu_geometry(uint32_t dtype, uint32_t packing, const uint64_t *shape, uint32_t rank,
+                struct tu_geometry *out, struct tu_error *error) TU_MUST_CHECK;
+
+/* Bytes, counted from the start of the tensor, of the blocks that hold elements
+ * [first, first + count); count is not 0. */
+void tu_geometry_span(const struct tu_geometry *g, uint64_t first, uint64_t count, uint64_t *offset,
+                      uint64_t *length);
+
+#endif

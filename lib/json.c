@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <yajl/yajl_gen.h>
+#include <yajl/yajl_parse.h>
+
+#include "text.h"
+
+/* ---- Reading ---- */
+
+struct tu_json_parser {
+    yajl_handle handle;
+    struct tu_builder *builder;
+    struct tu_error *error;
+    size_t depth; /* open maps and arrays; the outermost map is the builder's own */
+    bool done;
+    const char *key; /* of the value that comes next; owned */
+    size_t key_length;
+};
+
+/* Values in arrays have no key; a key is used up by its value. */
+static int add(struct tu_json_parser *p, const struct tensor_value *value)
+{
+    if (p->depth == 0)
+        return tu_fail(p->error, TU_EINVALID, "the JSON is not an object") == 0;
+    int result = tu_builder_add(p->builder, p->key, p->key_length, value, p->error);
+    free((void *)p->key);
+    p->key = NULL;
+    return result == 0;
+}
+
+static int on_null(void *context)
+{
+    return add(context, &(struct tensor_value){.type = TENSOR_NULL});
+}
+
+static int on_boolean(void *context, int boolean)
+{
+    return add(context, &(struct tensor_value){.type = TENSOR_BOOLEAN, .boolean = boolean != 0});
+}
+
+static int on_number(void *context, const char *text, size_t length)
+{
+    struct tu_json_parser *p = context;
+    char copy[64];
+    if (length >= sizeof copy)
+        return tu_fail(p->error, TU_EINVALID, "a number of %zu digits", length) == 0;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    char *end;
+    errno = 0;
+    int64_t integer = strtoll(copy, &end, 10);
+    if (*end == '\0' && errno == 0)
+        return add(p, &(struct tensor_value){.type = TENSOR_INT64, .sint = integer});
+    uint64_t natural;
+    if (tu_parse_u64(copy, &natural))
+        return add(p, &(struct tensor_value){.type = TENSOR_UINT64, .uint = natural});
+    return add(p, &(struct tensor_value){.type = TENSOR_FLOAT64, .real = strtod(copy, NULL)});
+}
+
+static int on_string(void *context, const unsigned char *text, size_t length)
+{
+    return add(context, &(struct tensor_value){.type = TENSOR_STRING,
+                                               .string = {(const char *)text, length}});
+}
+
+static int on_key(void *context, const unsigned char *text, size_t length)
+{
+    struct tu_json_parser *p = context;
+    char *copy = malloc(length + 1);
+    if (!copy)
+        return tu_fail_memory(p->error) == 0;
+    memcpy(copy, text, length);
+    copy[length] = '\0';
+    p->key = copy;
+    p->key_length = length;
+    return 1;
+}
+
+static int open_level(struct tu_json_parser *p, enum tensor_value_type type)
+{
+    if (p->depth == 0) {
+        if (type != TENSOR_MAP)
+            return tu_fail(p->error, TU_EINVALID, "the JSON is not an object") == 0;
+        p->depth = 1;
+        return 1;
+    }
+    int result = tu_builder_open(p->builder, p->key, p->key_length, type, TENSOR_NULL, p->error);
+    free((void *)p->key);
+    p->key = NULL;
+    p->depth++;
+    return result == 0;
+}
+
+static int close_level(void *context)
+{
+    struct tu_json_parser *p = context;
+    p->done = --p->depth == 0;
+    return p->done || tu_builder_close(p->builder, p->error) == 0;
+}
+
+static int on_map(void *context)
+{
+    return open_level(context, TENSOR_MAP);
+}
+
+static int on_array(void *context)
+{
+    return open_level(context, TENSOR_ARRAY);
+}
+
+static const yajl_callbacks callbacks = {
+    .yajl_null = on_null,
+    .yajl_boolean = on_boolean,
+    .yajl_number = on_number,
+    .yajl_string = on_string,
+    .yajl_map_key = on_key,
+    .yajl_start_map = on_map,
+    .yajl_end_map = close_level,
+    .yajl_start_array = on_array,
+    .yajl_end_array = close_level,
+};
+
+struct tu_json_parser *tu_json_parser_new(struct tu_builder *builder, struct tu_error *error)
+{
+    struct tu_json_parser *p = calloc(1, sizeof *p);
+    yajl_handle handle = p ? yajl_alloc(&callbacks, NULL, p) : NULL;
+    if (!handle) {
+        free(p);
+        tu_fail_memory(error);
+        return NULL;
+    }
+    p->handle = handle;
+    p->builder = builder;
+    p->error = error;
+    return p;
+}
+
+static int check(struct tu_json_parser *p, yajl_status status)
+{
+    if (status == yajl_status_ok)
+        return 0;
+    unsigned char *text = yajl_get_error(p->handle, 0, NULL, 0);
+    size_t length = text ? strcspn((const char *)text, "\n") : 0;
+    tu_fail(p->error, TU_EINVALID, "bad JSON (%.*s)", (int)length, text ? (const char *)text : "");
+    if (text)
+        yajl_free_error(p->handle, text);
+    return -1;
+}
+
+int tu_json_parser_feed(struct tu_json_parser *p, const void *text, size_t length)
+{
+    return check(p, yajl_parse(p->handle, text, length));
+}
+
+int tu_json_parser_end(struct tu_json_parser *p)
+{
+    int result = check(p, yajl_complete_parse(p->handle));
+    if (result == 0 && !p->done)
+        result = tu_fail(p->error, TU_EINVALID, "the JSON is not an object");
+    tu_json_parser_cancel(p);
+    return result;
+}
+
+void tu_json_parser_cancel(struct tu_json_parser *p)
+{
+    free((void *)p->key);
+    yajl_free(p->handle);
+    free(p);
+}
+
+/* ---- Writing ---- */
+
+static void generate(yajl_gen gen, const struct tensor_value *value);
+
+static void generate_string(yajl_gen gen, const struct tensor_value *value)
+{
+    const char *text = value->string.bytes;
+    size_t length = value->string.length;
+    if (tu_is_utf8(text, length)) {
+        yajl_gen_string(gen, (const unsigned char *)text, length);
+        return;
+    }
+    size_t size = 4 * length + 8;
+    char *escaped = malloc(size);
+    if (escaped) {
+        size_t n = tu_escape(text, length, escaped, size);
+        yajl_gen_string(gen, (const unsigned char *)escaped, n);
+    }
+    free(escaped);
+}
+
+static void generate_number(yajl_gen gen, const struct tensor_value *value)
+{
+    char text[TU_NUMBER_SIZE];
+    if (tu_value_is_unsigned(value))
+        snprintf(text, sizeof text, "%" PRIu64, value->uint);
+    else if (tu_value_is_signed(value))
+        snprintf(text, sizeof text, "%" PRId64, value->sint);
+    else
+        tu_format_double(value->real, text);
+    yajl_gen_number(gen, text, strlen(text));
+}
+
+static void generate_array(yajl_gen gen, const struct tensor_value *value)
+{
+    yajl_gen_array_open(gen);
+    for (size_t i = 0; i < value->array.count; i++)
+        generate(gen, &value->array.items[i]);
+    yajl_gen_array_close(gen);
+}
+
+static void generate_map(yajl_gen gen, const struct tensor_value *value)
+{
+    yajl_gen_map_open(gen);
+    for (size_t i = 0; i < value->map.count; i++) {
+        generate_string(gen, &value->map.pairs[i].key);
+        generate(gen, &value->map.pairs[i].value);
+    }
+    yajl_gen_map_close(gen);
+}
+
+static void generate(yajl_gen gen, const struct tensor_value *value)
+{
+    if (value->type == TENSOR_NULL || (tu_value_is_real(value) && !isfinite(value->real)))
+        yajl_gen_null(gen);
+    else if (value->type == TENSOR_BOOLEAN)
+        yajl_gen_bool(gen, value->boolean);
+    else if (value->type == TENSOR_STRING)
+        generate_string(gen, value);
+    else if (value->type == TENSOR_ARRAY)
+        generate_array(gen, value);
+    else if (value->type == TENSOR_MAP)
+        generate_map(gen, value);
+    else
+        generate_number(gen, value);
+}
+
+/* yajl escapes C0 controls only; DEL and C1, which terminals obey too, stand inside strings alone
+ * and are replaced in the finished text. */
+static char *escape_controls(const unsigned char *text, size_t length, struct tu_arena *arena,
+                             size_t *out_length)
+{
+    size_t controls = 0;
+    for (size_t i = 0; i < length; i++)
+        controls += text[i] == 0x7f || (text[i] == 0xc2 && text[i + 1] < 0xa0);
+    char *out = tu_arena_alloc(arena, length + 6 * controls + 1);
+    if (!out)
+        return NULL;
+    size_t used = 0;
+    for (size_t i = 0; i < length; i++) {
+        bool c1 = text[i] == 0xc2 && text[i + 1] < 0xa0;
+        if (text[i] == 0x7f || c1)
+            used += (size_t)sprintf(out + used, "\\u%04x", c1 ? text[++i] : 0x7f);
+        else
+            out[used++] = (char)text[i];
+    }
+    out[used] = '\0';
+    *out_length = used;
+    return out;
+}
+
+int tu_json_text(const struct tensor_value *value, struct tu_arena *arena, const char **text,
+                 size_t *length, struct tu_error *error)
+{
+    yajl_gen gen = yajl_gen_alloc(NULL);
+    if (!gen)
+        return tu_fail_memory(error);
+    generate(gen, value);
+    const unsigned char *raw = NULL;
+    size_t raw_length = 0;
+    yajl_gen_get_buf(gen, &raw, &raw_length);
+    *text = escape_controls(raw, raw_length, arena, length);
+    yajl_gen_free(gen);
+    return *text ? 0 : tu_fail_memory(error);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* A file as a list of tensors that can be read in any order. */
+#ifndef TU_MODEL_H
+#define TU_MODEL_H
+
+#include "arena.h"
+#include "dtype.h"
+#include "error.h"
+#include "plugin.h"
+#include "source.h"
+#include "value.h"
+
+/* Part of a tensor's bytes that lies in one piece. */
+struct tu_extent {
+    uint64_t offset; /* in the file */
+    uint64_t length;
+};
+
+/* What is known of a tensor before its data is read.  In a model everything lives as long as the
+ * model; in a stream until the next object is read. */
+struct tu_tensor {
+    const char *name; /* UTF-8, followed by a NUL */
+    size_t name_length;
+    enum tensor_dtype dtype;
+    enum tensor_packing packing;
+    uint32_t rank;
+    const uint64_t *shape;
+    uint64_t elements;
+    uint64_t nbytes;
+    const struct tu_extent *extents; /* in a model; NULL in a stream */
+    size_t extent_count;
+};
+
+/* Checks name, type, shape and nbytes and fills elements; the message speaks of the tensor alone.
+ */
+int tu_tensor_check(struct tu_tensor *t, struct tu_geometry *geometry,
+                    struct tu_error *error) TU_MUST_CHECK;
+
+struct tu_model {
+    struct tu_arena arena;
+    struct tu_source source;
+    const struct tensor_format *format;
+    struct tensor_value metadata; /* a map */
+    struct tu_tensor *tensors;    /* in the order of their data */
+    size_t count;
+    struct tu_tensor **by_name; /* sorted by name */
+    const char **warnings;
+    size_t warning_count;
+};
+
+struct tu_model_options {
+    bool lenient;
+};
+
+/* Takes over fd (a regular file) and reads its index.  path is shown to the user and must live as
+ * long as the model.  On failure everything, fd included, is given back. */
+int tu_model_open(struct tu_model *m, int fd, const char *path, const struct tu_plugins *plugins,
+                  const struct tu_model_options *options, struct tu_error *error) TU_MUST_CHECK;
+/* The same for a format that is known. */
+int tu_model_open_as(struct tu_model *m, int fd, const char *path,
+                     const struct tensor_format *format, const struct tu_model_options *options,
+                     struct tu_error *error) TU_MUST_CHECK;
+void tu_model_close(struct tu_model *m);
+
+/* The tensor of a name, or NULL. */
+const struct tu_tensor *tu_model_find(const struct tu_model *m, const char *name, size_t length);
+
+/* Reads bytes [offset, offset + length) of a tensor of the model.  Safe from several threads. */
+int tu_model_read(const struct tu_model *m, const struct tu_tensor *t, uint64_t offset,
+                  void *buffer, size_t length, struct tu_error *error) TU_MUST_CHECK;
+
+/* For the stream format, whose tensors may lie in several pieces: the pieces of the tensor that is
+ * added next.  Their offsets replace that of the entry. */
+int tu_reader_extents(struct tensor_reader *r, const struct tu_extent *extents, size_t count);
+/* Adds a metadata value of any type. */
+int tu_reader_value(struct tensor_reader *r, const char *key, size_t key_length,
+                    const struct tensor_value *tree);
+struct tu_error *tu_reader_error(struct tensor_reader *r);
+struct tu_source *tu_reader_source(struct tensor_reader *r);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tensorutils/format.h"
+
+enum { READ_AHEAD = 256 * 1024 };
+
+int tu_source_open(struct tu_source *s, int fd, const char *path, struct tu_error *error)
+{
+    *s = (struct tu_source){.fd = fd, .path = path};
+    if (fstat(fd, &s->opened) < 0)
+        return tu_fail_errno(error, "%s", path);
+    if (S_ISDIR(s->opened.st_mode))
+        return tu_fail(error, TU_EINVALID, "%s: is a directory (name a file in it)", path);
+    if (!S_ISREG(s->opened.st_mode))
+        return tu_fail(error, TU_EINVALID, "%s: is not a regular file", path);
+    s->size = (uint64_t)s->opened.st_size;
+    return 0;
+}
+
+void tu_source_close(struct tu_source *s)
+{
+    if (s->path)
+        close(s->fd);
+    free(s->window);
+    *s = (struct tu_source){.fd = -1};
+}
+
+static int read_fully(const struct tu_source *s, uint64_t offset, uint8_t *buffer, size_t length,
+                      struct tu_error *error)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t n = pread(s->fd, buffer + done, length - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return tu_fail_errno(error, "%s: byte %" PRIu64, s->path, offset + done);
+        if (n == 0)
+            return tu_fail(error, TU_EIO, "%s: byte %" PRIu64 ": the file became shorter", s->path,
+                           offset + done);
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int tu_source_read(const struct tu_source *s, uint64_t offset, void *buffer, size_t length,
+                   struct tu_error *error)
+{
+    if (offset > s->size || length > s->size - offset)
+        return tu_fail(error, TU_EINVALID,
+                       "%s: byte %" PRIu64 ": %zu more bytes needed, the file ends at %" PRIu64,
+                       s->path, offset, length, s->size);
+    return read_fully(s, offset, buffer, length, error);
+}
+
+static bool in_window(const struct tu_source *s, uint64_t offset, size_t length)
+{
+    return s->window && offset >= s->window_offset &&
+           offset - s->window_offset <= s->window_length &&
+           length <= s->window_length - (offset - s->window_offset);
+}
+
+const void *tu_source_peek(struct tu_source *s, uint64_t offset, size_t length,
+                           struct tu_error *error)
+{
+    if (in_window(s, offset, length))
+        return s->window + (offset - s->window_offset);
+    if (length > TENSOR_PEEK_MAX || offset > s->size || length > s->size - offset) {
+        tu_fail(error, TU_EINVALID,
+                "%s: byte %" PRIu64 ": truncated (%zu more bytes needed, the file ends at %" PRIu64
+                ")",
+                s->path, offset, length, s->size);
+        return NULL;
+    }
+    size_t want = length > READ_AHEAD ? length : READ_AHEAD;
+    if (want > s->size - offset)
+        want = (size_t)(s->size - offset);
+    if (!s->window && !(s->window = malloc(TENSOR_PEEK_MAX))) {
+        tu_fail_memory(error);
+        return NULL;
+    }
+    s->window_length = 0;
+    if (read_fully(s, offset, s->window, want, error) < 0)
+        return NULL;
+    s->window_offset = offset;
+    s->window_length = want;
+    return s->window;
+}
+
+int tu_source_unchanged(const struct tu_source *s, struct tu_error *error)
+{
+    struct stat now;
+    if (fstat(s->fd, &now) < 0)
+        return tu_fail_errno(error, "%s", s->path);
+    bool same = now.st_size == s->opened.st_size &&
+                now.st_mtim.tv_sec == s->opened.st_mtim.tv_sec &&
+                now.st_mtim.tv_nsec == s->opened.st_mtim.tv_nsec;
+    return same ? 0 : tu_fail(error, TU_EIO, "%s: changed while it was read", s->path);
+}
+
+const char *tu_operand_name(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+int tu_open_operand(const char *path, struct tu_error *error)
+{
+    bool standard = strcmp(path, "-") == 0;
+    int fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+                      : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    return fd < 0 ? tu_fail_errno(error, "%s", tu_operand_name(path)) : fd;
+}
+
+int tu_temporary(struct tu_error *error)
+{
+    const char *folder = secure_getenv("TMPDIR");
+    if (!folder || !*folder)
+        folder = "/tmp";
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/tensorutils-XXXXXX", folder) >= (int)sizeof path)
+        return tu_fail(error, TU_EIO, "TMPDIR is too long");
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return tu_fail_errno(error, "%s", folder);
+    unlink(path);
+    return fd;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Bytes at offsets of a regular file, bounds-checked.  Reads go through pread: a file that shrinks
+ * is an error, never a SIGBUS. */
+#ifndef TU_SOURCE_H
+#define TU_SOURCE_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "error.h"
+
+struct tu_source {
+    int fd;
+    const char *path; /* as shown to the user; lent by the opener */
+    uint64_t size;
+    struct stat opened; /* as it was when opened */
+    uint8_t *window;    /* last bytes peeked at */
+    uint64_t window_offset;
+    size_t window_length;
+};
+
+/* Takes over fd, which must be a regular file.  On failure fd stays the caller's. */
+int tu_source_open(struct tu_source *s, int fd, const char *path,
+                   struct tu_error *error) TU_MUST_CHECK;
+void tu_source_close(struct tu_source *s);
+
+/* Reads exactly length bytes. */
+int tu_source_read(const struct tu_source *s, uint64_t offset, void *buffer, size_t length,
+                   struct tu_error *error) TU_MUST_CHECK;
+
+/* length bytes (at most TENSOR_PEEK_MAX) that stay valid until the next call; NULL on failure. */
+const void *tu_source_peek(struct tu_source *s, uint64_t offset, size_t length,
+                           struct tu_error *error) TU_MUST_CHECK;
+
+/* Fails if the file was changed since it was opened. */
+int tu_source_unchanged(const struct tu_source *s, struct tu_error *error) TU_MUST_CHECK;
+
+/* Opens an operand for reading; "-" is a duplicate of standard input. */
+int tu_open_operand(const char *path, struct tu_error *error) TU_MUST_CHECK;
+/* "standard input" for "-", else path. */
+const char *tu_operand_name(const char *path);
+
+/* An unlinked temporary file in TMPDIR; its descriptor or -1. */
+int tu_temporary(struct tu_error *error) TU_MUST_CHECK;
+
+#endif

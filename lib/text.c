@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Length of the UTF-8 sequence at text, 0 if there is none. */
+static size_t utf8_length(const unsigned char *text, size_t length)
+{
+    unsigned char first = text[0];
+    size_t need = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    if (need == 0 || first > 0xf4 || need > length)
+        return 0;
+    for (size_t i = 1; i < need; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (first == 0xe0 && text[1] < 0xa0) || (first == 0xf0 && text[1] < 0x90);
+    bool surrogate = first == 0xed && text[1] > 0x9f;
+    bool beyond = first == 0xf4 && text[1] > 0x8f;
+    return overlong || surrogate || beyond ? 0 : need;
+}
+
+bool tu_is_utf8(const char *text, size_t length)
+{
+    for (size_t i = 0, n; i < length; i += n)
+        if (!(n = utf8_length((const unsigned char *)text + i, length - i)))
+            return false;
+    return true;
+}
+
+static bool is_control(const unsigned char *text, size_t length)
+{
+    return (length == 1 && (text[0] < 0x20 || text[0] == 0x7f)) ||
+           (length == 2 && text[0] == 0xc2 && text[1] < 0xa0);
+}
+
+size_t tu_escape(const char *text, size_t length, char *out, size_t size)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < length;) {
+        const unsigned char *p = (const unsigned char *)text + i;
+        size_t n = utf8_length(p, length - i);
+        bool raw = n && !is_control(p, n);
+        size_t bytes = n ? n : 1;
+        size_t need = raw ? n : 4 * bytes;
+        size_t reserve = i + bytes < length ? 4 : 1; /* room for "..." and the NUL */
+        if (used + need + reserve > size) {
+            if (used + 4 <= size)
+                used += (size_t)snprintf(out + used, size - used, "...");
+            break;
+        }
+        for (size_t k = 0; k < bytes; k++)
+            used += raw ? (out[used] = text[i + k], 1)
+                        : (size_t)snprintf(out + used, size - used, "\\x%02x", p[k]);
+        i += bytes;
+    }
+    out[used] = '\0';
+    return used;
+}
+
+void tu_format_double(double value, char out[static TU_NUMBER_SIZE])
+{
+    if (!isfinite(value)) {
+        strcpy(out, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, TU_NUMBER_SIZE, "%.*g", digits, value);
+        if (strtod(out, NULL) == value)
+            return;
+    }
+}
+
+void tu_format_bytes(uint64_t bytes, char out[static TU_NUMBER_SIZE])
+{
+    static const char units[][3] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+    if (bytes < 1000) {
+        snprintf(out, TU_NUMBER_SIZE, "%" PRIu64 " B", bytes);
+        return;
+    }
+    double value = (double)bytes / 1000;
+    size_t unit = 0;
+    while (value >= 999.95 && unit + 1 < sizeof units / sizeof *units) {
+        value /= 1000;
+        unit++;
+    }
+    snprintf(out, TU_NUMBER_SIZE, "%.1f %s", value, units[unit]);
+}
+
+bool tu_parse_u64(const char *text, uint64_t *out)
+{
+    if (!isdigit((unsigned char)text[0]))
+        return false;
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno || *end)
+        return false;
+    *out = value;
+    return true;
+}
+
+bool tu_parse_double(const char *text, double *out)
+{
+    if (!*text || isspace((unsigned char)text[0]))
+        return false;
+    char *end;
+    *out = strtod(text, &end);
+    return *end == '\0';
+}
+
+bool tu_parse_size(const char *text, uint64_t *out)
+{
+    static const char prefixes[] = "kMGT";
+    char digits[24];
+    size_t n = strspn(text, "0123456789");
+    if (n == 0 || n >= sizeof digits)
+        return false;
+    memcpy(digits, text, n);
+    digits[n] = '\0';
+    if (!tu_parse_u64(digits, out))
+        return false;
+    const char *suffix = text + n;
+    const char *prefix = *suffix ? strchr(prefixes, *suffix) : NULL;
+    bool binary = prefix && suffix[1] == 'i';
+    const char *rest = suffix + (prefix ? 1 : 0) + (binary ? 1 : 0);
+    if (*rest && strcmp(rest, "B") != 0)
+        return false;
+    for (long k = prefix ? prefix - prefixes + 1 : 0; k > 0; k--)
+        if (__builtin_mul_overflow(*out, binary ? 1024u : 1000u, out))
+            return false;
+    return true;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Text for people and machines: names made printable, numbers that read back the same. */
+#ifndef TU_TEXT_H
+#define TU_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Copies text with control characters (C0, DEL, C1) and bytes that are no UTF-8 written as \xHH,
+ * a backslash doubled only where `\x` could be misread; always ends with a NUL, cuts what does not
+ * fit at a character and marks the cut with "...".  Returns the length written. */
+size_t tu_escape(const char *text, size_t length, char *out, size_t size);
+
+/* Whether text is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
+bool tu_is_utf8(const char *text, size_t length);
+
+/* Shortest decimal text that strtod reads back as the same double; "nan", "inf", "-inf". */
+#define TU_NUMBER_SIZE 32
+void tu_format_double(double value, char out[static TU_NUMBER_SIZE]);
+
+/* A size for people: "3.2 GB" (powers of 1000), "512 B". */
+void tu_format_bytes(uint64_t bytes, char out[static TU_NUMBER_SIZE]);
+
+/* The whole of text as a number: no sign where unsigned, no blanks, no rest.  false if it is not.
+ * tu_parse_size accepts a suffix k, M, G, T (powers of 1000) or Ki, Mi, Gi, Ti. */
+bool tu_parse_u64(const char *text, uint64_t *out);
+bool tu_parse_double(const char *text, double *out);
+bool tu_parse_size(const char *text, uint64_t *out);
+
+#endif
