@@ -67,7 +67,7 @@ int tu_geometry(uint32_t code, uint32_t packing, const uint64_t *shape, uint32_t
     if (multiply_shape(shape, rank, &elements, error) < 0)
         return -1;
     bool flat = packing == TENSOR_PACKING_FLAT || (type->flags & TENSOR_DTYPE_FLAT) || rank == 0 ||
-                elements == 0 || type->elements == 1;
+                elements == 0 || shape[rank - 1] % type->elements == 0;
     uint64_t row = flat ? elements : shape[rank - 1];
     uint64_t rows = elements ? elements / row : 0;
     if ((type->flags & TENSOR_DTYPE_WHOLE) && elements % type->elements)
@@ -101,4 +101,22 @@ void tu_geometry_span(const struct tu_geometry *g, uint64_t first, uint64_t coun
 {
     *offset = block_offset(g, first);
     *length = block_offset(g, first + count - 1) + g->dtype->bytes - *offset;
+}
+
+uint64_t tu_geometry_unit(const struct tu_geometry *g)
+{
+    return g->rows > 1 ? g->row : 0;
+}
+
+size_t tu_geometry_tile(const struct tu_geometry *g, uint64_t unit, uint64_t first)
+{
+    enum { SPAN_MAX = 1 << 20, SMALLEST = 4096 };
+    uint64_t tile = TU_TILE, left = g->elements - first;
+    while (unit && tile > SMALLEST && tile > unit && tile / unit * g->row_bytes > SPAN_MAX)
+        tile /= 2;
+    if (unit > tile)
+        left = left < unit - first % unit ? left : unit - first % unit;
+    else if (unit)
+        tile = tile / unit * unit;
+    return (size_t)(left < tile ? left : tile);
 }

@@ -31,7 +31,7 @@ const struct tu_dtype *tu_dtype_table(size_t *count);
 struct tu_geometry {
     const struct tu_dtype *dtype;
     uint64_t elements;
-    uint64_t row;       /* elements of a run of blocks: the last dimension, or all when flat */
+    uint64_t row;       /* elements of a run without padding: the last dimension, or all of them */
     uint64_t rows;      /* runs */
     uint64_t row_bytes; /* bytes of a run */
     uint64_t nbytes;    /* of the tensor, head included */
@@ -46,5 +46,13 @@ int tu_geometry(uint32_t dtype, uint32_t packing, const uint64_t *shape, uint32_
  * [first, first + count); count is not 0. */
 void tu_geometry_span(const struct tu_geometry *g, uint64_t first, uint64_t count, uint64_t *offset,
                       uint64_t *length);
+
+/* Tensors are worked on in tiles of about TU_TILE elements.  A tile never cuts a block: where rows
+ * are padded it is whole rows, or a piece of one row.  unit is that of the tensor, or the larger
+ * one of two that are worked on together. */
+#define TU_TILE 65536
+uint64_t tu_geometry_unit(const struct tu_geometry *g);
+/* How many elements the tile that starts at an element has. */
+size_t tu_geometry_tile(const struct tu_geometry *g, uint64_t unit, uint64_t first);
 
 #endif

@@ -125,6 +125,15 @@ ssize_t tu_stream_head(struct tu_stream_reader *r, const uint8_t **bytes, struct
     return more < 0 ? -1 : (ssize_t)(n < TU_BID_BYTES ? n : TU_BID_BYTES);
 }
 
+ssize_t tu_stream_raw(struct tu_stream_reader *r, const uint8_t **bytes, struct tu_error *error)
+{
+    int more = available(r) ? 1 : fill(r, error);
+    size_t n = available(r);
+    *bytes = r->buffer + r->begin;
+    take(r, n);
+    return more < 0 ? -1 : (ssize_t)n;
+}
+
 unsigned tu_stream_bid(const uint8_t *head, size_t length)
 {
     static const char opening[] = "\xa4kind\xa6stream";
@@ -607,23 +616,34 @@ static int put_extra(struct tu_builder *b, const struct tensor_value *extra, str
     return 0;
 }
 
+int tu_tensor_record(const struct tu_tensor *t, const struct tensor_value *extra,
+                     struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
+{
+    struct tu_builder b;
+    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    if (tu_put_string(&b, "kind", "tensor", error) == 0 && tu_put_tensor(&b, t, error) == 0 &&
+        put_extra(&b, extra, error) == 0)
+        return tu_builder_end(&b, out, error);
+    tu_builder_cancel(&b);
+    return -1;
+}
+
 int tu_writer_tensor(struct tu_stream_writer *w, const struct tu_tensor *t,
                      const struct tensor_value *extra, struct tu_error *error)
 {
     struct tu_arena arena = {0};
-    struct tu_builder b;
+    struct tensor_value map;
     if (w->tensor_left)
         return tu_fail(error, TU_EINVALID, "tensor '%s' starts before the last one is whole",
                        t->name);
-    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    int built = 0;
-    if (tu_put_string(&b, "kind", "tensor", error) < 0 || tu_put_tensor(&b, t, error) < 0 ||
-        put_extra(&b, extra, error) < 0)
-        built = -1;
+    int result = tu_tensor_record(t, extra, &arena, &map, error);
+    if (result == 0)
+        result = put_map(w, &map, error);
+    tu_arena_free(&arena);
     w->tensors++;
     w->tensor_left = t->nbytes;
-    return put_built(w, &b, &arena, built, error);
+    return result;
 }
 
 /* Announces the next chunk where the last one is full: as long as the rest of the tensor allows. */

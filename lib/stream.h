@@ -62,6 +62,10 @@ void tu_stream_close(struct tu_stream_reader *r);
 /* The first bytes (at most TU_BID_BYTES) without taking them, for detection; the count or -1. */
 ssize_t tu_stream_head(struct tu_stream_reader *r, const uint8_t **bytes,
                        struct tu_error *error) TU_MUST_CHECK;
+/* The bytes that come next, whatever they are, for copying a stream that is none; their count, 0 at
+ * the end, or -1. */
+ssize_t tu_stream_raw(struct tu_stream_reader *r, const uint8_t **bytes,
+                      struct tu_error *error) TU_MUST_CHECK;
 /* Whether bytes open a tensor stream: bits verified, 0 if not. */
 unsigned tu_stream_bid(const uint8_t *head, size_t length);
 
@@ -118,6 +122,9 @@ int tu_writer_end(struct tu_stream_writer *w, struct tu_error *error) TU_MUST_CH
 /* Reports to the reader that this producer failed; best effort. */
 void tu_writer_fail(struct tu_stream_writer *w, const char *tool, const char *message);
 
+/* The `tensor` record that tu_writer_tensor writes. */
+int tu_tensor_record(const struct tu_tensor *t, const struct tensor_value *extra,
+                     struct tu_arena *arena, struct tensor_value *out, struct tu_error *error);
 /* Puts the keys that describe a tensor into a record that is being built. */
 int tu_put_tensor(struct tu_builder *b, const struct tu_tensor *t, struct tu_error *error);
 

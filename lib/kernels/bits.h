@@ -90,18 +90,26 @@ static inline uint64_t spread(uint64_t x, int width)
     return (x | x << (8 - width)) & ((1u << width) - 1) * UINT64_C(0x0101010101010101);
 }
 
+/* condition ? a : b without a branch: compilers may not run float operations of an untaken branch,
+ * so a branch among them keeps a loop from being vectorized. */
+static inline uint32_t choose(int condition, uint32_t a, uint32_t b)
+{
+    uint32_t mask = -(uint32_t)condition;
+    return (a & mask) | (b & ~mask);
+}
+
 /*
- * binary16 to binary32, exact.  Without branches, so that loops of it vectorize, and without
- * float32 subnormals, which some processors handle slowly: a binary16 subnormal is the low bits
- * of a number just above 0.5.  NaNs keep their payload and become quiet, as F16C does it.
+ * binary16 to binary32, exact, and without float32 subnormals, which some processors handle
+ * slowly: a binary16 subnormal is the low bits of a number just above 0.5.  NaNs keep their
+ * payload and become quiet, as F16C does it.
  */
 static inline float half_to_float_portable(uint16_t half)
 {
     uint32_t sign = (half & 0x8000u) << 16, rest = half & 0x7fffu;
     uint32_t normal = (rest << 13) + (112u << 23);
-    uint32_t special = (rest << 13) | 0x7f800000u | (rest > 0x7c00 ? 0x00400000u : 0);
+    uint32_t special = rest << 13 | 0x7f800000u | (uint32_t)(rest > 0x7c00) << 22;
     uint32_t small = float_bits(float_from_bits(rest | 0x3f000000u) - 0.5f);
-    uint32_t bits = rest < 0x0400 ? small : rest < 0x7c00 ? normal : special;
+    uint32_t bits = choose(rest < 0x0400, small, choose(rest < 0x7c00, normal, special));
     return float_from_bits(bits | sign);
 }
 
@@ -110,9 +118,10 @@ static inline uint16_t float_to_half_portable(float f)
 {
     uint32_t bits = float_bits(f), sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
     uint32_t normal = (rest + 0xfff + (rest >> 13 & 1) - (112u << 23)) >> 13;
-    uint32_t special = 0x7c00 | (rest > 0x7f800000 ? 0x0200 | (rest >> 13 & 0x03ff) : 0);
+    uint32_t payload = 0x0200 | (rest >> 13 & 0x03ff);
+    uint32_t special = 0x7c00 | choose(rest > 0x7f800000, payload, 0);
     uint32_t small = float_bits(float_from_bits(rest) + 0.5f) - 0x3f000000u;
-    uint32_t half = rest < 0x38800000 ? small : rest < 0x47800000 ? normal : special;
+    uint32_t half = choose(rest < 0x38800000, small, choose(rest < 0x47800000, normal, special));
     return (uint16_t)(sign | half);
 }
 
@@ -144,8 +153,7 @@ static inline uint16_t float_to_bfloat(float f)
 {
     uint32_t bits = float_bits(f);
     uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    uint32_t quiet = bits >> 16 | 64;
-    return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? quiet : rounded);
+    return (uint16_t)choose((bits & 0x7fffffffu) > 0x7f800000u, bits >> 16 | 64, rounded);
 }
 
 #endif

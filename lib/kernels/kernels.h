@@ -10,13 +10,14 @@
 #ifndef TU_KERNELS_H
 #define TU_KERNELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "tensorutils/dtype.h"
 
 #define TU_KERNEL_PASTE_(name, isa) tu_##name##_##isa
-#define TU_KERNEL_PASTE(name, isa) TU_KERNEL_PASTE_(name, isa)
+#define TU_KERNEL_PASTE(name, isa)  TU_KERNEL_PASTE_(name, isa)
 /* The name of a kernel in the instruction set that is being compiled. */
 #define TU_KERNEL(name) TU_KERNEL_PASTE(name, TU_ISA)
 
@@ -32,5 +33,41 @@ typedef void tu_decode_wide_fn(const uint8_t *restrict src, size_t n, double *re
 
 /* Encodes n whole blocks of floats at src to blocks at dst. */
 typedef void tu_encode_fn(const float *restrict src, size_t n, uint8_t *restrict dst);
+
+/* Lanes of a reduction: element i of a run adds to lane i % TU_LANES, whatever the instruction
+ * set, so that the order of every sum is fixed. */
+#define TU_LANES 16
+
+struct tu_lanes {
+    double dot[TU_LANES];     /* sum of a * b */
+    double aa[TU_LANES];      /* sum of a * a */
+    double bb[TU_LANES];      /* sum of b * b */
+    double dd[TU_LANES];      /* sum of (a - b)^2 */
+    double ad[TU_LANES];      /* sum of |a - b| */
+    double max[TU_LANES];     /* largest |a - b| */
+    uint64_t equal[TU_LANES]; /* how many a == b */
+    uint64_t
+        beyond[TU_LANES]; /* how many |a - b| > bound * max(|a|, |b|), up to float32 rounding */
+};
+
+/* Adds n elements (a multiple of TU_LANES) of two runs without NaN or infinity to the lanes. */
+typedef void tu_reduce_fn(const float *restrict a, const float *restrict b, size_t n, float bound,
+                          struct tu_lanes *restrict lanes);
+
+/* The kernels of one instruction set. */
+struct tu_kernels {
+    const char *name;
+    tu_decode_fn *decode[TENSOR_DTYPE_LIMIT]; /* NULL: the type does not decode to reals */
+    tu_decode_wide_fn *decode_wide[TENSOR_DTYPE_LIMIT]; /* TENSOR_DTYPE_WIDE types alone */
+    tu_encode_fn *encode[TENSOR_DTYPE_LIMIT]; /* NULL: the type cannot be made from reals */
+    tu_reduce_fn *reduce;
+};
+
+/* What was built, best first, with what this machine can run; i from 0 until NULL comes. */
+const struct tu_kernels *tu_kernels_built(size_t i, bool *supported);
+
+/* The best that this machine can run, or the one of a name; NULL if the name is unknown or the
+ * machine cannot run it. */
+const struct tu_kernels *tu_kernels_choose(const char *name);
 
 #endif

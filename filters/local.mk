@@ -1,0 +1,12 @@
+# A new filter is one line here.
+bin_PROGRAMS += \
+	filters/tensor-cat \
+	filters/tensor-cos \
+	filters/tensor-dequant \
+	filters/tensor-ls \
+	filters/tensor-quant \
+	filters/tensor-rand \
+	filters/tensor-save \
+	filters/verdict
+
+LDADD = libtensorutils.la

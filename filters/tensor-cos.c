@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* tensor-cos: compares the tensors of two models, matched by name. */
+#include "config.h"
+
+#include <math.h>
+
+#include "cli.h"
+#include "output.h"
+#include "pairs.h"
+
+static struct tu_tool tool;
+
+static const struct tu_option options[] = {
+    TU_SELECT_OPTIONS(tool), TU_LIMIT_OPTION(tool), TU_SORT_OPTION(tool),  TU_JOBS_OPTION(tool),
+    TU_OUTPUT_OPTIONS(tool), TU_INPUT_OPTION(tool), TU_PROGRESS_OPTIONS(tool),
+    TU_OPTIONS_END,
+};
+
+static const struct tu_column columns[] = {
+    {.key = "status", .title = "status", .width = -14},
+    {.key = "cosine_similarity", .title = "cosine", .width = -12},
+    {.key = "cosine_distance", .title = "cosine_distance", .width = -12, .detail = true},
+    {.key = "max_diff", .title = "max_diff", .width = -12},
+    {.key = "mean_diff", .title = "mean_diff", .width = -12, .detail = true},
+    {.key = "rmse", .title = "rmse", .width = -12},
+    {.key = "nmse", .title = "nmse", .width = -12, .detail = true},
+    {.key = "sqnr_db", .title = "sqnr_db", .width = -12, .detail = true},
+    {.key = "max_rel_diff", .title = "max_rel_diff", .width = -12, .detail = true},
+    {.key = "element_count", .title = "elements", .width = 11},
+    {.key = "identical_count", .title = "identical", .width = 11},
+    {.key = "nan_a", .title = "nan_a", .width = 8, .detail = true},
+    {.key = "nan_b", .title = "nan_b", .width = 8, .detail = true},
+    {.key = "nan_both", .title = "nan_both", .width = 8, .detail = true},
+    {.key = "inf_a", .title = "inf_a", .width = 8, .detail = true},
+    {.key = "inf_b", .title = "inf_b", .width = 8, .detail = true},
+    {.key = "norm_a", .title = "norm_a", .width = -12, .detail = true},
+    {.key = "norm_b", .title = "norm_b", .width = -12, .detail = true},
+    {.key = "worst_index", .title = "worst_index", .width = 12, .detail = true},
+    {.key = "worst_a", .title = "worst_a", .width = -12, .detail = true},
+    {.key = "worst_b", .title = "worst_b", .width = -12, .detail = true},
+    {.key = "dtype_a", .title = "a", .width = -6},
+    {.key = "dtype_b", .title = "b", .width = -6},
+    {.key = "shape_a", .title = "shape_a", .width = -16, .detail = true},
+    {.key = "shape_b", .title = "shape_b", .width = -16, .detail = true},
+    {.key = "name", .title = "name"},
+    {0},
+};
+
+static const char *status_of(const struct tu_pair_result *r)
+{
+    switch (r->match) {
+    case TU_MATCH_ONLY_A:
+        return "only_a";
+    case TU_MATCH_ONLY_B:
+        return "only_b";
+    case TU_MATCH_SHAPES:
+        return "shape_mismatch";
+    case TU_MATCH_NOT_REAL:
+        return "not_real";
+    case TU_MATCH_BOTH:
+        break;
+    }
+    if (r->sums.finite != r->sums.elements)
+        return "nonfinite";
+    return r->sums.aa.value > 0 && r->sums.bb.value > 0 ? "ok" : "undefined";
+}
+
+static int put_side(struct tu_builder *b, const struct tu_tensor *t, const char *shape,
+                    const char *dtype, struct tu_error *error)
+{
+    if (!t)
+        return 0;
+    if (tu_put_shape(b, shape, t->shape, t->rank, error) < 0)
+        return -1;
+    return tu_put_string(b, dtype, tu_dtype(t->dtype)->name, error);
+}
+
+static int put_reals(struct tu_builder *b, const struct tu_partial *s, struct tu_error *error)
+{
+    const struct tu_metrics m = tu_partial_metrics(s);
+    const struct {
+        const char *key;
+        double value;
+    } reals[] = {
+        {"cosine_similarity", m.cosine_similarity},
+        {"cosine_distance", m.cosine_distance},
+        {"max_diff", s->max_diff},
+        {"mean_diff", m.mean_diff},
+        {"rmse", m.rmse},
+        {"nmse", m.nmse},
+        {"sqnr_db", m.sqnr_db},
+        {"max_rel_diff", s->max_rel_diff},
+        {"norm_a", m.norm_a},
+        {"norm_b", m.norm_b},
+    };
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
+        if (tu_put_real(b, reals[i].key, reals[i].value, error) < 0)
+            return -1;
+    return 0;
+}
+
+static int put_counts(struct tu_builder *b, const struct tu_partial *s, struct tu_error *error)
+{
+    const struct {
+        const char *key;
+        uint64_t value;
+    } counts[] = {
+        {"identical_count", s->identical}, {"nan_a", s->nan_a}, {"nan_b", s->nan_b},
+        {"nan_both", s->nan_both},         {"inf_a", s->inf_a}, {"inf_b", s->inf_b},
+    };
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (tu_put_uint(b, counts[i].key, counts[i].value, error) < 0)
+            return -1;
+    return 0;
+}
+
+/* Where the largest difference is, if there is one. */
+static int put_worst(struct tu_builder *b, const struct tu_partial *s, struct tu_error *error)
+{
+    if (!(s->max_diff > 0))
+        return 0;
+    if (tu_put_uint(b, "worst_index", s->worst_index, error) < 0 ||
+        tu_put_real(b, "worst_a", s->worst_a, error) < 0)
+        return -1;
+    return tu_put_real(b, "worst_b", s->worst_b, error);
+}
+
+static int build_record(struct tu_builder *b, const struct tu_pair_result *r,
+                        struct tu_error *error)
+{
+    const struct tu_tensor *either = r->a ? r->a : r->b;
+    if (tu_put_string(b, "kind", "compare", error) < 0 ||
+        tu_put_bytes(b, "name", either->name, either->name_length, error) < 0 ||
+        tu_put_string(b, "status", status_of(r), error) < 0 ||
+        put_side(b, r->a, "shape_a", "dtype_a", error) < 0 ||
+        put_side(b, r->b, "shape_b", "dtype_b", error) < 0 ||
+        tu_put_uint(b, "element_count", either->elements, error) < 0)
+        return -1;
+    if (r->match != TU_MATCH_BOTH)
+        return 0;
+    return put_reals(b, &r->sums, error) < 0 || put_counts(b, &r->sums, error) < 0
+               ? -1
+               : put_worst(b, &r->sums, error);
+}
+
+static int put_result(void *context, const struct tu_pair_result *r, struct tu_error *error)
+{
+    struct tu_output *output = context;
+    struct tu_arena arena = {0};
+    struct tu_builder b;
+    struct tensor_value map;
+    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    int result = build_record(&b, r, error);
+    if (result < 0)
+        tu_builder_cancel(&b);
+    else if ((result = tu_builder_end(&b, &map, error)) == 0)
+        result = tu_output_record(output, &map, error);
+    tu_arena_free(&arena);
+    return result;
+}
+
+static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
+{
+    struct tu_output output;
+    (void)count;
+    if (tu_output_open(&output, t, "compare", columns, error) < 0 ||
+        tu_compare_operands(t, operands[0], operands[1], put_result, &output, error) < 0)
+        return -1;
+    return tu_output_close(&output, error);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tu_command command = {
+        .name = "tensor-cos",
+        .synopsis = "[OPTION]... A B",
+        .about =
+            "Compares the tensors of two models, matched by name: cosine similarity, largest,\n"
+            "mean and root mean square difference, and more.  Either may be -, a pipe or a file.",
+        .options = options,
+        .min_operands = 2,
+        .max_operands = 2,
+        .run = run,
+    };
+    return tu_main(&command, &tool, argc, argv);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* tensor-dequant: quantized and floating tensors to one floating type. */
+#include "config.h"
+
+#include "cli.h"
+#include "convert.h"
+
+static struct tu_tool tool;
+static const struct tu_dtype *to;
+static bool all;
+
+static int parse_to(void *target, const char *text, struct tu_error *error)
+{
+    if (tu_option_dtype(target, text, error) < 0)
+        return -1;
+    return to->code == TENSOR_F32 || to->code == TENSOR_F16 || to->code == TENSOR_BF16
+               ? 0
+               : tu_fail(error, TU_EUSAGE, "%s is not one of F32, F16 and BF16", to->name);
+}
+
+static const struct tu_option options[] = {
+    {0, "to", "TYPE", "F32 (default), F16 or BF16", parse_to, &to},
+    {0, "all", NULL, "convert integers and booleans, too", tu_option_flag, &all},
+    TU_SELECT_OPTIONS(tool),
+    TU_JOBS_OPTION(tool),
+    TU_OUTPUT_OPTIONS(tool),
+    TU_INPUT_OPTION(tool),
+    TU_PROGRESS_OPTIONS(tool),
+    TU_OPTIONS_END,
+};
+
+static const struct tu_dtype *plan(const struct tu_tensor *t, bool has_come)
+{
+    (void)has_come;
+    enum tensor_kind kind = tu_dtype(t->dtype)->kind;
+    bool meant =
+        all ? kind != TENSOR_KIND_COMPLEX : kind == TENSOR_KIND_FLOAT || kind == TENSOR_KIND_QUANT;
+    return meant && t->dtype != to->code && tu_selects(&tool.selection, t) ? to : NULL;
+}
+
+static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
+{
+    struct tu_output output;
+    struct tu_feed feed;
+    if (!to)
+        to = tu_dtype(TENSOR_F32);
+    if (tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
+        return -1;
+    tu_feed_open(&feed, t, operands, count, false);
+    int result = tu_convert_feed(&feed, &output, plan, error);
+    tu_feed_close(&feed);
+    return result < 0 ? -1 : tu_output_close(&output, error);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tu_command command = {
+        .name = "tensor-dequant",
+        .synopsis = "[OPTION]... [MODEL|-]...",
+        .about =
+            "Makes every quantized and floating tensor one of F32, F16 or BF16, bit for bit as\n"
+            "the type defines it.  Tensors that are not selected pass unchanged.",
+        .options = options,
+        .max_operands = SIZE_MAX,
+        .run = run,
+    };
+    return tu_main(&command, &tool, argc, argv);
+}

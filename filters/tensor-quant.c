@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* tensor-quant: floating tensors to a narrower or quantized type. */
+#include "config.h"
+
+#include "cli.h"
+#include "convert.h"
+
+static struct tu_tool tool;
+static const struct tu_dtype *to;
+static bool all;
+
+static const struct tu_option options[] = {
+    {0, "to", "TYPE", "element type to make, as F16, Q8_0 or Q4_K", tu_option_dtype, &to},
+    {0, "all", NULL, "quantize tensors of one dimension, too", tu_option_flag, &all},
+    TU_SELECT_OPTIONS(tool),
+    TU_JOBS_OPTION(tool),
+    TU_OUTPUT_OPTIONS(tool),
+    TU_INPUT_OPTION(tool),
+    TU_PROGRESS_OPTIONS(tool),
+    TU_OPTIONS_END,
+};
+
+static bool meant(const struct tu_tensor *t)
+{
+    bool is_float = tu_dtype(t->dtype)->kind == TENSOR_KIND_FLOAT;
+    bool small = t->rank < 2 && to->kind == TENSOR_KIND_QUANT;
+    return is_float && t->dtype != to->code && (all || !small) && tu_selects(&tool.selection, t);
+}
+
+static const struct tu_dtype *plan(const struct tu_tensor *t, bool has_come)
+{
+    if (!meant(t))
+        return NULL;
+    if (tu_can_convert(&tool, t, to))
+        return to;
+    if (has_come)
+        tu_warn(&tool, "tensor '%s' stays %s: its rows are no whole blocks of %u elements", t->name,
+                tu_dtype(t->dtype)->name, to->elements);
+    return NULL;
+}
+
+static int check_type(struct tu_tool *t, struct tu_error *error)
+{
+    if (!to)
+        return tu_fail(error, TU_EUSAGE, "--to TYPE is needed (see tensor-quant --help)");
+    if (!t->kernels->encode[to->code])
+        return tu_fail(error, TU_EUSAGE, "--to: %s has no quantizer here", to->name);
+    return 0;
+}
+
+static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
+{
+    struct tu_output output;
+    struct tu_feed feed;
+    if (check_type(t, error) < 0 ||
+        tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
+        return -1;
+    tu_feed_open(&feed, t, operands, count, false);
+    int result = tu_convert_feed(&feed, &output, plan, error);
+    tu_feed_close(&feed);
+    return result < 0 ? -1 : tu_output_close(&output, error);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tu_command command = {
+        .name = "tensor-quant",
+        .synopsis = "--to TYPE [OPTION]... [MODEL|-]...",
+        .about = "Quantizes floating tensors of two and more dimensions; everything else passes\n"
+                 "unchanged, as do tensors that are not selected.",
+        .options = options,
+        .max_operands = SIZE_MAX,
+        .run = run,
+    };
+    return tu_main(&command, &tool, argc, argv);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every filter's command line has in common.
+ *
+ * How to add a filter NAME:
+ *   1. filters/NAME.c: a struct tu_command and a main of one line; options in one table, which
+ *      drives parsing, --help and --list-options;
+ *   2. its name in FILTERS (Makefile.am), man/NAME.1, tests/NAME.bats.
+ * tests/every-filter.bats then judges it: help, version and man page in step, unknown options, a
+ * full standard output, a truncated stream.
+ *
+ * This file and filters/ are the only places that print messages or exit.
+ */
+#ifndef TU_CLI_H
+#define TU_CLI_H
+
+#include "error.h"
+#include "kernels/kernels.h"
+#include "plugin.h"
+#include "select.h"
+
+/* Takes the text of an option (NULL for a flag) to target. */
+typedef int tu_option_fn(void *target, const char *text, struct tu_error *error);
+
+struct tu_option {
+    char letter;          /* 0: none */
+    const char *name;     /* long name; NULL ends a table */
+    const char *argument; /* as shown in the help; NULL: a flag */
+    const char *help;     /* one line, lower case */
+    tu_option_fn *parse;
+    void *target;
+};
+
+tu_option_fn tu_option_flag;   /* bool */
+tu_option_fn tu_option_string; /* const char * */
+tu_option_fn tu_option_list;   /* struct tu_list */
+tu_option_fn tu_option_u64;    /* uint64_t */
+tu_option_fn tu_option_size;   /* uint64_t, with k, M, G, Ki, ... */
+tu_option_fn tu_option_double; /* double */
+tu_option_fn tu_option_dtype;  /* const struct tu_dtype * */
+
+enum tu_mode {
+    TU_MODE_AUTO, /* a table on a terminal, else the stream */
+    TU_MODE_STREAM,
+    TU_MODE_TABLE,
+    TU_MODE_JSON,
+    TU_MODE_TSV,
+};
+
+/* One run of a filter: what its command line said, and what it works with. */
+struct tu_tool {
+    const char *name;
+    enum tu_mode mode;
+    bool quiet, progress, lenient;
+    uint64_t jobs; /* threads; 0 (the default) becomes what the process may use */
+    struct tu_selection selection;
+    struct tu_plugins plugins;
+    const struct tu_kernels *kernels;
+    struct tu_output *output; /* once open: failures are reported to its reader too */
+    struct tu_progress {
+        double started, shown; /* seconds */
+        bool visible;
+    } shown_progress;
+};
+
+struct tu_command {
+    const char *name;
+    const char *synopsis; /* lines after the name, separated by newlines */
+    const char *about;    /* one or two sentences */
+    const struct tu_option *options;
+    size_t min_operands, max_operands; /* 0, 0: none */
+    /* The work.  0, or a higher exit status, or -1 with the error set. */
+    int (*run)(struct tu_tool *tool, char **operands, size_t count, struct tu_error *error);
+};
+
+/* Parses, runs, reports, closes standard output: the exit status of main. */
+int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, char **argv);
+
+/* A warning on standard error, unless quiet. */
+void tu_warn(const struct tu_tool *tool, const char *format, ...) TU_PRINTF(2, 3);
+
+/* Shows how far the work is, when somebody is there to see it and it takes longer than a second. */
+void tu_progress(struct tu_tool *tool, uint64_t done, uint64_t total);
+
+/* ---- Rows for option tables, each with its target in a struct tu_tool ---- */
+
+/* clang-format off */
+#define TU_OPTIONS_END {0}
+
+#define TU_SELECT_OPTIONS(tool) \
+    {0, "match", "GLOB", "only tensors whose name matches; may be repeated", tu_option_list, &(tool).selection.match}, \
+    {0, "exclude", "GLOB", "no tensors whose name matches; may be repeated", tu_option_list, &(tool).selection.exclude}, \
+    {0, "layers", "LIST", "only these layers, as 0-3,27", tu_select_layers, &(tool).selection}, \
+    {0, "dtype", "LIST", "only these element types, as F16,Q4_K", tu_select_dtypes, &(tool).selection}
+
+#define TU_LIMIT_OPTION(tool) \
+    {0, "limit", "N", "only the first N tensors", tu_option_u64, &(tool).selection.limit}
+
+#define TU_SORT_OPTION(tool) \
+    {0, "sort", "ORDER", "order: file (default), name or size", tu_select_order, &(tool).selection}
+
+#define TU_OUTPUT_OPTIONS(tool) \
+    {0, "table", NULL, "print a table even where no terminal is", tu_option_table, &(tool)}, \
+    {0, "json", NULL, "print one JSON object a line", tu_option_json, &(tool)}, \
+    {0, "tsv", NULL, "print tab-separated columns with a header", tu_option_tsv, &(tool)}
+
+#define TU_JOBS_OPTION(tool) \
+    {'j', "jobs", "N", "threads (default: all the process may use)", tu_option_u64, &(tool).jobs}
+
+#define TU_INPUT_OPTION(tool) \
+    {0, "lenient", NULL, "accept what real writers made wrong, with a warning", tu_option_flag, &(tool).lenient}
+
+#define TU_PROGRESS_OPTIONS(tool) \
+    {'q', "quiet", NULL, "no progress and no warnings", tu_option_flag, &(tool).quiet}, \
+    {0, "progress", NULL, "show progress even where no terminal is", tu_option_flag, &(tool).progress}
+/* clang-format on */
+
+tu_option_fn tu_option_table, tu_option_json, tu_option_tsv; /* struct tu_tool */
+
+#endif

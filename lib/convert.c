@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "convert.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "decode.h"
+#include "pool.h"
+
+/* One tensor on its way from one type to another. */
+struct conversion {
+    struct tu_feed *feed;
+    struct tu_stream_writer *writer;
+    const struct tu_tensor *from;
+    struct tu_decoder decoder;
+    struct tu_geometry to;
+    tu_encode_fn *encode;
+    uint64_t unit, next;
+};
+
+struct piece {
+    uint64_t first;
+    size_t count;
+    uint8_t *raw, *made;
+    size_t raw_capacity, made_capacity, made_length;
+    float *values;
+};
+
+bool tu_can_convert(const struct tu_tool *tool, const struct tu_tensor *t,
+                    const struct tu_dtype *to)
+{
+    uint64_t row = t->rank ? t->shape[t->rank - 1] : 1;
+    bool whole =
+        to->flags & TENSOR_DTYPE_FLAT ? t->elements % to->elements == 0 : row % to->elements == 0;
+    return tool->kernels->decode[t->dtype] && tool->kernels->encode[to->code] && whole;
+}
+
+static int reserve(uint8_t **buffer, size_t *capacity, size_t length, struct tu_error *error)
+{
+    if (length <= *capacity)
+        return 0;
+    uint8_t *larger = realloc(*buffer, length);
+    if (!larger)
+        return tu_fail_memory(error);
+    *buffer = larger;
+    *capacity = length;
+    return 0;
+}
+
+static int take(void *context, void *slot, struct tu_error *error)
+{
+    struct conversion *c = context;
+    struct piece *p = slot;
+    uint64_t offset, length;
+    if (c->next == c->from->elements)
+        return 0;
+    p->first = c->next;
+    p->count = tu_geometry_tile(&c->decoder.geometry, c->unit, p->first);
+    c->next += p->count;
+    tu_geometry_span(&c->decoder.geometry, p->first, p->count, &offset, &length);
+    if (reserve(&p->raw, &p->raw_capacity, length, error) < 0 ||
+        tu_feed_read(c->feed, p->raw, length, error) < 0)
+        return -1;
+    return 1;
+}
+
+/* hi + lo to float32, rounded to odd: a second rounding to a type of at most 22 bits then gives
+ * what a single one would have (Boldo and Melquiond, "When double rounding is odd", 2005). */
+static float round_to_odd(double hi, double lo)
+{
+    float f = (float)hi;
+    double rest = (hi - (double)f) + lo;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    if (isnan(f) || rest == 0 || isinf(hi))
+        return f;
+    bool outward = (rest > 0) == (f > 0 || (f == 0 && rest > 0));
+    if (isinf(f))
+        return copysignf(__FLT_MAX__, f);
+    if (f == 0)
+        return copysignf(__FLT_DENORM_MIN__, (float)(rest > 0 ? 1 : -1));
+    if (bits & 1)
+        return f;
+    bits += outward ? 1 : (uint32_t)-1;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static int decode_narrow(const struct conversion *c, const struct piece *p, float *out,
+                         struct tu_error *error)
+{
+    double *hi = malloc(2 * p->count * sizeof *hi), *lo = hi + p->count;
+    if (!hi)
+        return tu_fail_memory(error);
+    tu_decode_wide(&c->decoder, p->raw, p->first, p->count, hi, lo);
+    for (size_t i = 0; i < p->count; i++)
+        out[i] = round_to_odd(hi[i], lo[i]);
+    free(hi);
+    return 0;
+}
+
+static int check_finite(const struct conversion *c, const struct piece *p, struct tu_error *error)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (!isfinite(p->values[i]))
+            return tu_fail(error, TU_EINVALID,
+                           "tensor '%s': element %" PRIu64 " is %s: %s has no such number",
+                           c->from->name, p->first + i, isnan(p->values[i]) ? "NaN" : "infinite",
+                           c->to.dtype->name);
+    return 0;
+}
+
+static int work(void *context, void *slot, struct tu_error *error)
+{
+    const struct conversion *c = context;
+    struct piece *p = slot;
+    const struct tu_dtype *to = c->to.dtype;
+    if (!p->values && !(p->values = malloc(TU_TILE * sizeof *p->values)))
+        return tu_fail_memory(error);
+    size_t blocks = p->count / to->elements;
+    p->made_length = blocks * to->bytes;
+    if (reserve(&p->made, &p->made_capacity, p->made_length, error) < 0)
+        return -1;
+    if (c->decoder.decode_wide && to->bytes < sizeof(float)) {
+        if (decode_narrow(c, p, p->values, error) < 0)
+            return -1;
+    } else {
+        tu_decode(&c->decoder, p->raw, p->first, p->count, p->values);
+    }
+    if (to->kind == TENSOR_KIND_QUANT && check_finite(c, p, error) < 0)
+        return -1;
+    c->encode(p->values, blocks, p->made);
+    return 0;
+}
+
+static int put(void *context, void *slot, struct tu_error *error)
+{
+    struct conversion *c = context;
+    struct piece *p = slot;
+    return tu_writer_bytes(c->writer, p->made, p->made_length, error);
+}
+
+static void release(void *context, void *slot)
+{
+    struct piece *p = slot;
+    (void)context;
+    free(p->raw);
+    free(p->made);
+    free(p->values);
+}
+
+static int convert_bytes(struct conversion *c, const struct tu_geometry *from,
+                         struct tu_error *error)
+{
+    const struct tu_pipeline pipeline = {.context = c,
+                                         .slot_size = sizeof(struct piece),
+                                         .take = take,
+                                         .work = work,
+                                         .put = put,
+                                         .release = release};
+    const struct tu_tool *tool = c->feed->tool;
+    uint8_t head[8] = {0};
+    if (from->elements && from->dtype->head &&
+        tu_feed_read(c->feed, head, from->dtype->head, error) < 0)
+        return -1;
+    if (tu_decoder_init(&c->decoder, from, tool->kernels, head, error) < 0)
+        return -1;
+    c->unit = tu_geometry_unit(from);
+    /* Threads are not worth starting for a tensor of one piece. */
+    return tu_pipeline_run(&pipeline, from->elements > TU_TILE ? (unsigned)tool->jobs : 1, error);
+}
+
+/* The tensor as it will be. */
+static int describe(const struct tu_tensor *t, const struct tu_dtype *to, struct tu_tensor *out,
+                    struct tu_geometry *geometry, struct tu_error *error)
+{
+    *out = *t;
+    out->dtype = to->code;
+    out->packing = TENSOR_PACKING_ROWS;
+    if (tu_geometry(to->code, out->packing, t->shape, t->rank, geometry, error) < 0)
+        return -1;
+    out->nbytes = geometry->nbytes;
+    return 0;
+}
+
+static int convert_tensor(struct tu_feed *feed, const struct tu_item *item,
+                          const struct tu_dtype *to, struct tu_output *output,
+                          struct tu_error *error)
+{
+    struct tu_tensor made;
+    struct conversion c = {.feed = feed,
+                           .writer = &output->writer,
+                           .from = &item->tensor,
+                           .encode = feed->tool->kernels->encode[to->code]};
+    if (describe(&item->tensor, to, &made, &c.to, error) < 0 ||
+        tu_output_tensor(output, &made, &item->map, error) < 0)
+        return -1;
+    return tu_output_streams(output) ? convert_bytes(&c, &item->geometry, error) : 0;
+}
+
+/* ---- The index, which tells what will follow ---- */
+
+static int put_planned(struct tu_builder *b, const struct tensor_value *row, tu_plan_fn *plan,
+                       struct tu_arena *arena, struct tu_error *error)
+{
+    struct tu_tensor t, made;
+    struct tu_geometry geometry;
+    if (tu_tensor_from_value(row, arena, &t, &geometry, error) < 0)
+        return -1;
+    const struct tu_dtype *to = plan(&t, false);
+    if (to && describe(&t, to, &made, &geometry, error) < 0)
+        return -1;
+    if (tu_builder_open(b, NULL, 0, TENSOR_MAP, TENSOR_NULL, error) < 0 ||
+        tu_put_tensor(b, to ? &made : &t, error) < 0)
+        return -1;
+    return tu_builder_close(b, error);
+}
+
+static int put_index(const struct tensor_value *index, tu_plan_fn *plan, struct tu_output *output,
+                     struct tu_error *error)
+{
+    const struct tensor_value *rows = tu_value_get(index, "tensors");
+    struct tu_arena arena = {0};
+    struct tu_builder b;
+    struct tensor_value map;
+    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    int result = tu_put_string(&b, "kind", "index", error);
+    if (result == 0)
+        result = tu_builder_open(&b, "tensors", strlen("tensors"), TENSOR_ARRAY, TENSOR_MAP, error);
+    for (size_t i = 0; result == 0 && rows && rows->type == TENSOR_ARRAY && i < rows->array.count;
+         i++)
+        result = put_planned(&b, &rows->array.items[i], plan, &arena, error);
+    if (result == 0 && (result = tu_builder_close(&b, error)) == 0)
+        result = tu_builder_end(&b, &map, error);
+    if (result == 0)
+        result = tu_output_record(output, &map, error);
+    else
+        tu_builder_cancel(&b);
+    tu_arena_free(&arena);
+    return result;
+}
+
+static int convert_item(struct tu_feed *feed, const struct tu_item *item, tu_plan_fn *plan,
+                        struct tu_output *output, struct tu_error *error)
+{
+    if (item->kind == TU_KIND_INDEX)
+        return put_index(&item->map, plan, output, error);
+    if (item->kind != TU_KIND_TENSOR)
+        return tu_output_record(output, &item->map, error);
+    const struct tu_dtype *to = plan(&item->tensor, true);
+    return to ? convert_tensor(feed, item, to, output, error)
+              : tu_feed_pass(feed, item, output, error);
+}
+
+int tu_convert_feed(struct tu_feed *feed, struct tu_output *output, tu_plan_fn *plan,
+                    struct tu_error *error)
+{
+    struct tu_item item;
+    int more;
+    while ((more = tu_feed_next(feed, &item, error)) > 0)
+        if (convert_item(feed, &item, plan, output, error) < 0)
+            return -1;
+    return more;
+}

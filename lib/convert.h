@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* A feed with the element types of some of its tensors changed. */
+#ifndef TU_CONVERT_H
+#define TU_CONVERT_H
+
+#include "feed.h"
+
+/* The type that a tensor becomes, or NULL to pass it on as it is.  A tensor may be asked about
+ * twice: when it is announced in an index, and when it has come. */
+typedef const struct tu_dtype *tu_plan_fn(const struct tu_tensor *t, bool has_come);
+
+/* Goes through the feed to its end: converts the tensors that the plan names a type for, on all
+ * threads of the tool, and passes on everything else.  Values are rounded once, to nearest, ties
+ * to even; block types are made by their quantizers, which refuse NaN and infinities. */
+int tu_convert_feed(struct tu_feed *feed, struct tu_output *output, tu_plan_fn *plan,
+                    struct tu_error *error) TU_MUST_CHECK;
+
+/* Whether tensors can be made of a type, and this one has rows of whole blocks of it. */
+bool tu_can_convert(const struct tu_tool *tool, const struct tu_tensor *t,
+                    const struct tu_dtype *to);
+
+#endif

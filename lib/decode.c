@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "decode.h"
+
+#include <string.h>
+
+int tu_decoder_init(struct tu_decoder *d, const struct tu_geometry *geometry,
+                    const struct tu_kernels *kernels, const uint8_t *head, struct tu_error *error)
+{
+    const struct tu_dtype *type = geometry->dtype;
+    *d = (struct tu_decoder){.geometry = *geometry,
+                             .decode = kernels->decode[type->code],
+                             .decode_wide = kernels->decode_wide[type->code],
+                             .scale = 1};
+    if (!d->decode)
+        return tu_fail(error, TU_EINVALID, "type %s does not decode to real numbers", type->name);
+    if (type->head)
+        kernels->decode[TENSOR_F32](head, 1, &d->scale);
+    return 0;
+}
+
+/* Decodes count elements from the block at bytes on, leaving out the first skip of it. */
+static void decode_run(const struct tu_decoder *d, const uint8_t *bytes, size_t skip, size_t count,
+                       float *out)
+{
+    size_t size = d->geometry.dtype->elements;
+    float block[TU_BLOCK_MAX];
+    if (skip) {
+        size_t n = count < size - skip ? count : size - skip;
+        d->decode(bytes, 1, block);
+        memcpy(out, block + skip, n * sizeof *out);
+        bytes += d->geometry.dtype->bytes;
+        out += n;
+        count -= n;
+    }
+    size_t whole = count / size, rest = count % size;
+    d->decode(bytes, whole, out);
+    if (rest) {
+        d->decode(bytes + whole * d->geometry.dtype->bytes, 1, block);
+        memcpy(out + whole * size, block, rest * sizeof *out);
+    }
+}
+
+void tu_decode(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
+               float *out)
+{
+    const struct tu_geometry *g = &d->geometry;
+    uint64_t origin, length;
+    tu_geometry_span(g, first, count, &origin, &length);
+    for (size_t done = 0; done < count;) {
+        uint64_t element = first + done, column = element % g->row;
+        uint64_t in_row = g->row - column, offset, rest;
+        size_t n = count - done < in_row ? count - done : (size_t)in_row;
+        tu_geometry_span(g, element, 1, &offset, &rest);
+        decode_run(d, span + (offset - origin), (size_t)(column % g->dtype->elements), n,
+                   out + done);
+        done += n;
+    }
+    for (size_t i = 0; g->dtype->head && i < count; i++)
+        out[i] *= d->scale;
+}
+
+void tu_decode_wide(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
+                    double *hi, double *lo)
+{
+    if (d->decode_wide) {
+        d->decode_wide(span, count, hi, lo);
+        return;
+    }
+    float part[TU_BLOCK_MAX];
+    uint64_t origin, length, offset;
+    tu_geometry_span(&d->geometry, first, count, &origin, &length);
+    for (size_t done = 0, n; done < count; done += n) {
+        n = count - done < TU_BLOCK_MAX ? count - done : TU_BLOCK_MAX;
+        tu_geometry_span(&d->geometry, first + done, n, &offset, &length);
+        tu_decode(d, span + (offset - origin), first + done, n, part);
+        for (size_t i = 0; i < n; i++) {
+            hi[done + i] = (double)part[i];
+            lo[done + i] = 0;
+        }
+    }
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* Elements of a tensor from its bytes, whatever its type and packing, in any range. */
+#ifndef TU_DECODE_H
+#define TU_DECODE_H
+
+#include "dtype.h"
+#include "kernels/kernels.h"
+
+/* The most elements a block of any type has. */
+#define TU_BLOCK_MAX 256
+
+struct tu_decoder {
+    struct tu_geometry geometry;
+    tu_decode_fn *decode;
+    tu_decode_wide_fn *decode_wide; /* NULL: float32 holds every value */
+    float scale;                    /* APR_Q8: of the whole tensor */
+};
+
+/* head points to geometry->dtype->head bytes (may be NULL when there are none).  Fails for types
+ * that do not decode to real numbers. */
+int tu_decoder_init(struct tu_decoder *d, const struct tu_geometry *geometry,
+                    const struct tu_kernels *kernels, const uint8_t *head,
+                    struct tu_error *error) TU_MUST_CHECK;
+
+/* Decodes elements [first, first + count) to out; span holds the bytes of tu_geometry_span for
+ * that range. */
+void tu_decode(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
+               float *out);
+
+/* The same exactly, for any type: the value is hi[i] + lo[i] (kernels.h). */
+void tu_decode_wide(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
+                    double *hi, double *lo);
+
+#endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "feed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { COPY_BYTES = 256 * 1024 };
+
+static char standard_input[] = "-";
+static char *const standard_operands[] = {standard_input};
+
+void tu_feed_open(struct tu_feed *f, struct tu_tool *tool, char **operands, size_t count,
+                  bool filtering)
+{
+    *f = (struct tu_feed){.tool = tool,
+                          .operands = count ? operands : (char **)standard_operands,
+                          .operand_count = count ? count : 1,
+                          .filtering = filtering,
+                          .operand = {.is_stream = true, .fd = -1}};
+}
+
+static void close_operand(struct tu_feed *f)
+{
+    tu_operand_close(&f->operand);
+    free(f->order);
+    f->order = NULL;
+    f->selected = f->position = 0;
+    f->current = NULL;
+    f->step = TU_FEED_OPERAND;
+}
+
+void tu_feed_close(struct tu_feed *f)
+{
+    close_operand(f);
+    tu_arena_free(&f->arena);
+}
+
+static bool wanted(const struct tu_feed *f, const struct tu_tensor *t)
+{
+    return !f->filtering || tu_selects(&f->tool->selection, t);
+}
+
+static bool full(const struct tu_feed *f)
+{
+    uint64_t limit = f->tool->selection.limit;
+    return f->filtering && limit && f->given >= limit;
+}
+
+/* Lists a model's tensors in the order asked for, no more than the limit leaves. */
+static int select_tensors(struct tu_feed *f, struct tu_error *error)
+{
+    const struct tu_model *m = &f->operand.model;
+    uint64_t limit = f->filtering ? f->tool->selection.limit : 0;
+    f->order = reallocarray(NULL, m->count ? m->count : 1, sizeof *f->order);
+    if (!f->order)
+        return tu_fail_memory(error);
+    for (size_t i = 0; i < m->count; i++)
+        if (wanted(f, &m->tensors[i]))
+            f->order[f->selected++] = &m->tensors[i];
+    if (f->filtering)
+        tu_selection_sort(&f->tool->selection, f->order, f->selected);
+    if (limit && f->selected > limit - f->given)
+        f->selected = (size_t)(limit - f->given);
+    for (size_t i = 0; i < f->selected; i++)
+        f->total += f->order[i]->nbytes;
+    return 0;
+}
+
+static int open_operand(struct tu_feed *f, struct tu_error *error)
+{
+    bool sorted = f->filtering && f->tool->selection.order != TU_ORDER_FILE;
+    if (tu_operand_open(&f->operand, f->tool, f->operands[f->next_operand++],
+                        sorted ? TU_ACCESS_RANDOM : TU_ACCESS_SEQUENTIAL, error) < 0)
+        return -1;
+    f->segment_sources = f->sources;
+    f->step = f->operand.is_stream ? TU_FEED_TENSORS : TU_FEED_SOURCE;
+    return f->operand.is_stream ? 0 : select_tensors(f, error);
+}
+
+/* ---- Items of a model ---- */
+
+static int put_row(struct tu_builder *b, const struct tu_tensor *t, struct tu_error *error)
+{
+    if (tu_builder_open(b, NULL, 0, TENSOR_MAP, TENSOR_NULL, error) < 0 ||
+        tu_put_tensor(b, t, error) < 0)
+        return -1;
+    return tu_builder_close(b, error);
+}
+
+static int build_index(struct tu_feed *f, struct tensor_value *out, struct tu_error *error)
+{
+    struct tu_builder b;
+    if (tu_builder_begin(&b, &f->arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    int result = tu_put_string(&b, "kind", "index", error);
+    if (result == 0)
+        result = tu_builder_open(&b, "tensors", strlen("tensors"), TENSOR_ARRAY, TENSOR_MAP, error);
+    for (size_t i = 0; i < f->selected && result == 0; i++)
+        result = put_row(&b, f->order[i], error);
+    if (result == 0 && tu_builder_close(&b, error) == 0)
+        return tu_builder_end(&b, out, error);
+    tu_builder_cancel(&b);
+    return -1;
+}
+
+/* What a model's tensor record says beside the tensor: where it comes from. */
+static int build_origin(struct tu_feed *f, const struct tu_tensor *t, struct tensor_value *out,
+                        struct tu_error *error)
+{
+    struct tu_builder b;
+    if (tu_builder_begin(&b, &f->arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    if (tu_put_uint(&b, "source", f->sources - 1, error) == 0 &&
+        tu_put_uint(&b, "offset", t->extents->offset, error) == 0)
+        return tu_builder_end(&b, out, error);
+    tu_builder_cancel(&b);
+    return -1;
+}
+
+static int give_tensor(struct tu_feed *f, const struct tu_tensor *t, struct tu_item *item,
+                       struct tu_error *error)
+{
+    item->kind = TU_KIND_TENSOR;
+    item->tensor = *t;
+    f->current = t;
+    f->given++;
+    if (build_origin(f, t, &item->map, error) < 0)
+        return -1;
+    return tu_tensor_check(&item->tensor, &item->geometry, error) < 0 ? -1 : 1;
+}
+
+static int next_of_model(struct tu_feed *f, struct tu_item *item, struct tu_error *error)
+{
+    const struct tu_model *m = &f->operand.model;
+    if (f->step == TU_FEED_SOURCE) {
+        f->step = TU_FEED_INDEX;
+        item->kind = TU_KIND_SOURCE;
+        return tu_source_record(m, f->sources++, &f->arena, &item->map, error) < 0 ? -1 : 1;
+    }
+    if (f->step == TU_FEED_INDEX) {
+        f->step = TU_FEED_TENSORS;
+        item->kind = TU_KIND_INDEX;
+        return build_index(f, &item->map, error) < 0 ? -1 : 1;
+    }
+    if (f->position < f->selected)
+        return give_tensor(f, f->order[f->position++], item, error);
+    return tu_source_unchanged(&m->source, error);
+}
+
+/* ---- Items of a stream ---- */
+
+/* A copy of a record in which the number under a key is counted from the start of the output. */
+static int renumber(struct tu_feed *f, const struct tensor_value *map, const char *key,
+                    struct tensor_value *out, struct tu_error *error)
+{
+    uint64_t number;
+    const struct tensor_value *old = tu_value_get(map, key);
+    *out = *map;
+    if (!tu_value_uint(old, &number))
+        return 0;
+    struct tensor_pair *pairs = tu_arena_alloc(&f->arena, map->map.count * sizeof *pairs);
+    if (!pairs)
+        return tu_fail_memory(error);
+    memcpy(pairs, map->map.pairs, map->map.count * sizeof *pairs);
+    for (size_t i = 0; i < map->map.count; i++)
+        if (&map->map.pairs[i].value == old)
+            pairs[i].value =
+                (struct tensor_value){.type = TENSOR_UINT64, .uint = number + f->segment_sources};
+    out->map.pairs = pairs;
+    return 0;
+}
+
+static int next_of_stream(struct tu_feed *f, struct tu_item *item, struct tu_error *error)
+{
+    struct tu_record record;
+    int more;
+    while ((more = tu_stream_next(&f->operand.stream, &record, error)) > 0) {
+        item->kind = record.kind;
+        if (record.kind == TU_KIND_STREAM) {
+            f->segment_sources = f->sources;
+        } else if (record.kind == TU_KIND_SOURCE) {
+            f->sources++;
+            return renumber(f, &record.map, "id", &item->map, error) < 0 ? -1 : 1;
+        } else if (record.kind == TU_KIND_TENSOR && wanted(f, &record.tensor) && !full(f)) {
+            f->given++;
+            item->tensor = record.tensor;
+            item->geometry = record.geometry;
+            return renumber(f, &record.map, "source", &item->map, error) < 0 ? -1 : 1;
+        } else if (record.kind == TU_KIND_RESULT ||
+                   (record.kind == TU_KIND_INDEX && !f->filtering)) {
+            item->map = record.map;
+            return 1;
+        }
+    }
+    return more;
+}
+
+int tu_feed_next(struct tu_feed *f, struct tu_item *item, struct tu_error *error)
+{
+    tu_arena_free(&f->arena);
+    f->current = NULL;
+    f->offset = 0;
+    for (;;) {
+        *item = (struct tu_item){0};
+        if (f->step == TU_FEED_OPERAND) {
+            if (f->next_operand == f->operand_count)
+                return 0;
+            if (open_operand(f, error) < 0)
+                return -1;
+        }
+        int more =
+            f->operand.is_stream ? next_of_stream(f, item, error) : next_of_model(f, item, error);
+        if (more != 0)
+            return more;
+        close_operand(f);
+    }
+}
+
+int tu_feed_read(struct tu_feed *f, void *buffer, size_t length, struct tu_error *error)
+{
+    f->done += length;
+    tu_progress(f->tool, f->done, f->total);
+    if (!f->current)
+        return tu_stream_read(&f->operand.stream, buffer, length, error);
+    int result = tu_model_read(&f->operand.model, f->current, f->offset, buffer, length, error);
+    f->offset += length;
+    return result;
+}
+
+static int copy_bytes(struct tu_feed *f, uint64_t length, struct tu_stream_writer *w,
+                      struct tu_error *error)
+{
+    char *buffer = malloc(COPY_BYTES);
+    int result = buffer ? 0 : tu_fail_memory(error);
+    while (length && result == 0) {
+        size_t n = length < COPY_BYTES ? (size_t)length : COPY_BYTES;
+        result = tu_feed_read(f, buffer, n, error);
+        if (result == 0)
+            result = tu_writer_bytes(w, buffer, n, error);
+        length -= n;
+    }
+    free(buffer);
+    return result;
+}
+
+static int splice_extents(struct tu_feed *f, struct tu_stream_writer *w, struct tu_error *error)
+{
+    for (size_t i = 0; i < f->current->extent_count; i++) {
+        const struct tu_extent *e = &f->current->extents[i];
+        for (uint64_t done = 0, n; done < e->length; done += n) {
+            n = e->length - done < (16u << 20) ? e->length - done : (16u << 20);
+            if (tu_writer_splice(w, &f->operand.model.source, e->offset + done, n, error) < 0)
+                return -1;
+            tu_progress(f->tool, f->done += n, f->total);
+        }
+    }
+    return 0;
+}
+
+int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output *output,
+                 struct tu_error *error)
+{
+    if (tu_output_tensor(output, &item->tensor, &item->map, error) < 0)
+        return -1;
+    if (!tu_output_streams(output))
+        return 0;
+    return f->current ? splice_extents(f, &output->writer, error)
+                      : copy_bytes(f, item->tensor.nbytes, &output->writer, error);
+}

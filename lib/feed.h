@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The input of a filter that goes over tensors once: any number of operands, files and streams, as
+ * one sequence.  Sources are numbered through, whatever segments they come from.
+ */
+#ifndef TU_FEED_H
+#define TU_FEED_H
+
+#include "operand.h"
+#include "output.h"
+
+/* One item of the sequence.  Lives until the next. */
+struct tu_item {
+    enum tu_kind kind;           /* SOURCE, INDEX, TENSOR or RESULT */
+    struct tensor_value map;     /* the record; of a tensor, what stands beside its description */
+    struct tu_tensor tensor;     /* TENSOR */
+    struct tu_geometry geometry; /* TENSOR */
+};
+
+enum tu_feed_step { TU_FEED_OPERAND, TU_FEED_SOURCE, TU_FEED_INDEX, TU_FEED_TENSORS };
+
+struct tu_feed {
+    struct tu_tool *tool;
+    char **operands;
+    size_t operand_count, next_operand;
+    bool filtering; /* apply the tool's selection */
+
+    struct tu_operand operand;
+    enum tu_feed_step step;
+    struct tu_arena arena; /* of the current item */
+
+    const struct tu_tensor **order; /* a model's selected tensors */
+    size_t selected, position;
+    const struct tu_tensor *current; /* a model's tensor; NULL in a stream */
+    uint64_t offset;                 /* bytes of the current tensor that were read */
+
+    uint64_t sources, segment_sources; /* sources so far, and before the current segment */
+    uint64_t given;                    /* tensors so far */
+    uint64_t done, total;              /* bytes, for progress; total 0: unknown */
+};
+
+/* No operands means standard input.  With filtering, tensors that the tool's selection leaves out
+ * do not appear. */
+void tu_feed_open(struct tu_feed *f, struct tu_tool *tool, char **operands, size_t count,
+                  bool filtering);
+void tu_feed_close(struct tu_feed *f);
+
+/* 1: an item; 0: all operands ended well; -1. */
+int tu_feed_next(struct tu_feed *f, struct tu_item *item, struct tu_error *error) TU_MUST_CHECK;
+/* Reads the next bytes of the current tensor. */
+int tu_feed_read(struct tu_feed *f, void *buffer, size_t length,
+                 struct tu_error *error) TU_MUST_CHECK;
+/* Hands the current tensor, which must not have been read from, to an output: its record, and its
+ * bytes where the output streams. */
+int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output *output,
+                 struct tu_error *error) TU_MUST_CHECK;
+
+#endif

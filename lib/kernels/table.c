@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "kernels/kernels.h"
+
+/* Every row of the table of types has a decoder, but for complex numbers. */
+#define DECODER_FLOAT(name)   TU_KERNEL(decode_##name)
+#define DECODER_INT(name)     TU_KERNEL(decode_##name)
+#define DECODER_BOOL(name)    TU_KERNEL(decode_##name)
+#define DECODER_QUANT(name)   TU_KERNEL(decode_##name)
+#define DECODER_COMPLEX(name) NULL
+
+#define DECLARE_FLOAT(name)   extern tu_decode_fn TU_KERNEL(decode_##name);
+#define DECLARE_INT(name)     DECLARE_FLOAT(name)
+#define DECLARE_BOOL(name)    DECLARE_FLOAT(name)
+#define DECLARE_QUANT(name)   DECLARE_FLOAT(name)
+#define DECLARE_COMPLEX(name)
+
+#define DECLARE(ID, name, code, elements, bytes, head, kind, flags, ggml) DECLARE_##kind(name)
+TENSOR_DTYPES(DECLARE)
+
+#define WIDE_TYPES(X)          X(F64, f64) X(I64, i64) X(U64, u64) X(I32, i32) X(U32, u32)
+#define DECLARE_WIDE(ID, name) extern tu_decode_wide_fn TU_KERNEL(decode_wide_##name);
+WIDE_TYPES(DECLARE_WIDE)
+
+/* Types that have a defined or own quantizer. */
+#define ENCODED_TYPES(X)                                                                           \
+    X(F64, f64)                                                                                    \
+    X(F32, f32)                                                                                    \
+    X(F16, f16)                                                                                    \
+    X(BF16, bf16)                                                                                  \
+    X(Q4_0, q4_0)                                                                                  \
+    X(Q4_1, q4_1)                                                                                  \
+    X(Q5_0, q5_0)                                                                                  \
+    X(Q5_1, q5_1)                                                                                  \
+    X(Q8_0, q8_0)                                                                                  \
+    X(Q8_1, q8_1)                                                                                  \
+    X(Q2_K, q2_k)                                                                                  \
+    X(Q3_K, q3_k)                                                                                  \
+    X(Q4_K, q4_k)                                                                                  \
+    X(Q5_K, q5_k)                                                                                  \
+    X(Q6_K, q6_k)                                                                                  \
+    X(Q8_K, q8_k)                                                                                  \
+    X(APR_Q4, apr_q4)
+#define DECLARE_ENCODER(ID, name) extern tu_encode_fn TU_KERNEL(encode_##name);
+ENCODED_TYPES(DECLARE_ENCODER)
+
+extern tu_reduce_fn TU_KERNEL(reduce);
+
+#define NAME_OF_(isa) #isa
+#define NAME_OF(isa)  NAME_OF_(isa)
+
+extern const struct tu_kernels TU_KERNEL(kernels);
+const struct tu_kernels TU_KERNEL(kernels) = {
+    .name = NAME_OF(TU_ISA),
+    .decode =
+        {
+#define ROW(ID, name, code, elements, bytes, head, kind, flags, ggml)                              \
+    [TENSOR_##ID] = DECODER_##kind(name),
+            TENSOR_DTYPES(ROW)
+#undef ROW
+        },
+    .decode_wide =
+        {
+#define ROW(ID, name) [TENSOR_##ID] = TU_KERNEL(decode_wide_##name),
+            WIDE_TYPES(ROW)
+#undef ROW
+        },
+    .encode =
+        {
+#define ROW(ID, name) [TENSOR_##ID] = TU_KERNEL(encode_##name),
+            ENCODED_TYPES(ROW)
+#undef ROW
+        },
+    .reduce = TU_KERNEL(reduce),
+};

@@ -1,0 +1,56 @@
+noinst_LTLIBRARIES = libtensorutils.la libkernels-baseline.la
+
+libtensorutils_la_SOURCES = \
+	lib/arena.c lib/arena.h \
+	lib/cli.c lib/cli.h \
+	lib/compare.c lib/compare.h \
+	lib/decode.c lib/decode.h \
+	lib/dtype.c lib/dtype.h \
+	lib/error.c lib/error.h \
+	lib/feed.c lib/feed.h \
+	lib/json.c lib/json.h \
+	lib/kernels/kernels.c lib/kernels/kernels.h \
+	lib/model.c lib/model.h \
+	lib/operand.c lib/operand.h \
+	lib/output.c lib/output.h \
+	lib/pack.c lib/pack.h \
+	lib/plugin.c lib/plugin.h \
+	lib/pool.c lib/pool.h \
+	lib/select.c lib/select.h \
+	lib/source.c lib/source.h \
+	lib/stream.c lib/stream.h \
+	lib/text.c lib/text.h \
+	lib/tsr.c lib/tsr.h \
+	lib/value.c lib/value.h
+libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS)
+libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $(ZLIB_LIBS)
+
+# The hot loops, once for each instruction set; lib/kernels/kernels.h says how.
+KERNEL_SOURCES = \
+	lib/kernels/bits.h \
+	lib/kernels/decode.c \
+	lib/kernels/encode.c \
+	lib/kernels/iq-grids.inc \
+	lib/kernels/reduce.c \
+	lib/kernels/table.c
+KERNEL_CFLAGS = $(AM_CFLAGS) -O3
+
+libkernels_baseline_la_SOURCES = $(KERNEL_SOURCES)
+libkernels_baseline_la_CFLAGS = $(KERNEL_CFLAGS) -DTU_ISA=baseline
+
+if X86_KERNELS
+noinst_LTLIBRARIES += libkernels-avx2.la libkernels-avx512.la
+libtensorutils_la_LIBADD += libkernels-avx2.la libkernels-avx512.la
+
+libkernels_avx2_la_SOURCES = $(KERNEL_SOURCES)
+libkernels_avx2_la_CFLAGS = $(KERNEL_CFLAGS) -DTU_ISA=avx2 -mavx2 -mfma -mf16c -mbmi2
+
+libkernels_avx512_la_SOURCES = $(KERNEL_SOURCES)
+libkernels_avx512_la_CFLAGS = $(KERNEL_CFLAGS) -DTU_ISA=avx512 -mavx2 -mfma -mf16c -mbmi2 \
+	-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mprefer-vector-width=512
+endif
+
+# What a plugin outside this tree needs.
+pkginclude_HEADERS = lib/tensorutils/dtype.h lib/tensorutils/format.h
+pkgconfigdir = $(libdir)/pkgconfig
+pkgconfig_DATA = lib/tensorutils.pc

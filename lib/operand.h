@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* One operand of a filter, whatever it is: a file of any format, a saved stream, a pipe, "-". */
+#ifndef TU_OPERAND_H
+#define TU_OPERAND_H
+
+#include "cli.h"
+#include "model.h"
+#include "stream.h"
+
+/* How the filter wants to read it. */
+enum tu_access {
+    TU_ACCESS_SEQUENTIAL, /* once, in order: streams stay streams */
+    TU_ACCESS_PREFERRED,  /* in any order where that costs nothing: pipes stay streams */
+    TU_ACCESS_RANDOM,     /* in any order: a pipe is copied to a temporary file first */
+};
+
+struct tu_operand {
+    bool is_stream;
+    struct tu_model model;          /* if not */
+    struct tu_stream_reader stream; /* if so */
+    int fd;                         /* of the stream */
+};
+
+/* path must live as long as the operand.  Prints the model's warnings, unless the tool is quiet. */
+int tu_operand_open(struct tu_operand *o, struct tu_tool *tool, const char *path,
+                    enum tu_access access, struct tu_error *error) TU_MUST_CHECK;
+void tu_operand_close(struct tu_operand *o);
+
+/* The `source` record of a model. */
+int tu_source_record(const struct tu_model *m, uint64_t id, struct tu_arena *arena,
+                     struct tensor_value *out, struct tu_error *error) TU_MUST_CHECK;
+
+#endif

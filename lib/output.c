@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "output.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "text.h"
+
+const struct tu_column tu_tensor_columns[] = {
+    {.key = "dtype", .title = "dtype", .width = -8},
+    {.key = "shape", .title = "shape", .width = -20},
+    {.key = "nbytes", .title = "bytes", .width = 10, .bytes = true},
+    {.key = "source", .title = "source", .width = 6, .detail = true},
+    {.key = "name", .title = "name"},
+    {0},
+};
+
+int tu_output_open(struct tu_output *o, struct tu_tool *tool, const char *kind,
+                   const struct tu_column *columns, struct tu_error *error)
+{
+    *o = (struct tu_output){.mode = tool->mode, .kind = kind, .columns = columns};
+    if (o->mode == TU_MODE_AUTO)
+        o->mode = isatty(STDOUT_FILENO) ? TU_MODE_TABLE : TU_MODE_STREAM;
+    if (o->mode == TU_MODE_STREAM &&
+        tu_writer_open(&o->writer, STDOUT_FILENO, tool->name, error) < 0)
+        return -1;
+    tool->output = o;
+    return 0;
+}
+
+static void format_array(const struct tensor_value *value, char *out, size_t size)
+{
+    size_t used = (size_t)snprintf(out, size, "[");
+    for (size_t i = 0; i < value->array.count && used + 24 < size; i++) {
+        char item[24];
+        tu_format_cell(&value->array.items[i], false, item, sizeof item);
+        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", item);
+    }
+    snprintf(out + used, size - used, used + 24 < size ? "]" : "...]");
+}
+
+void tu_format_cell(const struct tensor_value *value, bool bytes, char *out, size_t size)
+{
+    uint64_t natural;
+    char number[TU_NUMBER_SIZE];
+    if (!value || value->type == TENSOR_NULL) {
+        snprintf(out, size, "-");
+    } else if (bytes && tu_value_uint(value, &natural)) {
+        tu_format_bytes(natural, number);
+        snprintf(out, size, "%s", number);
+    } else if (tu_value_is_unsigned(value)) {
+        snprintf(out, size, "%" PRIu64, value->uint);
+    } else if (tu_value_is_signed(value)) {
+        snprintf(out, size, "%" PRId64, value->sint);
+    } else if (tu_value_is_real(value)) {
+        snprintf(out, size, "%.7g", value->real);
+    } else if (value->type == TENSOR_BOOLEAN) {
+        snprintf(out, size, "%s", value->boolean ? "true" : "false");
+    } else if (value->type == TENSOR_STRING) {
+        tu_escape(value->string.bytes, value->string.length, out, size);
+    } else if (value->type == TENSOR_ARRAY) {
+        format_array(value, out, size);
+    } else {
+        snprintf(out, size, "{%zu members}", value->map.count);
+    }
+}
+
+static void print_cell(const struct tu_column *c, const char *text)
+{
+    if (c->width == 0)
+        printf("%s\n", text);
+    else
+        printf("%*s  ", c->width, text);
+}
+
+static void print_table_row(struct tu_output *o, const struct tensor_value *map)
+{
+    char cell[1024];
+    for (const struct tu_column *c = o->columns; !o->header_printed && c->key; c++)
+        if (!c->detail)
+            print_cell(c, c->title);
+    o->header_printed = true;
+    for (const struct tu_column *c = o->columns; c->key; c++) {
+        if (c->detail)
+            continue;
+        tu_format_cell(tu_value_get(map, c->key), c->bytes, cell, sizeof cell);
+        print_cell(c, cell);
+    }
+}
+
+/* TSV cells hold numbers that read back the same; tabs and newlines in names are escaped. */
+static void print_tsv_cell(const struct tensor_value *value)
+{
+    char cell[4096];
+    if (value && tu_value_is_real(value))
+        tu_format_double(value->real, cell);
+    else
+        tu_format_cell(value, false, cell, sizeof cell);
+    fputs(cell, stdout);
+}
+
+static void print_tsv_row(struct tu_output *o, const struct tensor_value *map)
+{
+    for (const struct tu_column *c = o->columns; !o->header_printed && c->key; c++)
+        printf("%s%c", c->key, c[1].key ? '\t' : '\n');
+    o->header_printed = true;
+    for (const struct tu_column *c = o->columns; c->key; c++) {
+        print_tsv_cell(tu_value_get(map, c->key));
+        putchar(c[1].key ? '\t' : '\n');
+    }
+}
+
+static int print_json_row(const struct tensor_value *map, struct tu_error *error)
+{
+    struct tu_arena arena = {0};
+    const char *text;
+    size_t length;
+    int result = tu_json_text(map, &arena, &text, &length, error);
+    if (result == 0) {
+        fwrite(text, 1, length, stdout);
+        putchar('\n');
+    }
+    tu_arena_free(&arena);
+    return result;
+}
+
+static int print_row(struct tu_output *o, const struct tensor_value *map, struct tu_error *error)
+{
+    o->rows++;
+    if (o->mode == TU_MODE_JSON)
+        return print_json_row(map, error);
+    if (o->mode == TU_MODE_TSV)
+        print_tsv_row(o, map);
+    else
+        print_table_row(o, map);
+    return 0;
+}
+
+int tu_output_record(struct tu_output *o, const struct tensor_value *map, struct tu_error *error)
+{
+    if (o->mode == TU_MODE_STREAM)
+        return tu_writer_record(&o->writer, map, error);
+    return tu_value_equals(tu_value_get(map, "kind"), o->kind) ? print_row(o, map, error) : 0;
+}
+
+int tu_output_tensor(struct tu_output *o, const struct tu_tensor *t,
+                     const struct tensor_value *extra, struct tu_error *error)
+{
+    if (o->mode == TU_MODE_STREAM)
+        return tu_writer_tensor(&o->writer, t, extra, error);
+    struct tu_arena arena = {0};
+    struct tensor_value map;
+    int result = tu_tensor_record(t, extra, &arena, &map, error);
+    if (result == 0)
+        result = print_row(o, &map, error);
+    tu_arena_free(&arena);
+    return result;
+}
+
+int tu_output_close(struct tu_output *o, struct tu_error *error)
+{
+    int result = o->mode == TU_MODE_STREAM ? tu_writer_end(&o->writer, error) : 0;
+    if (result == 0 && o->mode == TU_MODE_STREAM)
+        tu_writer_close(&o->writer);
+    return result;
+}
+
+void tu_output_fail(struct tu_output *o, const char *tool, const char *message)
+{
+    if (o->mode == TU_MODE_STREAM && o->writer.buffer)
+        tu_writer_fail(&o->writer, tool, message);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* What a filter says on standard output: the stream, or rows for people and scripts. */
+#ifndef TU_OUTPUT_H
+#define TU_OUTPUT_H
+
+#include <stdio.h>
+
+#include "cli.h"
+#include "stream.h"
+
+/* A column of tables and TSV: a key of the records that are printed. */
+struct tu_column {
+    const char *key;
+    const char *title;
+    int width;   /* least, in tables; negative: aligned left; 0: the last column */
+    bool bytes;  /* tables: shown as a size */
+    bool detail; /* TSV only */
+};
+
+struct tu_output {
+    enum tu_mode mode; /* never TU_MODE_AUTO */
+    const char *kind;  /* of the records that are printed as rows */
+    const struct tu_column *columns;
+    bool header_printed;
+    struct tu_stream_writer writer; /* TU_MODE_STREAM */
+    uint64_t rows;
+};
+
+/* Opens standard output the way the tool's options and the terminal ask.  Rows are records of one
+ * kind; columns end with a NULL key. */
+int tu_output_open(struct tu_output *o, struct tu_tool *tool, const char *kind,
+                   const struct tu_column *columns, struct tu_error *error) TU_MUST_CHECK;
+
+/* Whether tensors are to be followed by their bytes: tu_writer_bytes on o->writer. */
+static inline bool tu_output_streams(const struct tu_output *o)
+{
+    return o->mode == TU_MODE_STREAM;
+}
+
+/* A record without chunks.  Outside of streams, records of other kinds are left out. */
+int tu_output_record(struct tu_output *o, const struct tensor_value *map,
+                     struct tu_error *error) TU_MUST_CHECK;
+/* A tensor; extra as in tu_writer_tensor. */
+int tu_output_tensor(struct tu_output *o, const struct tu_tensor *t,
+                     const struct tensor_value *extra, struct tu_error *error) TU_MUST_CHECK;
+
+int tu_output_close(struct tu_output *o, struct tu_error *error) TU_MUST_CHECK;
+/* Tells the reader that this filter failed; best effort. */
+void tu_output_fail(struct tu_output *o, const char *tool, const char *message);
+
+/* A value as a cell of a table: names escaped, numbers short, shapes as [2, 3]. */
+void tu_format_cell(const struct tensor_value *value, bool bytes, char *out, size_t size);
+
+/* The columns of tensors, for every filter that puts out tensors. */
+extern const struct tu_column tu_tensor_columns[];
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An ordered pipeline over threads.  Pieces of work are taken one after another, worked on by any
+ * thread, and put one after another in the order they were taken: so readers read and writers
+ * write in sequence, and a result never depends on the number of threads.
+ */
+#ifndef TU_POOL_H
+#define TU_POOL_H
+
+#include <stddef.h>
+
+#include "error.h"
+
+struct tu_pipeline {
+    void *context;
+    size_t slot_size; /* bytes of one piece; cleared once, before its first use */
+    /* Fills a slot with the next piece: 1, or 0 when there is none, or -1. */
+    int (*take)(void *context, void *slot, struct tu_error *error);
+    /* Works on it; runs beside take, put and other calls of work. */
+    int (*work)(void *context, void *slot, struct tu_error *error);
+    /* Receives pieces in the order they were taken; never beside another put, but beside take. */
+    int (*put)(void *context, void *slot, struct tu_error *error);
+    /* Gives back what a slot holds; may be NULL. */
+    void (*release)(void *context, void *slot);
+};
+
+/* Runs until take gives 0 or something fails; pieces taken before the one that failed are put.
+ * Threads is at least 1; with 1 everything runs in the caller's thread. */
+int tu_pipeline_run(const struct tu_pipeline *pipeline, unsigned threads,
+                    struct tu_error *error) TU_MUST_CHECK;
+
+/* Processors this process may use: its affinity mask, bounded by its cgroup's quota. */
+unsigned tu_available_threads(void);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "select.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+void tu_selection_free(struct tu_selection *s)
+{
+    free(s->match.items);
+    free(s->exclude.items);
+    free(s->layers);
+    *s = (struct tu_selection){0};
+}
+
+static bool matches_any(const struct tu_list *globs, const char *name)
+{
+    for (size_t i = 0; i < globs->count; i++)
+        if (fnmatch(globs->items[i], name, 0) == 0)
+            return true;
+    return false;
+}
+
+bool tu_layer_of(const char *name, uint64_t *layer)
+{
+    for (const char *part = name; part; part = strchr(part, '.') ? strchr(part, '.') + 1 : NULL) {
+        size_t digits = strspn(part, "0123456789");
+        if (digits && digits < 19 && (part[digits] == '.' || part[digits] == '\0')) {
+            *layer = strtoull(part, NULL, 10);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool in_layers(const struct tu_selection *s, const char *name)
+{
+    uint64_t layer;
+    if (!tu_layer_of(name, &layer))
+        return false;
+    for (size_t i = 0; i < s->layer_count; i++)
+        if (layer >= s->layers[i].first && layer <= s->layers[i].last)
+            return true;
+    return false;
+}
+
+bool tu_selects(const struct tu_selection *s, const struct tu_tensor *t)
+{
+    return (!s->match.count || matches_any(&s->match, t->name)) &&
+           !matches_any(&s->exclude, t->name) && (!s->layer_count || in_layers(s, t->name)) &&
+           (!s->by_dtype || s->dtypes[t->dtype]);
+}
+
+/* Numbers within names order as numbers: layer 2 comes before layer 10. */
+static int compare_names(const void *a, const void *b)
+{
+    const struct tu_tensor *const *x = a, *const *y = b;
+    int order = strverscmp((*x)->name, (*y)->name);
+    return order ? order : (*x > *y) - (*x < *y);
+}
+
+static int compare_sizes(const void *a, const void *b)
+{
+    const struct tu_tensor *const *x = a, *const *y = b;
+    if ((*x)->nbytes != (*y)->nbytes)
+        return (*x)->nbytes < (*y)->nbytes ? 1 : -1;
+    return compare_names(a, b);
+}
+
+void tu_selection_sort(const struct tu_selection *s, const struct tu_tensor **tensors, size_t count)
+{
+    if (s->order != TU_ORDER_FILE && count)
+        qsort(tensors, count, sizeof *tensors,
+              s->order == TU_ORDER_NAME ? compare_names : compare_sizes);
+}
+
+/* Calls each for every piece of a list separated by commas. */
+static int each_piece(struct tu_selection *s, const char *text,
+                      int (*each)(struct tu_selection *, const char *, size_t, struct tu_error *),
+                      struct tu_error *error)
+{
+    for (;;) {
+        size_t length = strcspn(text, ",");
+        if (each(s, text, length, error) < 0)
+            return -1;
+        if (!text[length])
+            return 0;
+        text += length + 1;
+    }
+}
+
+static int add_range(struct tu_selection *s, const char *text, size_t length,
+                     struct tu_error *error)
+{
+    char *end = NULL;
+    struct tu_range range = {0};
+    errno = 0;
+    if (isdigit((unsigned char)*text)) {
+        range.first = range.last = strtoull(text, &end, 10);
+        if (*end == '-' && isdigit((unsigned char)end[1]))
+            range.last = strtoull(end + 1, &end, 10);
+    }
+    if (!end || errno || end != text + length || range.last < range.first)
+        return tu_fail(error, TU_EUSAGE, "'%.*s' is no layer or range of layers (as 0-3,27)",
+                       (int)length, text);
+    if (!TU_GROW(s->layers, s->layer_count, s->layer_capacity))
+        return tu_fail_memory(error);
+    s->layers[s->layer_count++] = range;
+    return 0;
+}
+
+static int add_dtype(struct tu_selection *s, const char *text, size_t length,
+                     struct tu_error *error)
+{
+    const struct tu_dtype *type = tu_dtype_by_name(text, length);
+    if (!type)
+        return tu_fail(error, TU_EUSAGE, "'%.*s' is no element type", (int)length, text);
+    s->dtypes[type->code] = s->by_dtype = true;
+    return 0;
+}
+
+int tu_select_layers(void *target, const char *text, struct tu_error *error)
+{
+    return each_piece(target, text, add_range, error);
+}
+
+int tu_select_dtypes(void *target, const char *text, struct tu_error *error)
+{
+    return each_piece(target, text, add_dtype, error);
+}
+
+int tu_select_order(void *target, const char *text, struct tu_error *error)
+{
+    static const char *const names[] = {"file", "name", "size"};
+    struct tu_selection *s = target;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            s->order = (enum tu_order)i;
+            return 0;
+        }
+    }
+    return tu_fail(error, TU_EUSAGE, "'%s' is no order (file, name or size)", text);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* Which tensors a filter works on: the selection options that every filter has. */
+#ifndef TU_SELECT_H
+#define TU_SELECT_H
+
+#include "error.h"
+#include "model.h"
+
+struct tu_list {
+    const char **items;
+    size_t count, capacity;
+};
+
+struct tu_range {
+    uint64_t first, last;
+};
+
+enum tu_order { TU_ORDER_FILE, TU_ORDER_NAME, TU_ORDER_SIZE };
+
+/* Zero-initialised it selects everything. */
+struct tu_selection {
+    struct tu_list match;   /* globs, of which one must match; none: all do */
+    struct tu_list exclude; /* globs, of which none may match */
+    struct tu_range *layers;
+    size_t layer_count, layer_capacity;
+    bool dtypes[TENSOR_DTYPE_LIMIT];
+    bool by_dtype;
+    uint64_t limit; /* 0: no limit */
+    enum tu_order order;
+};
+
+void tu_selection_free(struct tu_selection *s);
+
+/* Whether a tensor is selected; the limit is the caller's to count. */
+bool tu_selects(const struct tu_selection *s, const struct tu_tensor *t);
+
+/* The first whole number between dots of a name ("model.layers.12.mlp..." is 12). */
+bool tu_layer_of(const char *name, uint64_t *layer);
+
+/* Sorts tensors as the selection asks; TU_ORDER_FILE leaves them. */
+void tu_selection_sort(const struct tu_selection *s, const struct tu_tensor **tensors,
+                       size_t count);
+
+/* Option parsers (cli.h): target is a struct tu_selection. */
+int tu_select_layers(void *target, const char *text, struct tu_error *error);
+int tu_select_dtypes(void *target, const char *text, struct tu_error *error);
+int tu_select_order(void *target, const char *text, struct tu_error *error);
+
+#endif
