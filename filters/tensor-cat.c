@@ -6,19 +6,21 @@
 #include "feed.h"
 
 static struct tu_tool tool;
+static struct tu_output output;
 
 static const struct tu_option options[] = {
-    TU_SELECT_OPTIONS(tool), TU_LIMIT_OPTION(tool), TU_SORT_OPTION(tool),      TU_OUTPUT_OPTIONS(tool),
-    TU_INPUT_OPTION(tool),   TU_PROGRESS_OPTIONS(tool), TU_OPTIONS_END,
+    TU_SELECT_OPTIONS(tool), TU_LIMIT_OPTION(tool), TU_SORT_OPTION(tool),
+    TU_OUTPUT_OPTIONS(tool), TU_INPUT_OPTION(tool), TU_PROGRESS_OPTIONS(tool),
+    TU_OPTIONS_END,
 };
 
-static int pass_items(struct tu_feed *feed, struct tu_output *output, struct tu_error *error)
+static int pass_items(struct tu_feed *feed, struct tu_error *error)
 {
     struct tu_item item;
     int more;
     while ((more = tu_feed_next(feed, &item, error)) > 0) {
-        int result = item.kind == TU_KIND_TENSOR ? tu_feed_pass(feed, &item, output, error)
-                                                 : tu_output_record(output, &item.map, error);
+        int result = item.kind == TU_KIND_TENSOR ? tu_feed_pass(feed, &item, &output, error)
+                                                 : tu_output_record(&output, &item.map, error);
         if (result < 0)
             return -1;
     }
@@ -27,12 +29,11 @@ static int pass_items(struct tu_feed *feed, struct tu_output *output, struct tu_
 
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
-    struct tu_output output;
     struct tu_feed feed;
     if (tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
         return -1;
     tu_feed_open(&feed, t, operands, count, true);
-    int result = pass_items(&feed, &output, error);
+    int result = pass_items(&feed, error);
     tu_feed_close(&feed);
     return result < 0 ? -1 : tu_output_close(&output, error);
 }

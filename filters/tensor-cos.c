@@ -9,11 +9,11 @@
 #include "pairs.h"
 
 static struct tu_tool tool;
+static struct tu_output output;
 
 static const struct tu_option options[] = {
-    TU_SELECT_OPTIONS(tool), TU_LIMIT_OPTION(tool), TU_SORT_OPTION(tool),  TU_JOBS_OPTION(tool),
-    TU_OUTPUT_OPTIONS(tool), TU_INPUT_OPTION(tool), TU_PROGRESS_OPTIONS(tool),
-    TU_OPTIONS_END,
+    TU_SELECT_OPTIONS(tool), TU_LIMIT_OPTION(tool), TU_SORT_OPTION(tool),      TU_JOBS_OPTION(tool),
+    TU_OUTPUT_OPTIONS(tool), TU_INPUT_OPTION(tool), TU_PROGRESS_OPTIONS(tool), TU_OPTIONS_END,
 };
 
 static const struct tu_column columns[] = {
@@ -145,7 +145,7 @@ static int build_record(struct tu_builder *b, const struct tu_pair_result *r,
 
 static int put_result(void *context, const struct tu_pair_result *r, struct tu_error *error)
 {
-    struct tu_output *output = context;
+    (void)context;
     struct tu_arena arena = {0};
     struct tu_builder b;
     struct tensor_value map;
@@ -155,17 +155,16 @@ static int put_result(void *context, const struct tu_pair_result *r, struct tu_e
     if (result < 0)
         tu_builder_cancel(&b);
     else if ((result = tu_builder_end(&b, &map, error)) == 0)
-        result = tu_output_record(output, &map, error);
+        result = tu_output_record(&output, &map, error);
     tu_arena_free(&arena);
     return result;
 }
 
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
-    struct tu_output output;
     (void)count;
     if (tu_output_open(&output, t, "compare", columns, error) < 0 ||
-        tu_compare_operands(t, operands[0], operands[1], put_result, &output, error) < 0)
+        tu_compare_operands(t, operands[0], operands[1], put_result, NULL, error) < 0)
         return -1;
     return tu_output_close(&output, error);
 }

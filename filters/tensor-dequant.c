@@ -6,6 +6,7 @@
 #include "convert.h"
 
 static struct tu_tool tool;
+static struct tu_output output;
 static const struct tu_dtype *to;
 static bool all;
 
@@ -40,7 +41,6 @@ static const struct tu_dtype *plan(const struct tu_tensor *t, bool has_come)
 
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
-    struct tu_output output;
     struct tu_feed feed;
     if (!to)
         to = tu_dtype(TENSOR_F32);

@@ -12,6 +12,7 @@
 #include "text.h"
 
 static struct tu_tool tool;
+static struct tu_output output;
 static bool show_meta, show_totals, show_formats, show_cpu;
 
 static const struct tu_option options[] = {
@@ -21,7 +22,8 @@ static const struct tu_option options[] = {
      &show_formats},
     {0, "cpu", NULL, "show which code for which processors was built", tu_option_flag, &show_cpu},
     TU_SELECT_OPTIONS(tool),
-    TU_LIMIT_OPTION(tool), TU_SORT_OPTION(tool),
+    TU_LIMIT_OPTION(tool),
+    TU_SORT_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
     TU_INPUT_OPTION(tool),
     TU_PROGRESS_OPTIONS(tool),
@@ -72,8 +74,7 @@ static void count(struct totals *totals, const struct tu_tensor *t)
 }
 
 /* Builds a record by way of fill and puts it out. */
-static int put(struct tu_output *output,
-               int (*fill)(struct tu_builder *, const void *, struct tu_error *),
+static int put(int (*fill)(struct tu_builder *, const void *, struct tu_error *),
                const void *subject, struct tu_error *error)
 {
     struct tu_arena arena = {0};
@@ -85,7 +86,7 @@ static int put(struct tu_output *output,
     if (result < 0)
         tu_builder_cancel(&b);
     else if ((result = tu_builder_end(&b, &map, error)) == 0)
-        result = tu_output_record(output, &map, error);
+        result = tu_output_record(&output, &map, error);
     tu_arena_free(&arena);
     return result;
 }
@@ -120,16 +121,16 @@ static int fill_total(struct tu_builder *b, const void *subject, struct tu_error
     return tu_put_uint(b, "nbytes", t->totals->bytes[t->row], error);
 }
 
-static int put_totals(struct tu_output *output, const struct totals *totals, struct tu_error *error)
+static int put_totals(const struct totals *totals, struct tu_error *error)
 {
     size_t types;
     const struct tu_dtype *table = tu_dtype_table(&types);
     for (size_t i = 0; i < types; i++) {
         struct total total = {table[i].name, totals, table[i].code};
-        if (totals->tensors[total.row] && put(output, fill_total, &total, error) < 0)
+        if (totals->tensors[total.row] && put(fill_total, &total, error) < 0)
             return -1;
     }
-    return put(output, fill_total, &(struct total){"all", totals, TENSOR_DTYPE_LIMIT}, error);
+    return put(fill_total, &(struct total){"all", totals, TENSOR_DTYPE_LIMIT}, error);
 }
 
 static void print_summary(const struct totals *totals)
@@ -164,20 +165,18 @@ static int fill_meta(struct tu_builder *b, const void *subject, struct tu_error 
 }
 
 /* Rows of keys for people; for machines, the source record as it is. */
-static int put_meta(struct tu_output *output, const struct tensor_value *source,
-                    struct tu_error *error)
+static int put_meta(const struct tensor_value *source, struct tu_error *error)
 {
-    if (output->mode == TU_MODE_STREAM || output->mode == TU_MODE_JSON)
-        return tu_output_record(output, source, error);
+    if (output.mode == TU_MODE_STREAM || output.mode == TU_MODE_JSON)
+        return tu_output_record(&output, source, error);
     const struct tensor_value *meta = tu_value_get(source, "meta");
     for (size_t i = 0; meta && meta->type == TENSOR_MAP && i < meta->map.count; i++)
-        if (put(output, fill_meta, &meta->map.pairs[i], error) < 0)
+        if (put(fill_meta, &meta->map.pairs[i], error) < 0)
             return -1;
     return 0;
 }
 
-static int list_items(struct tu_feed *feed, struct tu_output *output, struct totals *totals,
-                      struct tu_error *error)
+static int list_items(struct tu_feed *feed, struct totals *totals, struct tu_error *error)
 {
     struct tu_item item;
     int more, result = 0;
@@ -187,9 +186,9 @@ static int list_items(struct tu_feed *feed, struct tu_output *output, struct tot
         if (item.kind == TU_KIND_TENSOR)
             count(totals, &item.tensor);
         if (item.kind == TU_KIND_SOURCE && show_meta)
-            result = put_meta(output, &item.map, error);
+            result = put_meta(&item.map, error);
         else if (item.kind == TU_KIND_TENSOR && !show_meta && !show_totals)
-            result = put(output, fill_entry, &item, error);
+            result = put(fill_entry, &item, error);
     }
     return result;
 }
@@ -197,7 +196,6 @@ static int list_items(struct tu_feed *feed, struct tu_output *output, struct tot
 static int list_operands(struct tu_tool *t, char **operands, size_t operand_count,
                          struct tu_error *error)
 {
-    struct tu_output output;
     struct tu_feed feed;
     static struct totals totals;
     bool machine = t->mode == TU_MODE_JSON;
@@ -208,10 +206,10 @@ static int list_operands(struct tu_tool *t, char **operands, size_t operand_coun
     if (tu_output_open(&output, t, kind, columns, error) < 0)
         return -1;
     tu_feed_open(&feed, t, operands, operand_count, true);
-    int result = list_items(&feed, &output, &totals, error);
+    int result = list_items(&feed, &totals, error);
     tu_feed_close(&feed);
     if (result == 0 && show_totals)
-        result = put_totals(&output, &totals, error);
+        result = put_totals(&totals, error);
     if (result == 0 && output.mode == TU_MODE_TABLE && !show_meta && !show_totals)
         print_summary(&totals);
     return result < 0 ? -1 : tu_output_close(&output, error);

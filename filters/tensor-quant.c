@@ -6,6 +6,7 @@
 #include "convert.h"
 
 static struct tu_tool tool;
+static struct tu_output output;
 static const struct tu_dtype *to;
 static bool all;
 
@@ -50,7 +51,6 @@ static int check_type(struct tu_tool *t, struct tu_error *error)
 
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
-    struct tu_output output;
     struct tu_feed feed;
     if (check_type(t, error) < 0 ||
         tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)

@@ -44,7 +44,13 @@ static const struct tu_option options[] = {
     TU_OPTIONS_END,
 };
 
-enum outcome { PASSED, FAILED, ALLOWED };
+enum outcome { PASSED, FAILED, ALLOWED, UNJUDGED, OUTCOMES };
+static const char *const outcome_words[] = {"pass", "fail", "allowed", "unjudged"};
+
+/* Statuses of records that could not be compared, or not wholly. */
+static const char *const statuses[] = {"only_a",    "only_b",    "shape_mismatch",
+                                       "nonfinite", "undefined", "not_real"};
+enum { STATUSES = sizeof statuses / sizeof *statuses };
 
 /* One judged record. */
 struct judged {
@@ -61,7 +67,7 @@ struct court {
     bool *rule_used;
     struct judged *items;
     size_t count, capacity;
-    size_t counts[3];    /* by outcome */
+    size_t counts[OUTCOMES];
     size_t incomparable; /* of the failed: by status alone */
     size_t below;        /* of the failed: that broke a rule */
 };
@@ -105,17 +111,19 @@ static bool is_allowed(const char *status, const char *name)
     return false;
 }
 
+static bool is_status(const char *text, size_t length)
+{
+    for (size_t i = 0; i < STATUSES; i++)
+        if (strlen(statuses[i]) == length && memcmp(text, statuses[i], length) == 0)
+            return true;
+    return false;
+}
+
 static int check_allowed(struct tu_error *error)
 {
-    static const char *const known[] = {"only_a",    "only_b",    "shape_mismatch",
-                                        "nonfinite", "undefined", "not_real"};
     for (size_t i = 0; i < allow_texts.count; i++) {
         size_t length = strcspn(allow_texts.items[i], ":");
-        bool found = false;
-        for (size_t k = 0; k < sizeof known / sizeof *known; k++)
-            found |=
-                strlen(known[k]) == length && memcmp(allow_texts.items[i], known[k], length) == 0;
-        if (!found)
+        if (!is_status(allow_texts.items[i], length))
             return tu_fail(error, TU_EUSAGE,
                            "--allow: '%.*s' is no status (only_a, only_b, shape_mismatch, "
                            "nonfinite, undefined, not_real)",
@@ -190,9 +198,10 @@ static int judge(struct court *c, const struct tensor_value *map, struct tu_erro
         c->incomparable++;
         return add_judged(c, j, j.status, error);
     }
-    if (!applied)
+    bool is_compare = tu_value_equals(tu_value_get(map, "kind"), "compare");
+    if (!applied && !is_compare)
         return 0;
-    j.outcome = *broken ? FAILED : PASSED;
+    j.outcome = !applied ? UNJUDGED : *broken ? FAILED : PASSED;
     c->below += *broken != '\0';
     return add_judged(c, j, broken, error);
 }
@@ -281,9 +290,7 @@ static void print_extreme(const char *word, const struct judged *j)
 /* How many were not compared, by status. */
 static void print_incomparable(const struct court *c)
 {
-    static const char *const statuses[] = {"only_a",    "only_b",    "shape_mismatch",
-                                           "nonfinite", "undefined", "not_real"};
-    for (size_t s = 0; s < sizeof statuses / sizeof *statuses; s++) {
+    for (size_t s = 0; s < STATUSES; s++) {
         size_t failed = 0, allowed = 0;
         for (size_t i = 0; i < c->count; i++) {
             const struct judged *j = &c->items[i];
@@ -305,9 +312,9 @@ static void print_text(const struct court *c)
                tu_operator_text(r->op), r->text, c->rule_used[i] ? "" : "  (was about no record)");
     }
     printf("records: %zu judged, %zu passed, %zu failed (%zu broke a rule, %zu could not be "
-           "compared), %zu allowed\n",
+           "compared), %zu allowed, %zu with no rule about them\n",
            c->counts[PASSED] + c->counts[FAILED], c->counts[PASSED], c->counts[FAILED], c->below,
-           c->incomparable, c->counts[ALLOWED]);
+           c->incomparable, c->counts[ALLOWED], c->counts[UNJUDGED]);
     print_incomparable(c);
     const struct judged *least = extreme(c, true), *most = extreme(c, false);
     if (least) {
@@ -318,10 +325,9 @@ static void print_text(const struct court *c)
     if (shown(c))
         printf("worst %zu:\n", shown(c));
     for (size_t i = 0; i < shown(c); i++) {
-        static const char *const words[] = {"pass", "FAIL", "allowed"};
         char number[TU_NUMBER_SIZE];
         tu_format_double(c->items[i].value, number);
-        printf("  %-7s %-22s ", words[c->items[i].outcome], number);
+        printf("  %-8s %-22s ", outcome_words[c->items[i].outcome], number);
         print_name(c->items[i].name);
         printf("%s%s%s\n", *c->items[i].reason ? "  (" : "", c->items[i].reason,
                *c->items[i].reason ? ")" : "");
@@ -330,12 +336,11 @@ static void print_text(const struct court *c)
 
 static void print_tsv(const struct court *c)
 {
-    static const char *const words[] = {"pass", "fail", "allowed"};
     printf("verdict\tstatus\t%s\treason\tname\n", c->rules[0].field);
     for (size_t i = 0; i < c->count; i++) {
         char number[TU_NUMBER_SIZE];
         tu_format_double(c->items[i].value, number);
-        printf("%s\t%s\t%s\t%s\t", words[c->items[i].outcome], c->items[i].status, number,
+        printf("%s\t%s\t%s\t%s\t", outcome_words[c->items[i].outcome], c->items[i].status, number,
                c->items[i].reason);
         print_name(c->items[i].name);
         putchar('\n');
@@ -345,10 +350,9 @@ static void print_tsv(const struct court *c)
 static int put_judged(struct tu_builder *b, const char *key, const struct judged *j,
                       struct tu_error *error)
 {
-    static const char *const words[] = {"pass", "fail", "allowed"};
     if (tu_builder_open(b, key, key ? strlen(key) : 0, TENSOR_MAP, TENSOR_NULL, error) < 0 ||
         tu_put_string(b, "name", j->name, error) < 0 ||
-        tu_put_string(b, "verdict", words[j->outcome], error) < 0 ||
+        tu_put_string(b, "verdict", outcome_words[j->outcome], error) < 0 ||
         tu_put_string(b, "status", j->status, error) < 0 ||
         tu_put_real(b, "value", j->value, error) < 0 ||
         tu_put_string(b, "reason", j->reason, error) < 0)
@@ -394,6 +398,7 @@ static int put_totals(struct tu_builder *b, const struct court *c, struct tu_err
         tu_put_uint(b, "broke_a_rule", c->below, error) < 0 ||
         tu_put_uint(b, "not_compared", c->incomparable, error) < 0 ||
         tu_put_uint(b, "allowed", c->counts[ALLOWED], error) < 0 ||
+        tu_put_uint(b, "unjudged", c->counts[UNJUDGED], error) < 0 ||
         tu_put_string(b, "field", c->rules[0].field, error) < 0)
         return -1;
     return least ? (put_judged(b, "min", least, error) < 0 ? -1 : put_judged(b, "max", most, error))
@@ -473,6 +478,7 @@ int main(int argc, char **argv)
             "what was compared, what failed and what was not compared.",
         .options = options,
         .max_operands = 1,
+        .judges = true,
         .run = run,
     };
     int status = tu_main(&command, &tool, argc, argv);

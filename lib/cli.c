@@ -129,8 +129,8 @@ static int print_help(const struct tu_command *c)
         print_option(o->letter, o->name, o->argument, o->help);
     print_option(0, "help", NULL, "show this and leave");
     print_option(0, "version", NULL, "show the version and leave");
-    printf("\nExit status: 0 done, 2 trouble%s.  See %s(1), tensorutils(7).\n",
-           strcmp(c->name, "verdict") == 0 ? ", 1 the verdict is fail" : "", c->name);
+    printf("\nExit status: %s, 2 trouble.  See %s(1), tensorutils(7).\n",
+           c->judges ? "0 pass, 1 fail" : "0 done", c->name);
     return 0;
 }
 

@@ -56,7 +56,8 @@ struct tu_tool {
     struct tu_selection selection;
     struct tu_plugins plugins;
     const struct tu_kernels *kernels;
-    struct tu_output *output; /* once open: failures are reported to its reader too */
+    struct tu_output *output; /* once open, failures are reported to its reader, too; it has to
+                                 outlive the run */
     struct tu_progress {
         double started, shown; /* seconds */
         bool visible;
@@ -69,6 +70,7 @@ struct tu_command {
     const char *about;    /* one or two sentences */
     const struct tu_option *options;
     size_t min_operands, max_operands; /* 0, 0: none */
+    bool judges;                       /* exits 1 for a verdict of fail */
     /* The work.  0, or a higher exit status, or -1 with the error set. */
     int (*run)(struct tu_tool *tool, char **operands, size_t count, struct tu_error *error);
 };

@@ -162,3 +162,79 @@ int tu_source_record(const struct tu_model *m, uint64_t id, struct tu_arena *are
     tu_builder_cancel(&b);
     return -1;
 }
+
+static bool fits(const struct tensor_value *v, enum tensor_value_type type)
+{
+    static const int64_t least[] = {[TENSOR_INT8] = INT8_MIN,
+                                    [TENSOR_INT16] = INT16_MIN,
+                                    [TENSOR_INT32] = INT32_MIN,
+                                    [TENSOR_INT64] = INT64_MIN};
+    static const uint64_t most[] = {
+        [TENSOR_UINT8] = UINT8_MAX,   [TENSOR_INT8] = INT8_MAX,     [TENSOR_UINT16] = UINT16_MAX,
+        [TENSOR_INT16] = INT16_MAX,   [TENSOR_UINT32] = UINT32_MAX, [TENSOR_INT32] = INT32_MAX,
+        [TENSOR_UINT64] = UINT64_MAX, [TENSOR_INT64] = INT64_MAX};
+    struct tensor_value wanted = {.type = (uint8_t)type};
+    uint64_t natural;
+    if (tu_value_uint(v, &natural))
+        return natural <= most[type];
+    return tu_value_is_signed(v) && tu_value_is_signed(&wanted) && v->sint >= least[type];
+}
+
+/* Gives an integer, or a number that was written as one, the type that a file had stated. */
+static void retype(struct tensor_value *v, enum tensor_value_type type)
+{
+    struct tensor_value wanted = {.type = (uint8_t)type};
+    bool integer = tu_value_is_signed(&wanted) || tu_value_is_unsigned(&wanted);
+    double number;
+    if (integer && fits(v, type)) /* the bits of a value that fits are those of either sign */
+        v->type = (uint8_t)type;
+    else if (tu_value_is_real(&wanted) && tu_value_number(v, &number))
+        *v = (struct tensor_value){.type = (uint8_t)type, .real = number};
+}
+
+static int retype_named(struct tensor_value *v, const struct tensor_value *name,
+                        struct tu_arena *arena, struct tu_error *error)
+{
+    enum tensor_value_type type;
+    const char *text = name->string.bytes;
+    size_t length = name->string.length;
+    bool array = length > 2 && text[0] == '[' && text[length - 1] == ']';
+    if (!tu_value_type_parse(text + array, length - 2 * (size_t)array, &type))
+        return 0;
+    if (!array) {
+        retype(v, type);
+        return 0;
+    }
+    if (v->type != TENSOR_ARRAY)
+        return 0;
+    struct tensor_value *items = tu_arena_alloc(arena, v->array.count * sizeof *items);
+    if (!items)
+        return tu_fail_memory(error);
+    for (size_t i = 0; i < v->array.count; i++) {
+        items[i] = v->array.items[i];
+        retype(&items[i], type);
+    }
+    v->array.items = items;
+    v->element = (uint8_t)type;
+    return 0;
+}
+
+int tu_source_metadata(const struct tensor_value *record, struct tu_arena *arena,
+                       struct tensor_value *out, struct tu_error *error)
+{
+    const struct tensor_value *meta = tu_value_get(record, "meta");
+    const struct tensor_value *types = tu_value_get(record, "meta_types");
+    *out = (struct tensor_value){.type = TENSOR_MAP};
+    if (!meta || meta->type != TENSOR_MAP)
+        return 0;
+    if (tu_value_copy(meta, arena, out, error) < 0)
+        return -1;
+    struct tensor_pair *pairs = (struct tensor_pair *)out->map.pairs;
+    for (size_t i = 0; i < out->map.count; i++) {
+        const struct tensor_value *name = tu_value_get(types, pairs[i].key.string.bytes);
+        if (name && name->type == TENSOR_STRING &&
+            retype_named(&pairs[i].value, name, arena, error) < 0)
+            return -1;
+    }
+    return 0;
+}

@@ -30,4 +30,9 @@ void tu_operand_close(struct tu_operand *o);
 int tu_source_record(const struct tu_model *m, uint64_t id, struct tu_arena *arena,
                      struct tensor_value *out, struct tu_error *error) TU_MUST_CHECK;
 
+/* The metadata in a `source` record, with the types that its meta_types states: values that do not
+ * fit a type keep the one they have. */
+int tu_source_metadata(const struct tensor_value *record, struct tu_arena *arena,
+                       struct tensor_value *out, struct tu_error *error) TU_MUST_CHECK;
+
 #endif

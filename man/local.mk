@@ -1,0 +1,17 @@
+# Pages: one a filter, one a format, and those that stand for themselves.
+dist_man_MANS = \
+	man/tensor-cat.1 \
+	man/tensor-cos.1 \
+	man/tensor-dequant.1 \
+	man/tensor-format-apr.5 \
+	man/tensor-format-gguf.5 \
+	man/tensor-format-safetensors.5 \
+	man/tensor-format.3 \
+	man/tensor-ls.1 \
+	man/tensor-quant.1 \
+	man/tensor-rand.1 \
+	man/tensor-save.1 \
+	man/tensor-stream.5 \
+	man/tensor-types.7 \
+	man/tensorutils.7 \
+	man/verdict.1

@@ -10,6 +10,11 @@
 /* The length of a name as "%.*s" takes it; messages need no more of a hostile name. */
 #define SHOWN(length) ((int)((length) < 256 ? (length) : 256))
 
+static inline bool equals(const void *bytes, size_t length, const char *literal)
+{
+    return length == strlen(literal) && memcmp(bytes, literal, length) == 0;
+}
+
 static inline uint64_t get_number(const uint8_t *bytes, unsigned width, bool big_endian)
 {
     uint64_t value = 0;
@@ -67,6 +72,8 @@ struct type_row {
     const char *name;
     uint32_t dtype;
     uint32_t elements, bytes, head;
+    uint32_t flags; /* TENSOR_DTYPE_* */
+    enum tensor_kind kind;
     int32_t ggml;
 };
 
@@ -74,7 +81,7 @@ static inline const struct type_row *type_rows(size_t *count)
 {
     static const struct type_row rows[] = {
 #define TYPE_ROW(ID, name, code, elements, bytes, head, kind, flags, ggml)                         \
-    {#ID, TENSOR_##ID, elements, bytes, head, ggml},
+    {#ID, TENSOR_##ID, elements, bytes, head, flags, TENSOR_KIND_##kind, ggml},
         TENSOR_DTYPES(TYPE_ROW)
 #undef TYPE_ROW
     };

@@ -123,11 +123,6 @@ static int keep(struct header *h, struct text *text, const unsigned char *bytes,
     return 1;
 }
 
-static bool equals(const void *bytes, size_t length, const char *literal)
-{
-    return length == strlen(literal) && memcmp(bytes, literal, length) == 0;
-}
-
 static bool is_ignored(const struct header *h)
 {
     return h->ignored || (h->place == ENTRY && h->field == FIELD_UNKNOWN) ||
@@ -542,7 +537,7 @@ static int check_length(struct tensor_reader *r, uint64_t *length)
                          : tensor_fail(r, LENGTH_BYTES, "the header does not begin with a brace");
 }
 
-static int read(struct tensor_reader *r)
+static int read_safetensors(struct tensor_reader *r)
 {
     uint64_t length = 0;
     if (check_length(r, &length) < 0)
@@ -696,7 +691,7 @@ const struct tensor_format tensor_format_safetensors = {
     .tensor_alignment = 1,
     .data_alignment = ALIGNMENT,
     .bid = bid,
-    .read = read,
+    .read = read_safetensors,
     .refuse = refuse,
     .write_head = write_head,
 };

@@ -3,6 +3,8 @@
 
 #include "kernels/kernels.h"
 
+#undef bool /* the name of a type below, which must not be expanded */
+
 /* Every row of the table of types has a decoder, but for complex numbers. */
 #define DECODER_FLOAT(name)   TU_KERNEL(decode_##name)
 #define DECODER_INT(name)     TU_KERNEL(decode_##name)

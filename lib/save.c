@@ -1,0 +1,467 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "save.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <zlib.h>
+
+#include "json.h"
+
+enum { BUFFER_BYTES = 1 << 20 };
+
+/* ---- The file ---- */
+
+static int fail_here(const struct tu_saver *s, struct tu_error *error)
+{
+    return tu_fail_errno(error, "%s", s->path);
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return !slash          ? strdup(".")
+           : slash == path ? strdup("/")
+                           : strndup(path, (size_t)(slash - path));
+}
+
+static mode_t default_mode(void)
+{
+    mode_t mask = umask(0);
+    umask(mask);
+    return 0666 & ~mask;
+}
+
+/* A file without a name where the system has such, so that not even a kill leaves it behind; else
+ * one with a temporary name in the same folder. */
+static int open_temporary(struct tu_saver *s, struct tu_error *error)
+{
+    char *folder = folder_of(s->path);
+    if (!folder)
+        return tu_fail_memory(error);
+    s->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    free(folder);
+    if (s->fd >= 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+        return fail_here(s, error);
+    if (asprintf(&s->temporary, "%s.XXXXXX", s->path) < 0) {
+        s->temporary = NULL;
+        return tu_fail_memory(error);
+    }
+    s->fd = mkostemp(s->temporary, O_CLOEXEC);
+    if (s->fd < 0 || fchmod(s->fd, default_mode()) < 0)
+        return fail_here(s, error);
+    return 0;
+}
+
+/* Gives the nameless file a name; one that exists stays as it is (EEXIST). */
+static int link_as(const struct tu_saver *s, const char *name)
+{
+    char self[64];
+    snprintf(self, sizeof self, "/proc/self/fd/%d", s->fd);
+    return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+}
+
+static int name_temporary(struct tu_saver *s, struct tu_error *error)
+{
+    for (unsigned i = 0; i < 1000; i++) {
+        free(s->temporary);
+        if (asprintf(&s->temporary, "%s.%ld.%u", s->path, (long)getpid(), i) < 0) {
+            s->temporary = NULL;
+            return tu_fail_memory(error);
+        }
+        if (link_as(s, s->temporary) == 0)
+            return 0;
+        if (errno != EEXIST)
+            break;
+    }
+    fail_here(s, error);
+    free(s->temporary);
+    s->temporary = NULL;
+    return -1;
+}
+
+static int exists_already(const struct tu_saver *s, struct tu_error *error)
+{
+    return tu_fail(error, TU_EUSAGE, "%s: exists already (--force replaces it)", s->path);
+}
+
+/* Without force, link refuses to replace a file even if it came in the meantime; with force,
+ * rename replaces it in one step. */
+static int publish(struct tu_saver *s, struct tu_error *error)
+{
+    if (!s->force) {
+        int result = s->temporary ? link(s->temporary, s->path) : link_as(s, s->path);
+        if (result < 0)
+            return errno == EEXIST ? exists_already(s, error) : fail_here(s, error);
+        return 0;
+    }
+    if (!s->temporary && name_temporary(s, error) < 0)
+        return -1;
+    if (rename(s->temporary, s->path) < 0)
+        return fail_here(s, error);
+    free(s->temporary);
+    s->temporary = NULL;
+    return 0;
+}
+
+static int sync_folder(const struct tu_saver *s, struct tu_error *error)
+{
+    char *folder = folder_of(s->path);
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int result = fd >= 0 ? fsync(fd) : -1;
+    free(folder);
+    if (fd >= 0)
+        close(fd);
+    return result < 0 && errno != EINVAL ? fail_here(s, error) : 0;
+}
+
+static int write_at(const struct tu_saver *s, uint64_t offset, const void *bytes, size_t length,
+                    struct tu_error *error)
+{
+    const char *p = bytes;
+    while (length) {
+        ssize_t n = pwrite(s->fd, p, length, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_here(s, error);
+        p += n;
+        offset += (uint64_t)n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
+/* ---- Head and tail ---- */
+
+/* What a format's write functions see. */
+struct head_writer {
+    struct tensor_writer public; /* first: the plugin's view of this */
+    struct tu_saver *saver;
+    struct tu_error *error;
+    struct tu_arena arena;
+    char *bytes;
+    size_t length, capacity;
+};
+
+static struct head_writer *inside(struct tensor_writer *w)
+{
+    return (struct head_writer *)(void *)w;
+}
+
+static int host_emit(struct tensor_writer *w, const void *bytes, size_t length)
+{
+    struct head_writer *h = inside(w);
+    size_t capacity = h->capacity ? h->capacity : 4096;
+    while (capacity - h->length < length)
+        capacity *= 2;
+    if (capacity > h->capacity) {
+        char *larger = realloc(h->bytes, capacity);
+        if (!larger)
+            return tu_fail_memory(h->error);
+        h->bytes = larger;
+        h->capacity = capacity;
+    }
+    if (length)
+        memcpy(h->bytes + h->length, bytes, length);
+    h->length += length;
+    return 0;
+}
+
+static int host_json(struct tensor_writer *w, const struct tensor_value *value, const char **text,
+                     size_t *length)
+{
+    return tu_json_text(value, &inside(w)->arena, text, length, inside(w)->error);
+}
+
+static int host_fail(struct tensor_writer *w, const char *format, ...)
+{
+    char text[sizeof inside(w)->error->text];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    return tu_fail(inside(w)->error, TU_EINVALID, "%s: %s", inside(w)->saver->path, text);
+}
+
+static const struct tensor_writer_host writer_host = {
+    .emit = host_emit,
+    .json = host_json,
+    .fail = host_fail,
+};
+
+static void head_writer_init(struct head_writer *h, struct tu_saver *s,
+                             const struct tensor_entry *tensors, size_t count,
+                             struct tu_error *error)
+{
+    *h = (struct head_writer){.public = {.host = &writer_host,
+                                         .tensors = tensors,
+                                         .count = count,
+                                         .metadata = &s->metadata,
+                                         .room = s->room,
+                                         .data_bytes = s->data_bytes},
+                              .saver = s,
+                              .error = error};
+}
+
+static void head_writer_free(struct head_writer *h)
+{
+    free(h->bytes);
+    tu_arena_free(&h->arena);
+}
+
+static uint64_t align(uint64_t value, uint64_t alignment)
+{
+    return (value + alignment - 1) / alignment * alignment;
+}
+
+/* ---- Data ---- */
+
+static int flush(struct tu_saver *s, struct tu_error *error)
+{
+    size_t length = s->used;
+    if (write_at(s, s->room + s->data_bytes - length, s->buffer, length, error) < 0)
+        return -1;
+    if (s->format->wants_crc32)
+        s->crc32 = (uint32_t)crc32_z(s->crc32, (const Bytef *)s->buffer, length);
+    s->used = 0;
+    return 0;
+}
+
+static int put(struct tu_saver *s, const void *bytes, size_t length, struct tu_error *error)
+{
+    const char *p = bytes;
+    while (length) {
+        size_t n = length < BUFFER_BYTES - s->used ? length : BUFFER_BYTES - s->used;
+        memcpy(s->buffer + s->used, p, n);
+        s->used += n;
+        s->data_bytes += n;
+        p += n;
+        length -= n;
+        if (s->used == BUFFER_BYTES && flush(s, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int pad(struct tu_saver *s, struct tu_error *error)
+{
+    static const char zeros[4096];
+    uint64_t gap = align(s->data_bytes, s->format->tensor_alignment) - s->data_bytes;
+    while (gap) {
+        size_t n = gap < sizeof zeros ? (size_t)gap : sizeof zeros;
+        if (put(s, zeros, n, error) < 0)
+            return -1;
+        gap -= n;
+    }
+    return 0;
+}
+
+/* Moves the data section up or down to where the head ends; from its far end where it goes up, so
+ * that nothing is overwritten before it was read. */
+static int move_data(struct tu_saver *s, uint64_t to, struct tu_error *error)
+{
+    struct tu_source self = {.fd = s->fd, .path = s->path, .size = s->room + s->data_bytes};
+    bool up = to > s->room;
+    for (uint64_t done = 0; done < s->data_bytes;) {
+        uint64_t left = s->data_bytes - done;
+        size_t n = left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES;
+        uint64_t at = up ? left - n : done;
+        if (tu_source_read(&self, s->room + at, s->buffer, n, error) < 0 ||
+            write_at(s, to + at, s->buffer, n, error) < 0)
+            return -1;
+        done += n;
+    }
+    s->room = to;
+    return ftruncate(s->fd, (off_t)(to + s->data_bytes)) < 0 ? fail_here(s, error) : 0;
+}
+
+/* ---- The interface ---- */
+
+int tu_save_open(struct tu_saver *s, const struct tensor_format *format, const char *path,
+                 bool force, struct tu_error *error)
+{
+    *s = (struct tu_saver){.format = format, .path = path, .force = force, .fd = -1};
+    s->metadata.type = TENSOR_MAP;
+    struct stat st;
+    if (!format->refuse)
+        return tu_fail(error, TU_EUSAGE, "%s: format %s can be read but not written", path,
+                       format->name);
+    if (!force && lstat(path, &st) == 0)
+        return exists_already(s, error);
+    s->buffer = malloc(BUFFER_BYTES);
+    if (!s->buffer || open_temporary(s, error) < 0) {
+        if (!s->buffer)
+            tu_fail_memory(error);
+        tu_save_close(s);
+        return -1;
+    }
+    return 0;
+}
+
+int tu_save_expect(struct tu_saver *s, const struct tensor_entry *tensors, size_t count,
+                   struct tu_error *error)
+{
+    struct head_writer h;
+    struct tensor_entry *planned = reallocarray(NULL, count ? count : 1, sizeof *planned);
+    if (!planned)
+        return tu_fail_memory(error);
+    uint64_t offset = 0;
+    for (size_t i = 0; i < count; i++) {
+        planned[i] = tensors[i];
+        planned[i].offset = align(offset, s->format->tensor_alignment);
+        offset = planned[i].offset + planned[i].nbytes;
+    }
+    struct tu_error ignored = {0}; /* what cannot be stored is told of when it comes */
+    head_writer_init(&h, s, planned, count, &ignored);
+    h.public.data_bytes = offset;
+    if (s->count == 0 && s->data_bytes == 0 && s->format->write_head(&h.public) == 0)
+        s->room = align(h.length, s->format->data_alignment);
+    head_writer_free(&h);
+    free(planned);
+    return 0;
+}
+
+int tu_save_metadata(struct tu_saver *s, const struct tensor_value *map, struct tu_error *error)
+{
+    struct tu_builder b;
+    const struct tensor_value *maps[] = {&s->metadata, map};
+    struct tensor_value merged;
+    if (tu_builder_begin(&b, &s->arena, TU_DUPLICATES_REPLACE, error) < 0)
+        return -1;
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; maps[k]->type == TENSOR_MAP && i < maps[k]->map.count; i++) {
+            const struct tensor_pair *pair = &maps[k]->map.pairs[i];
+            if (tu_builder_put_tree(&b, pair->key.string.bytes, pair->key.string.length,
+                                    &pair->value, error) < 0) {
+                tu_builder_cancel(&b);
+                return -1;
+            }
+        }
+    }
+    if (tu_builder_end(&b, &merged, error) < 0)
+        return -1;
+    s->metadata = merged;
+    return 0;
+}
+
+int tu_save_tensor(struct tu_saver *s, const struct tu_tensor *t, struct tu_error *error)
+{
+    if (s->left)
+        return tu_fail(error, TU_EINVALID, "tensor '%s' starts before the last one is whole",
+                       t->name);
+    if (pad(s, error) < 0)
+        return -1;
+    struct tensor_entry e = {.name_length = t->name_length,
+                             .dtype = t->dtype,
+                             .packing = t->packing,
+                             .rank = t->rank,
+                             .offset = s->data_bytes,
+                             .nbytes = t->nbytes};
+    uint64_t *shape = tu_arena_alloc(&s->arena, t->rank * sizeof *shape);
+    e.name = tu_arena_copy(&s->arena, t->name, t->name_length);
+    if (!shape || !e.name || !TU_GROW(s->tensors, s->count, s->capacity))
+        return tu_fail_memory(error);
+    if (t->rank)
+        memcpy(shape, t->shape, t->rank * sizeof *shape);
+    e.shape = shape;
+    const char *why = s->format->refuse(&e);
+    if (why)
+        return tu_fail(error, TU_EINVALID, "%s: tensor '%s' (%s): %s %s", s->path, t->name,
+                       tu_dtype(t->dtype)->name, s->format->name, why);
+    s->tensors[s->count++] = e;
+    s->left = t->nbytes;
+    return 0;
+}
+
+int tu_save_bytes(struct tu_saver *s, const void *bytes, size_t length, struct tu_error *error)
+{
+    if (length > s->left)
+        return tu_fail(error, TU_EINVALID, "more bytes than the tensor has");
+    s->left -= length;
+    return put(s, bytes, length, error);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct tensor_entry *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* A file cannot hold two tensors of one name, though streams that were joined can. */
+static int check_names(const struct tu_saver *s, struct tu_error *error)
+{
+    const struct tensor_entry **sorted = reallocarray(NULL, s->count + 1, sizeof *sorted);
+    if (!sorted)
+        return tu_fail_memory(error);
+    for (size_t i = 0; i < s->count; i++)
+        sorted[i] = &s->tensors[i];
+    qsort(sorted, s->count, sizeof *sorted, compare_entries);
+    int result = 0;
+    for (size_t i = 0; i + 1 < s->count && result == 0; i++)
+        if (compare_entries(&sorted[i], &sorted[i + 1]) == 0)
+            result =
+                tu_fail(error, TU_EINVALID, "%s: tensor '%s' came twice", s->path, sorted[i]->name);
+    free(sorted);
+    return result;
+}
+
+/* Puts the head before the data and the tail behind it. */
+static int write_around(struct tu_saver *s, struct tu_error *error)
+{
+    struct head_writer h;
+    head_writer_init(&h, s, s->tensors, s->count, error);
+    int result = s->format->write_head(&h.public);
+    uint64_t start = align(h.length, s->format->data_alignment);
+    for (uint64_t i = h.length; result == 0 && i < start; i++)
+        result = host_emit(&h.public, "", 1);
+    if (result == 0 && start != s->room)
+        result = move_data(s, start, error);
+    if (result == 0)
+        result = write_at(s, 0, h.bytes, h.length, error);
+    if (result == 0 && s->format->write_tail) {
+        uint32_t head = (uint32_t)crc32_z(0, (const Bytef *)h.bytes, h.length);
+        h.public.crc32 = (uint32_t)crc32_combine(head, s->crc32, (z_off_t)s->data_bytes);
+        h.length = 0;
+        result = s->format->write_tail(&h.public);
+        if (result == 0)
+            result = write_at(s, s->room + s->data_bytes, h.bytes, h.length, error);
+    }
+    head_writer_free(&h);
+    return result;
+}
+
+int tu_save_finish(struct tu_saver *s, struct tu_error *error)
+{
+    if (s->left)
+        return tu_fail(error, TU_EINVALID, "%s: the last tensor is not whole", s->path);
+    if (check_names(s, error) < 0 || pad(s, error) < 0 || flush(s, error) < 0 ||
+        write_around(s, error) < 0)
+        return -1;
+    if (fsync(s->fd) < 0)
+        return fail_here(s, error);
+    return publish(s, error) < 0 ? -1 : sync_folder(s, error);
+}
+
+void tu_save_close(struct tu_saver *s)
+{
+    if (s->temporary)
+        unlink(s->temporary);
+    if (s->fd >= 0)
+        close(s->fd);
+    free(s->temporary);
+    free(s->buffer);
+    free(s->tensors);
+    tu_arena_free(&s->arena);
+    *s = (struct tu_saver){.fd = -1};
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing a model file from tensors that come one after another.  The file appears under its name
+ * when it is whole, flushed to disk, and not before; a run that fails or is killed leaves nothing.
+ */
+#ifndef TU_SAVE_H
+#define TU_SAVE_H
+
+#include "arena.h"
+#include "model.h"
+#include "stream.h"
+
+struct tu_saver {
+    const struct tensor_format *format;
+    const char *path;
+    bool force;
+    int fd;
+    char *temporary; /* name of the file so far; NULL: it has none yet */
+
+    struct tu_arena arena;
+    struct tensor_entry *tensors;
+    size_t count, capacity;
+    struct tensor_value metadata; /* a map; empty until set */
+
+    uint64_t room;       /* where the data section begins in the file so far */
+    uint64_t data_bytes; /* written to it */
+    uint64_t left;       /* of the current tensor */
+    uint32_t crc32;      /* of the data, where the format wants it */
+    char *buffer;        /* of bytes on their way out */
+    size_t used;
+};
+
+/* Begins a file.  Fails if it exists, unless force is set, and if the format cannot be written.
+ * On failure nothing is to be given back. */
+int tu_save_open(struct tu_saver *s, const struct tensor_format *format, const char *path,
+                 bool force, struct tu_error *error) TU_MUST_CHECK;
+
+/* The tensors that are likely to come, so that the head can be given its place at once; without
+ * it, or where it turns out wrong, the data is moved at the end. */
+int tu_save_expect(struct tu_saver *s, const struct tensor_entry *tensors, size_t count,
+                   struct tu_error *error) TU_MUST_CHECK;
+
+/* Copies the metadata to be written; later calls add to it. */
+int tu_save_metadata(struct tu_saver *s, const struct tensor_value *map,
+                     struct tu_error *error) TU_MUST_CHECK;
+
+/* Begins a tensor, whose bytes follow. */
+int tu_save_tensor(struct tu_saver *s, const struct tu_tensor *t,
+                   struct tu_error *error) TU_MUST_CHECK;
+int tu_save_bytes(struct tu_saver *s, const void *bytes, size_t length,
+                  struct tu_error *error) TU_MUST_CHECK;
+
+/* Writes head and tail and gives the file its name. */
+int tu_save_finish(struct tu_saver *s, struct tu_error *error) TU_MUST_CHECK;
+/* Gives everything back; a file that was not finished is gone. */
+void tu_save_close(struct tu_saver *s);
+
+#endif
