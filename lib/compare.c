@@ -86,7 +86,7 @@ static void find_worst(const struct block *block, double max, struct tu_partial 
 
 static double relative(double a, double b, double difference)
 {
-    double larger = fmax(fabs(a), fabs(b));
+    double x = fabs(a), y = fabs(b), larger = x > y ? x : y;
     return larger > 0 ? difference / larger : 0;
 }
 
@@ -243,7 +243,7 @@ void tu_compare_range(const struct tu_kernels *kernels, const struct tu_decoder 
         uint64_t at = first + done;
         n = count - done < TU_COMPARE_BLOCK ? count - done : TU_COMPARE_BLOCK;
         const uint8_t *pa = part(a, span_a, first, at, n), *pb = part(b, span_b, first, at, n);
-        struct tu_partial sums = {0};
+        struct tu_partial sums = {.max_diff = out->max_diff, .max_rel_diff = out->max_rel_diff};
         if (wide) {
             struct wide_block block;
             block.count = n;

@@ -31,7 +31,8 @@ struct tu_partial {
 };
 
 /* Compares elements [first, first + count) of two tensors whose bytes for that range (in the sense
- * of tu_decode) are given, and adds to out.  first is a multiple of TU_COMPARE_BLOCK. */
+ * of tu_decode) are given, and adds to out.  Maxima that out holds already save the search for
+ * smaller ones; a caller may put in what earlier ranges had. */
 void tu_compare_range(const struct tu_kernels *kernels, const struct tu_decoder *a,
                       const uint8_t *span_a, const struct tu_decoder *b, const uint8_t *span_b,
                       uint64_t first, size_t count, struct tu_partial *out);

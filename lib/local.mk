@@ -40,7 +40,7 @@ KERNEL_SOURCES = \
 	lib/kernels/reduce.c \
 	lib/kernels/table.c
 # table.c declares them all; a header that did would say it a second time.
-KERNEL_CFLAGS = $(AM_CFLAGS) -Wno-missing-prototypes -O3
+KERNEL_CFLAGS = $(AM_CFLAGS) -Wno-missing-prototypes $(TU_KERNEL_CFLAGS)
 
 libkernels_baseline_la_SOURCES = $(KERNEL_SOURCES)
 libkernels_baseline_la_CFLAGS = $(KERNEL_CFLAGS) -DTU_ISA=baseline

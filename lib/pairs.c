@@ -52,6 +52,9 @@ struct pair {
     struct tu_decoder decoders[2];
     uint64_t unit, next; /* of tiles */
     struct tu_partial sums;
+    /* Maxima of the tiles that were put, for those that are worked on meanwhile: they save work
+     * and change no result. */
+    _Atomic double max_diff, max_rel_diff;
 };
 
 struct tile {
@@ -464,7 +467,7 @@ static int take(void *context, void *slot, struct tu_error *error)
     bool compared = p->match == TU_MATCH_BOTH && p->tensors[0].elements;
     t->first = p->next;
     t->count = compared ? tu_geometry_tile(g, p->unit, p->next) : 0;
-    t->sums = (struct tu_partial){0};
+    t->sums = (struct tu_partial){.max_diff = p->max_diff, .max_rel_diff = p->max_rel_diff};
     p->next += t->count;
     t->last = !compared || p->next == p->tensors[0].elements;
     if (t->last)
@@ -496,6 +499,8 @@ static int put(void *context, void *slot, struct tu_error *error)
     struct tile *t = slot;
     struct pair *p = t->pair;
     tu_partial_add(&p->sums, &t->sums);
+    p->max_diff = p->sums.max_diff;
+    p->max_rel_diff = p->sums.max_rel_diff;
     if (!t->last)
         return 0;
     struct tu_pair_result result = {.match = p->match,
