@@ -257,8 +257,8 @@ static int resolve_type(struct index *x, struct tensor_entry *entry, uint8_t cod
         return 0;
     return tensor_fail(
         x->r, x->at,
-        "tensor '%.*s': its type code %d (%s) and its shape do not make %" PRIu64 " bytes",
-        SHOWN(entry->name_length), entry->name, code, type_row(m->first)->name, entry->nbytes);
+        "tensor '%.*s': its %" PRIu64 " bytes are not those of type code %d (%s) and its shape",
+        SHOWN(entry->name_length), entry->name, entry->nbytes, code, type_row(m->first)->name);
 }
 
 /* Bytes [from, to) of the index. */
