@@ -3,6 +3,7 @@
 
 #include "model.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@ struct index_reader {
     size_t tensor_capacity, warning_capacity;
     struct tu_extent *extents; /* of the next tensor */
     size_t extent_count;
+    int plain; /* the temporary file that unwrap fills; -1: none */
+    uint64_t plain_size;
 };
 
 static struct index_reader *inside(struct tensor_reader *r)
@@ -101,6 +104,25 @@ static int host_json(struct tensor_reader *r, uint64_t offset, uint64_t length)
     if (parse_json(inside(r), offset, length, &inner) == 0)
         return 0;
     return host_fail(r, offset, "metadata: %s", inner.text);
+}
+
+static int host_emit(struct tensor_reader *r, const void *bytes, size_t length)
+{
+    struct index_reader *ir = inside(r);
+    if (ir->plain < 0 && (ir->plain = tu_temporary(ir->error)) < 0)
+        return -1;
+    const char *p = bytes;
+    while (length) {
+        ssize_t n = pwrite(ir->plain, p, length, (off_t)ir->plain_size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return tu_fail_errno(ir->error, "%s: temporary file", ir->model->source.path);
+        p += n;
+        ir->plain_size += (uint64_t)n;
+        length -= (size_t)n;
+    }
+    return 0;
 }
 
 int tu_tensor_check(struct tu_tensor *t, struct tu_geometry *geometry, struct tu_error *error)
@@ -194,6 +216,7 @@ static const struct tensor_reader_host reader_host = {
     .open = host_open,
     .close = host_close,
     .json = host_json,
+    .emit = host_emit,
     .fail = host_fail,
     .warn = host_warn,
 };
@@ -296,12 +319,33 @@ static int finish_index(struct tu_model *m, struct tu_error *error)
     return 0;
 }
 
+/* Where the format finds its file compressed, the plain form takes the file's place. */
+static int unwrap(struct index_reader *ir)
+{
+    struct tu_source *source = &ir->model->source;
+    const char *path = source->path;
+    int found = ir->model->format->unwrap(&ir->public);
+    if (found < 0 && ir->plain >= 0)
+        close(ir->plain);
+    if (found <= 0)
+        return found;
+    tu_source_close(source);
+    if (ir->plain < 0 || tu_source_open(source, ir->plain, path, ir->error) < 0)
+        return tu_fail(ir->error, TU_EINVALID, "%s: nothing came out of its compression", path);
+    ir->public.size = source->size;
+    return 0;
+}
+
 static int read_index(struct tu_model *m, const struct tu_model_options *options,
                       struct tu_error *error)
 {
-    struct index_reader ir = {
-        .public = {&reader_host, m->source.size, options->lenient}, .model = m, .error = error};
+    struct index_reader ir = {.public = {&reader_host, m->source.size, options->lenient},
+                              .model = m,
+                              .error = error,
+                              .plain = -1};
     struct tu_error inner = {0};
+    if (m->format->unwrap && unwrap(&ir) < 0)
+        return -1;
     if (tu_builder_begin(&ir.builder, &m->arena, TU_DUPLICATES_REFUSED, error) < 0)
         return -1;
     int result = m->format->read(&ir.public);

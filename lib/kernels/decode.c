@@ -17,7 +17,7 @@
 
 #undef bool /* the table of types has this name */
 
-#if defined __SSSE3__
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
@@ -161,19 +161,22 @@ static inline void scale_and_add(const int8_t *q, int n, float d, float m, float
  * poor code of inner loops of 16. */
 static inline void scale_16(const int8_t *q, int n, const float *d, float *y)
 {
-    for (int k = 0; k < n; k += 32, d += 2)
+    for (int k = 0; k < n; k += 32) {
+        float first = d[k / 16], second = d[k / 16 + 1];
         for (int i = 0; i < 32; i++)
-            y[k + i] = (i < 16 ? d[0] : d[1]) * (float)q[k + i];
+            y[k + i] = (i < 16 ? first : second) * (float)q[k + i];
+    }
 }
 
 static inline void scale_and_add_16(const int8_t *q, int n, const float *d, const float *m,
                                     float *y)
 {
-    for (int k = 0; k < n; k += 32, d += 2, m += 2) {
+    for (int k = 0; k < n; k += 32) {
+        float d0 = d[k / 16], d1 = d[k / 16 + 1], m0 = m[k / 16], m1 = m[k / 16 + 1];
         for (int i = 0; i < 32; i++) {
-            float factor = d[0], term = m[0];
+            float factor = d0, term = m0;
             if (i >= 16)
-                factor = d[1], term = m[1];
+                factor = d1, term = m1;
             y[k + i] = factor * (float)q[k + i] + term;
         }
     }
@@ -181,24 +184,24 @@ static inline void scale_and_add_16(const int8_t *q, int n, const float *d, cons
 
 /* --- From bytes to codes -----------------------------------------------------------------------*/
 
-/* Low nibbles of `run` bytes, then their high nibbles, and so on. */
-static inline void nibbles(const uint8_t *p, int bytes, int run, int8_t *q)
+/* Low nibbles of `run` bytes, then their high nibbles, and so on; all less a bias. */
+static inline void nibbles(const uint8_t *p, int bytes, int run, int bias, int8_t *q)
 {
     for (int i = 0; i < bytes; i += run) {
         for (int j = 0; j < run; j++) {
-            q[2 * i + j] = p[i + j] & 15;
-            q[2 * i + run + j] = p[i + j] >> 4;
+            q[2 * i + j] = (int8_t)((p[i + j] & 15) - bias);
+            q[2 * i + run + j] = (int8_t)((p[i + j] >> 4) - bias);
         }
     }
 }
 
-/* Bits 0-1 of 32 bytes, then bits 2-3, and so on. */
-static inline void bit_pairs(const uint8_t *p, int bytes, int8_t *q)
+/* Bits 0-1 of 32 bytes, then bits 2-3, and so on; all less a bias. */
+static inline void bit_pairs(const uint8_t *p, int bytes, int bias, int8_t *q)
 {
     for (int i = 0; i < bytes; i += 32)
         for (int k = 0; k < 4; k++)
             for (int j = 0; j < 32; j++)
-                q[4 * i + 32 * k + j] = p[i + j] >> 2 * k & 3;
+                q[4 * i + 32 * k + j] = (int8_t)((p[i + j] >> 2 * k & 3) - bias);
 }
 
 /* Bit 0 of 32 bytes, then bit 1, and so on. */
@@ -209,48 +212,32 @@ static inline void bit_planes(const uint8_t *p, int8_t *q)
             q[32 * k + j] = p[j] >> k & 1;
 }
 
-/* The bits of each byte in turn. */
-static inline void bits(const uint8_t *p, int bytes, int8_t *q)
-{
-    for (int i = 0; i < bytes; i++)
-        store_le64((uint8_t *)q + 8 * i, spread(p[i], 1));
-}
-
-/* Sets high bits on top of low ones and takes off a bias. */
+/* Puts high bits on top of low ones and takes off a bias. */
 static inline void add_high(int8_t *q, const int8_t *high, int n, int weight, int bias)
 {
     for (int i = 0; i < n; i++)
         q[i] = (int8_t)(q[i] + high[i] * weight - bias);
 }
 
-static inline void subtract(int8_t *q, int n, int bias)
+/* A word is eight codes, one to a byte, the first one lowest. */
+#define BYTES(x) ((x)*UINT64_C(0x0101010101010101))
+
+static inline void put_word(int8_t *q, uint64_t word)
 {
-    for (int i = 0; i < n; i++)
-        q[i] = (int8_t)(q[i] - bias);
+    store_le64((uint8_t *)q, word);
 }
 
-/* q = table[q], for codes below 16.  Compilers make single loads of it where one instruction
- * looks up a whole vector. */
-static inline void look_up(const int8_t table[16], int8_t *q, int n)
+/* Codes less a bias; the sums are made 128 too large to keep the bytes apart. */
+static inline uint64_t subtract(uint64_t word, unsigned bias)
 {
-#if defined __SSSE3__
-    __m128i values = _mm_loadu_si128((const __m128i *)table);
-    for (int i = 0; i < n; i += 16) {
-        __m128i *codes = (__m128i *)(q + i);
-        _mm_storeu_si128(codes, _mm_shuffle_epi8(values, _mm_loadu_si128(codes)));
-    }
-#else
-    for (int i = 0; i < n; i++)
-        q[i] = table[q[i]];
-#endif
+    return (word + BYTES(0x80 - bias)) ^ BYTES(0x80);
 }
 
 /* --- Blocks with one scale ---------------------------------------------------------------------*/
 
 static inline void q4_0_codes(const uint8_t *p, int8_t *q)
 {
-    nibbles(p + 2, 16, 16, q);
-    subtract(q, 32, 8);
+    nibbles(p + 2, 16, 16, 8, q);
 }
 
 static inline void q4_0_floats(const uint8_t *p, const int8_t *q, float *y)
@@ -260,7 +247,7 @@ static inline void q4_0_floats(const uint8_t *p, const int8_t *q, float *y)
 
 static inline void q4_1_codes(const uint8_t *p, int8_t *q)
 {
-    nibbles(p + 4, 16, 16, q);
+    nibbles(p + 4, 16, 16, 0, q);
 }
 
 static inline void q4_1_floats(const uint8_t *p, const int8_t *q, float *y)
@@ -270,10 +257,11 @@ static inline void q4_1_floats(const uint8_t *p, const int8_t *q, float *y)
 
 static inline void five_bits(const uint8_t *p, int8_t *q, int bias)
 {
-    int8_t high[32];
-    bits(p, 4, high);
-    nibbles(p + 4, 16, 16, q);
-    add_high(q, high, 32, 16, bias);
+    uint32_t high = load_le32(p);
+    for (int j = 0; j < 16; j++) {
+        q[j] = (int8_t)((p[4 + j] & 15) + (int)(high >> j & 1) * 16 - bias);
+        q[j + 16] = (int8_t)((p[4 + j] >> 4) + (int)(high >> (j + 16) & 1) * 16 - bias);
+    }
 }
 
 static inline void q5_0_codes(const uint8_t *p, int8_t *q)
@@ -328,8 +316,7 @@ static inline void q8_k_floats(const uint8_t *p, const int8_t *q, float *y)
 
 static inline void apr_q4_codes(const uint8_t *p, int8_t *q)
 {
-    nibbles(p + 2, 16, 1, q);
-    subtract(q, 32, 8);
+    nibbles(p + 2, 16, 1, 8, q);
 }
 
 static inline void apr_q4_floats(const uint8_t *p, const int8_t *q, float *y)
@@ -353,8 +340,8 @@ static inline void apr_q8_floats(const uint8_t *p, const int8_t *q, float *y)
 
 static inline void q1_0_codes(const uint8_t *p, int8_t *q)
 {
-    bits(p + 2, 16, q);
-    add_high(q, q, 128, 1, 1);
+    for (int i = 0; i < 16; i++)
+        put_word(q + 8 * i, subtract(2 * spread(p[2 + i], 1), 1));
 }
 
 static inline void q1_0_floats(const uint8_t *p, const int8_t *q, float *y)
@@ -365,8 +352,7 @@ static inline void q1_0_floats(const uint8_t *p, const int8_t *q, float *y)
 static inline void q2_0_codes(const uint8_t *p, int8_t *q)
 {
     for (int i = 0; i < 8; i++)
-        store_le64((uint8_t *)q + 8 * i, spread(load_le16(p + 2 + 2 * i), 2));
-    subtract(q, 64, 1);
+        put_word(q + 8 * i, subtract(spread(load_le16(p + 2 + 2 * i), 2), 1));
 }
 
 static inline void q2_0_floats(const uint8_t *p, const int8_t *q, float *y)
@@ -398,8 +384,7 @@ static inline void tq1_0_floats(const uint8_t *p, const int8_t *q, float *y)
 
 static inline void tq2_0_codes(const uint8_t *p, int8_t *q)
 {
-    bit_pairs(p, 64, q);
-    subtract(q, 256, 1);
+    bit_pairs(p, 64, 1, q);
 }
 
 static inline void tq2_0_floats(const uint8_t *p, const int8_t *q, float *y)
@@ -411,7 +396,7 @@ static inline void tq2_0_floats(const uint8_t *p, const int8_t *q, float *y)
 
 static inline void q2_k_codes(const uint8_t *p, int8_t *q)
 {
-    bit_pairs(p + 16, 64, q);
+    bit_pairs(p + 16, 64, 0, q);
 }
 
 static inline void q2_k_floats(const uint8_t *p, const int8_t *q, float *y)
@@ -427,7 +412,7 @@ static inline void q2_k_floats(const uint8_t *p, const int8_t *q, float *y)
 static inline void q3_k_codes(const uint8_t *p, int8_t *q)
 {
     int8_t high[256];
-    bit_pairs(p + 32, 64, q);
+    bit_pairs(p + 32, 64, 0, q);
     bit_planes(p, high);
     add_high(q, high, 256, 4, 4);
 }
@@ -437,7 +422,7 @@ static inline void q3_k_floats(const uint8_t *p, const int8_t *q, float *y)
 {
     float d = load_half(p + 108), scales[16];
     int8_t low[16];
-    nibbles(p + 96, 8, 8, low);
+    nibbles(p + 96, 8, 8, 0, low);
     for (int k = 0; k < 16; k++) {
         int high = p[104 + k % 4] >> k / 4 * 2 & 3;
         scales[k] = d * (float)((low[k] | high << 4) - 32);
@@ -447,7 +432,7 @@ static inline void q3_k_floats(const uint8_t *p, const int8_t *q, float *y)
 
 static inline void q4_k_codes(const uint8_t *p, int8_t *q)
 {
-    nibbles(p + 16, 128, 32, q);
+    nibbles(p + 16, 128, 32, 0, q);
 }
 
 /* Eight scales and eight minima of six bits: the first four of each whole, with the high bits of
@@ -474,7 +459,7 @@ static inline void q4_k_floats(const uint8_t *p, const int8_t *q, float *y)
 static inline void q5_k_codes(const uint8_t *p, int8_t *q)
 {
     int8_t high[256];
-    nibbles(p + 48, 128, 32, q);
+    nibbles(p + 48, 128, 32, 0, q);
     bit_planes(p + 16, high);
     add_high(q, high, 256, 16, 0);
 }
@@ -487,8 +472,8 @@ static inline void q5_k_floats(const uint8_t *p, const int8_t *q, float *y)
 static inline void q6_k_codes(const uint8_t *p, int8_t *q)
 {
     int8_t high[256];
-    nibbles(p, 128, 64, q);
-    bit_pairs(p + 128, 64, high);
+    nibbles(p, 128, 64, 0, q);
+    bit_pairs(p + 128, 64, 0, high);
     add_high(q, high, 256, 16, 32);
 }
 
@@ -500,14 +485,6 @@ static inline void q6_k_floats(const uint8_t *p, const int8_t *q, float *y)
 }
 
 /* --- IQ types: codes are indices of grids, eight (or four) elements at a time ------------------*/
-
-/* In these functions a word is eight codes, one to a byte, the first one lowest. */
-#define BYTES(x) ((x)*UINT64_C(0x0101010101010101))
-
-static inline void put_word(int8_t *q, uint64_t word)
-{
-    store_le64((uint8_t *)q, word);
-}
 
 /* Signs are stored as seven bits; the eighth makes the number of minus signs even. */
 static inline unsigned even_signs(unsigned seven)
@@ -542,12 +519,10 @@ static inline uint64_t iq3_s_word(unsigned first, unsigned second)
     return BYTES(1) + 2 * spread(first | second << 12, 3);
 }
 
-/* Ranks 0 1 2 to eight times -1 0 1, plus or minus 1.  The sums are made 128 too large to keep
- * bytes apart. */
+/* Ranks 0 1 2 to eight times -1 0 1, plus or minus 1. */
 static inline uint64_t iq1_word(unsigned ranks, int minus)
 {
-    uint64_t bias = minus ? BYTES(0x80 - 9) : BYTES(0x80 - 7);
-    return (8 * spread(ranks, 2) + bias) ^ BYTES(0x80);
+    return subtract(8 * spread(ranks, 2), minus ? 9 : 7);
 }
 
 static inline void iq2_xxs_codes(const uint8_t *p, int8_t *q)
@@ -689,58 +664,78 @@ static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
 /* Twice the values of F4.  Code 8 is plain 0 here. */
 static const int8_t fp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
+/* The values of n codes.  Compilers make single loads of such a loop, where one instruction looks
+ * up a whole vector. */
+static inline void look_up(const int8_t table[16], const int8_t *q, int n, int8_t *values)
+{
+#ifdef __AVX2__
+    __m256i both = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
+    for (int i = 0; i < n; i += 32) {
+        __m256i codes = _mm256_loadu_si256((const __m256i *)(q + i));
+        _mm256_storeu_si256((__m256i *)(values + i), _mm256_shuffle_epi8(both, codes));
+    }
+#else
+    for (int i = 0; i < n; i++)
+        values[i] = table[q[i]];
+#endif
+}
+
 static inline void iq4_nl_codes(const uint8_t *p, int8_t *q)
 {
-    nibbles(p + 2, 16, 16, q);
-    look_up(iq4_values, q, 32);
+    nibbles(p + 2, 16, 16, 0, q);
 }
 
 static inline void iq4_nl_floats(const uint8_t *p, const int8_t *q, float *y)
 {
-    scale(q, 32, load_half(p), y);
+    int8_t values[32];
+    look_up(iq4_values, q, 32, values);
+    scale(values, 32, load_half(p), y);
 }
 
 static inline void iq4_xs_codes(const uint8_t *p, int8_t *q)
 {
-    nibbles(p + 8, 128, 16, q);
-    look_up(iq4_values, q, 256);
+    nibbles(p + 8, 128, 16, 0, q);
 }
 
 static inline void iq4_xs_floats(const uint8_t *p, const int8_t *q, float *y)
 {
     float d = load_half(p);
     unsigned high = load_le16(p + 2);
+    int8_t values[256];
+    look_up(iq4_values, q, 256, values);
     for (int g = 0; g < 8; g++) {
         int s = (p[4 + g / 2] >> g % 2 * 4 & 15) | (int)(high >> 2 * g & 3) << 4;
-        scale(q + 32 * g, 32, d * (float)(s - 32), y + 32 * g);
+        scale(values + 32 * g, 32, d * (float)(s - 32), y + 32 * g);
     }
 }
 
 static inline void mxfp4_codes(const uint8_t *p, int8_t *q)
 {
-    nibbles(p + 1, 16, 16, q);
-    look_up(fp4_values, q, 32);
+    nibbles(p + 1, 16, 16, 0, q);
 }
 
 static inline void mxfp4_floats(const uint8_t *p, const int8_t *q, float *y)
 {
     uint32_t power = *p < 2 ? 0x00200000u << *p : (*p - 1u) << 23;
-    scale(q, 32, float_from_bits(power), y);
+    int8_t values[32];
+    look_up(fp4_values, q, 32, values);
+    scale(values, 32, float_from_bits(power), y);
 }
 
 static inline void nvfp4_codes(const uint8_t *p, int8_t *q)
 {
-    nibbles(p + 4, 32, 8, q);
-    look_up(fp4_values, q, 64);
+    nibbles(p + 4, 32, 8, 0, q);
 }
 
 /* Scales are half an E4M3 without sign; the code of NaN means 0. */
 static inline void nvfp4_floats(const uint8_t *p, const int8_t *q, float *y)
 {
     float scales[4];
+    int8_t values[64];
     for (int k = 0; k < 4; k++)
         scales[k] = p[k] == 0x7f ? 0.0f : minifloat(p[k] & 0x7f, 0x80, 7, 0x1p7f);
-    scale_16(q, 64, scales, y);
+    look_up(fp4_values, q, 64, values);
+    scale_16(values, 64, scales, y);
 }
 
 /* --- The decoders ------------------------------------------------------------------------------*/

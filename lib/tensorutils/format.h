@@ -116,6 +116,7 @@ struct tensor_reader_host {
                 enum tensor_value_type type, enum tensor_value_type element);
     int (*close)(struct tensor_reader *);
     int (*json)(struct tensor_reader *, uint64_t offset, uint64_t length);
+    int (*emit)(struct tensor_reader *, const void *bytes, size_t length);
     int (*fail)(struct tensor_reader *, uint64_t offset, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
     void (*warn)(struct tensor_reader *, const char *format, ...)
@@ -167,6 +168,12 @@ static inline int tensor_value_close(struct tensor_reader *r)
 static inline int tensor_value_json(struct tensor_reader *r, uint64_t offset, uint64_t length)
 {
     return r->host->json(r, offset, length);
+}
+
+/* In unwrap: appends bytes to the plain form of the file. */
+static inline int tensor_unwrapped(struct tensor_reader *r, const void *bytes, size_t length)
+{
+    return r->host->emit(r, bytes, length);
 }
 
 /* Records why the file cannot be read, with the byte offset of the cause; is -1. */
@@ -231,6 +238,12 @@ struct tensor_format {
     /* How many bits of the file's first length bytes (4096, or the whole file) prove that it is of
      * this format; 0 if it is not.  size is that of the file. */
     unsigned (*bid)(const uint8_t *head, size_t length, uint64_t size);
+
+    /* For formats that may be compressed as a whole: 0 if this file is plain, or 1 after its plain
+     * form, which read is given instead, was emitted by tensor_unwrapped.  The core keeps it in an
+     * unlinked temporary file.  The plugin bounds what it emits by sizes the file states.  May be
+     * NULL. */
+    int (*unwrap)(struct tensor_reader *r);
 
     /* Reports metadata and tensors. */
     int (*read)(struct tensor_reader *r);
