@@ -82,12 +82,25 @@ static inline uint64_t double_bits(double d)
     return bits;
 }
 
-/* The eight fields of `width` bits (1 to 4) at the bottom of x, one to a byte, lowest first. */
+/* A byte eight times. */
+static inline uint64_t eight(uint64_t byte)
+{
+    return byte * UINT64_C(0x0101010101010101);
+}
+
+/* The eight bits of a byte, one to a byte of a word, lowest first. */
+static inline uint64_t spread_bits(uint64_t byte)
+{
+    uint64_t single = eight(byte) & UINT64_C(0x8040201008040201);
+    return (single + eight(0x7f)) >> 7 & eight(1);
+}
+
+/* The same for the eight fields of `width` bits (2 to 4) at the bottom of x. */
 static inline uint64_t spread(uint64_t x, int width)
 {
     x = (x | x << (32 - 4 * width)) & ((1u << 4 * width) - 1) * UINT64_C(0x0000000100000001);
     x = (x | x << (16 - 2 * width)) & ((1u << 2 * width) - 1) * UINT64_C(0x0001000100010001);
-    return (x | x << (8 - width)) & ((1u << width) - 1) * UINT64_C(0x0101010101010101);
+    return (x | x << (8 - width)) & eight((1u << width) - 1);
 }
 
 /* condition ? a : b without a branch: compilers may not run float operations of an untaken branch,

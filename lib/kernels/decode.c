@@ -17,7 +17,7 @@
 
 #undef bool /* the table of types has this name */
 
-#ifdef __AVX2__
+#if defined __AVX2__ || defined __F16C__
 #include <immintrin.h>
 #endif
 
@@ -88,6 +88,22 @@ static inline void bool_block(const uint8_t *p, float *y)
     *y = *p ? 1.0f : 0.0f;
 }
 
+/* Compilers do not vectorize with F16C on their own.  Decodes as many whole vectors as there are
+ * and returns the number of elements done. */
+static inline size_t f16_vectors(const uint8_t *restrict src, size_t n, float *restrict dst)
+{
+    size_t i = 0;
+#ifdef __F16C__
+    for (; i + 8 <= n; i += 8) {
+        __m128i halves = _mm_loadu_si128((const __m128i *)(src + 2 * i));
+        _mm256_storeu_ps(dst + i, _mm256_cvtph_ps(halves));
+    }
+#else
+    (void)src, (void)n, (void)dst;
+#endif
+    return i;
+}
+
 /* --- Floats of 8 bits and fewer ----------------------------------------------------------------*/
 
 /* A float of 1 sign bit, 5 - n exponent bits and some mantissa bits is a binary16 whose exponent
@@ -96,7 +112,7 @@ static inline void bool_block(const uint8_t *p, float *y)
  * other bits move. */
 static inline float minifloat(unsigned code, unsigned sign, int shift, float scale)
 {
-    unsigned half = (code & sign ? 0x8000 : 0) | (code & (sign - 1)) << shift;
+    unsigned half = (code & sign) * (0x8000 / sign) | (code & (sign - 1)) << shift;
     return half_to_float_portable((uint16_t)half) * scale;
 }
 
@@ -104,7 +120,7 @@ static inline void f8_e4m3_block(const uint8_t *p, float *y)
 {
     uint32_t nan = (*p & 0x80u) << 24 | 0x7fc00000u;
     uint32_t number = float_bits(minifloat(*p, 0x80, 7, 0x1p8f));
-    *y = float_from_bits((*p & 0x7f) == 0x7f ? nan : number);
+    *y = float_from_bits(choose((*p & 0x7f) == 0x7f, nan, number));
 }
 
 static inline void f8_e5m2_block(const uint8_t *p, float *y)
@@ -220,7 +236,6 @@ static inline void add_high(int8_t *q, const int8_t *high, int n, int weight, in
 }
 
 /* A word is eight codes, one to a byte, the first one lowest. */
-#define BYTES(x) ((x)*UINT64_C(0x0101010101010101))
 
 static inline void put_word(int8_t *q, uint64_t word)
 {
@@ -230,7 +245,7 @@ static inline void put_word(int8_t *q, uint64_t word)
 /* Codes less a bias; the sums are made 128 too large to keep the bytes apart. */
 static inline uint64_t subtract(uint64_t word, unsigned bias)
 {
-    return (word + BYTES(0x80 - bias)) ^ BYTES(0x80);
+    return (word + eight(0x80 - bias)) ^ eight(0x80);
 }
 
 /* --- Blocks with one scale ---------------------------------------------------------------------*/
@@ -259,8 +274,9 @@ static inline void five_bits(const uint8_t *p, int8_t *q, int bias)
 {
     uint32_t high = load_le32(p);
     for (int j = 0; j < 16; j++) {
-        q[j] = (int8_t)((p[4 + j] & 15) + (int)(high >> j & 1) * 16 - bias);
-        q[j + 16] = (int8_t)((p[4 + j] >> 4) + (int)(high >> (j + 16) & 1) * 16 - bias);
+        int low_top = high >> j & 1, high_top = high >> (j + 16) & 1;
+        q[j] = (int8_t)((p[4 + j] & 15) + 16 * low_top - bias);
+        q[j + 16] = (int8_t)((p[4 + j] >> 4) + 16 * high_top - bias);
     }
 }
 
@@ -316,7 +332,8 @@ static inline void q8_k_floats(const uint8_t *p, const int8_t *q, float *y)
 
 static inline void apr_q4_codes(const uint8_t *p, int8_t *q)
 {
-    nibbles(p + 2, 16, 1, 8, q);
+    for (int i = 0; i < 4; i++)
+        put_word(q + 8 * i, subtract(spread(load_le32(p + 2 + 4 * i), 4), 8));
 }
 
 static inline void apr_q4_floats(const uint8_t *p, const int8_t *q, float *y)
@@ -341,7 +358,7 @@ static inline void apr_q8_floats(const uint8_t *p, const int8_t *q, float *y)
 static inline void q1_0_codes(const uint8_t *p, int8_t *q)
 {
     for (int i = 0; i < 16; i++)
-        put_word(q + 8 * i, subtract(2 * spread(p[2 + i], 1), 1));
+        put_word(q + 8 * i, subtract(2 * spread_bits(p[2 + i]), 1));
 }
 
 static inline void q1_0_floats(const uint8_t *p, const int8_t *q, float *y)
@@ -495,7 +512,7 @@ static inline unsigned even_signs(unsigned seven)
 /* Negates the bytes whose sign bit is set.  None is 0, so no carry leaves a byte. */
 static inline uint64_t apply_signs(uint64_t word, unsigned signs)
 {
-    uint64_t negative = spread(signs, 1);
+    uint64_t negative = spread_bits(signs);
     return (word ^ negative * 0xff) + negative;
 }
 
@@ -503,20 +520,20 @@ static inline uint64_t apply_signs(uint64_t word, unsigned signs)
 static inline uint64_t iq2_word(unsigned ranks)
 {
     uint64_t r = spread(ranks, 2);
-    return BYTES(8) + 17 * r + (r >> 1 & BYTES(1));
+    return eight(8) + 17 * r + (r >> 1 & eight(1));
 }
 
 /* Ranks 0 to 7 to 4 12 20 28 36 44 52 62. */
 static inline uint64_t iq3_xxs_word(unsigned first, unsigned second)
 {
     uint64_t r = spread(first | second << 12, 3);
-    return BYTES(4) + 8 * r + ((r + BYTES(1)) >> 2 & BYTES(2));
+    return eight(4) + 8 * r + ((r + eight(1)) >> 2 & eight(2));
 }
 
 /* Ranks 0 to 7 to 1 3 5 7 9 11 13 15. */
 static inline uint64_t iq3_s_word(unsigned first, unsigned second)
 {
-    return BYTES(1) + 2 * spread(first | second << 12, 3);
+    return eight(1) + 2 * spread(first | second << 12, 3);
 }
 
 /* Ranks 0 1 2 to eight times -1 0 1, plus or minus 1. */
@@ -745,15 +762,15 @@ static inline void nvfp4_floats(const uint8_t *p, const int8_t *q, float *y)
  * wait for them. */
 enum { STRIDE = 256 };
 
-#define PLAIN_DECODER(name, elements, bytes, decode)                                               \
+#define PLAIN_DECODER(name, code, elements, bytes, decode)                                         \
     tu_decode_fn decode;                                                                           \
     void decode(const uint8_t *restrict src, size_t n, float *restrict dst)                        \
     {                                                                                              \
-        for (size_t i = 0; i < n; i++)                                                             \
+        for (size_t i = code == TENSOR_F16 ? f16_vectors(src, n, dst) : 0; i < n; i++)             \
             name##_block(src + i * bytes, dst + i * elements);                                     \
     }
 
-#define QUANT_DECODER(name, elements, bytes, decode)                                               \
+#define QUANT_DECODER(name, code, elements, bytes, decode)                                         \
     tu_decode_fn decode;                                                                           \
     void decode(const uint8_t *restrict src, size_t n, float *restrict dst)                        \
     {                                                                                              \
@@ -774,7 +791,7 @@ enum { STRIDE = 256 };
 #define DECODER_QUANT QUANT_DECODER
 #define DECODER_COMPLEX(...)
 #define DECODER(ID, name, code, elements, bytes, head, kind, ...)                                  \
-    DECODER_##kind(name, elements, bytes, TU_KERNEL(decode_##name))
+    DECODER_##kind(name, code, elements, bytes, TU_KERNEL(decode_##name))
 
 TENSOR_DTYPES(DECODER)
 
