@@ -16,8 +16,9 @@ enum {
     MAX_DIMS = 4,
     MAX_DEPTH = 8,   /* of arrays in arrays */
     MAX_KEY = 65535, /* the specification's limit */
-    MAX_STRING = 1 << 30,
-    MAX_VALUES = 1 << 24, /* of metadata, items of arrays included; bounds the memory they take */
+    /* Of metadata, far beyond real files: what a sparse file claims costs time and memory. */
+    MAX_METADATA = 1 << 28, /* bytes up to the end of the last string */
+    MAX_VALUES = 1 << 24,   /* items of arrays included */
     MAX_WRITTEN_NAME = 63,
     DEFAULT_ALIGNMENT = 32,
     LEAST_ALIGNMENT = 8,
@@ -121,8 +122,8 @@ static const char *take_string(struct cursor *c, size_t *length)
     uint64_t at = c->at, count;
     if (take_count(c, 1, "bytes of a string", &count) < 0)
         return NULL;
-    if (count > MAX_STRING) {
-        tensor_fail(c->r, at, "a string of %" PRIu64 " bytes (at most %d)", count, MAX_STRING);
+    if (count > MAX_METADATA || c->at > MAX_METADATA - count) {
+        tensor_fail(c->r, at, "the metadata has more than %d bytes", MAX_METADATA);
         return NULL;
     }
     *length = (size_t)count;
@@ -307,9 +308,10 @@ static int read_info(struct cursor *c, struct info *info)
     *info = (struct info){.at = c->at};
     if (take_count(c, 1, "bytes of a tensor's name", &length) < 0)
         return -1;
-    if (length > TENSOR_MAX_NAME)
-        return tensor_fail(c->r, info->at, "a tensor's name has %" PRIu64 " bytes (at most %u)",
-                           length, TENSOR_MAX_NAME);
+    if (length == 0 || length > TENSOR_MAX_NAME)
+        return tensor_fail(c->r, info->at,
+                           "a tensor's name has %" PRIu64 " bytes (1 to %u are expected)", length,
+                           TENSOR_MAX_NAME);
     const uint8_t *bytes = tensor_peek(c->r, c->at, (size_t)length + 4);
     if (!bytes)
         return -1;

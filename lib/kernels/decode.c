@@ -270,19 +270,22 @@ static inline void q4_1_floats(const uint8_t *p, const int8_t *q, float *y)
     scale_and_add(q, 32, load_half(p), load_half(p + 2), y);
 }
 
-static inline void five_bits(const uint8_t *p, int8_t *q, int bias)
+/* Not inlined: gcc 12 would unroll the loop, as part of the loop over blocks, before it could
+ * vectorize it. */
+__attribute__((noinline)) static void five_bits(const uint8_t *restrict p, int bias,
+                                                int8_t *restrict q)
 {
     uint32_t high = load_le32(p);
     for (int j = 0; j < 16; j++) {
-        int low_top = high >> j & 1, high_top = high >> (j + 16) & 1;
-        q[j] = (int8_t)((p[4 + j] & 15) + 16 * low_top - bias);
-        q[j + 16] = (int8_t)((p[4 + j] >> 4) + 16 * high_top - bias);
+        uint32_t tops = high >> j;
+        q[j] = (int8_t)((p[4 + j] & 15) + (int)(tops << 4 & 16) - bias);
+        q[j + 16] = (int8_t)((p[4 + j] >> 4) + (int)(tops >> 12 & 16) - bias);
     }
 }
 
 static inline void q5_0_codes(const uint8_t *p, int8_t *q)
 {
-    five_bits(p + 2, q, 16);
+    five_bits(p + 2, 16, q);
 }
 
 static inline void q5_0_floats(const uint8_t *p, const int8_t *q, float *y)
@@ -292,7 +295,7 @@ static inline void q5_0_floats(const uint8_t *p, const int8_t *q, float *y)
 
 static inline void q5_1_codes(const uint8_t *p, int8_t *q)
 {
-    five_bits(p + 4, q, 0);
+    five_bits(p + 4, 0, q);
 }
 
 static inline void q5_1_floats(const uint8_t *p, const int8_t *q, float *y)
