@@ -8,6 +8,7 @@
 
 #include <zlib.h>
 
+#include "apr-expand.h"
 #include "bytes.h"
 #include "tensorutils/format.h"
 
@@ -164,25 +165,13 @@ static int take_header(struct tensor_reader *r, struct header *h)
     return 0;
 }
 
-/* Some writers set the flag of a compression and do not compress: plain metadata opens with a
- * brace. */
 static int check_flags(struct tensor_reader *r, const struct header *h)
 {
     if (h->flags & FLAG_ENCRYPTED)
         return tensor_fail(r, 6, "the file is encrypted (not supported)");
     if (h->flags & FLAG_COLUMN_MAJOR)
         return tensor_fail(r, 6, "the tensors are column-major, which APR readers refuse");
-    if (!(h->flags & (FLAG_LZ4 | FLAG_ZSTD)))
-        return 0;
-    if (r->size > HEADER_BYTES) {
-        const uint8_t *first = tensor_peek(r, HEADER_BYTES, 1);
-        if (!first)
-            return -1;
-        if (*first == '{')
-            return 0;
-    }
-    return tensor_fail(r, 6, "the file is compressed with %s (not supported yet)",
-                       h->flags & FLAG_LZ4 ? "LZ4" : "zstd");
+    return 0;
 }
 
 /* Every known writer has header, metadata, index and data in this order. */
@@ -356,6 +345,27 @@ static int read_index(struct tensor_reader *r, const struct header *h)
     if (footer > r->size || r->size - footer < FOOTER_BYTES)
         tensor_warn(r, "the footer with the checksum of the file is missing");
     return 0;
+}
+
+/* Compressed files have everything after the header as one blob.  Some writers set the flag of a
+ * compression and do not compress: plain metadata opens with a brace. */
+static int unwrap(struct tensor_reader *r)
+{
+    struct header h = {0};
+    if (check_kind(r) < 0 || take_header(r, &h) < 0 || check_flags(r, &h) < 0)
+        return -1;
+    if (!(h.flags & (FLAG_LZ4 | FLAG_ZSTD)) || r->size == HEADER_BYTES)
+        return 0;
+    const uint8_t *bytes = tensor_peek(r, 0, HEADER_BYTES + 1);
+    if (!bytes)
+        return -1;
+    if (bytes[HEADER_BYTES] == '{')
+        return 0;
+    if (tensor_unwrapped(r, bytes, HEADER_BYTES) < 0)
+        return -1;
+    int result =
+        h.flags & FLAG_LZ4 ? apr_expand_lz4(r, HEADER_BYTES) : apr_expand_zstd(r, HEADER_BYTES);
+    return result < 0 ? -1 : 1;
 }
 
 static int read_apr(struct tensor_reader *r)
@@ -567,6 +577,7 @@ const struct tensor_format tensor_format_apr = {
     .data_alignment = ALIGNMENT,
     .wants_crc32 = true,
     .bid = bid,
+    .unwrap = unwrap,
     .read = read_apr,
     .refuse = refuse,
     .write_head = write_head,
