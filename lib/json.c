@@ -206,6 +206,8 @@ static void generate_number(yajl_gen gen, const struct tensor_value *value)
         snprintf(text, sizeof text, "%" PRIu64, value->uint);
     else if (tu_value_is_signed(value))
         snprintf(text, sizeof text, "%" PRId64, value->sint);
+    else if (value->type == TENSOR_FLOAT32)
+        tu_format_float((float)value->real, text);
     else
         tu_format_double(value->real, text);
     yajl_gen_number(gen, text, strlen(text));

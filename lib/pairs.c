@@ -206,7 +206,7 @@ static int find_in_model(struct side *s, const struct tu_tensor *like, struct pl
     if (!t)
         return 0;
     if (s->met[t - m->tensors])
-        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice in the other operand", t->name);
+        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", t->name);
     s->met[t - m->tensors] = true;
     *out = (struct place){.where = IN_MODEL, .side = s, .tensor = t};
     return 1;
@@ -220,8 +220,7 @@ static int find_waiting(struct side *s, const struct tu_tensor *like, struct pla
         return 0;
     struct waiting *w = *(struct waiting **)node;
     if (w->met)
-        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice in the other operand",
-                       w->tensor.name);
+        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", w->tensor.name);
     w->met = true;
     *out = (struct place){.where = IN_SPOOL, .side = s, .tensor = &w->tensor, .base = w->base};
     return 1;

@@ -65,17 +65,28 @@ size_t tu_escape(const char *text, size_t length, char *out, size_t size)
     return used;
 }
 
-void tu_format_double(double value, char out[static TU_NUMBER_SIZE])
+/* The text of the fewest digits that is read back as the same value. */
+static void format_number(double value, bool single, char out[static TU_NUMBER_SIZE])
 {
     if (!isfinite(value)) {
         strcpy(out, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    for (int digits = single ? 6 : 15; digits <= 17; digits++) {
         snprintf(out, TU_NUMBER_SIZE, "%.*g", digits, value);
-        if (strtod(out, NULL) == value)
+        if (single ? strtof(out, NULL) == (float)value : strtod(out, NULL) == value)
             return;
     }
+}
+
+void tu_format_double(double value, char out[static TU_NUMBER_SIZE])
+{
+    format_number(value, false, out);
+}
+
+void tu_format_float(float value, char out[static TU_NUMBER_SIZE])
+{
+    format_number((double)value, true, out);
 }
 
 void tu_format_bytes(uint64_t bytes, char out[static TU_NUMBER_SIZE])
