@@ -26,8 +26,8 @@ static void close_operand(struct tu_feed *f)
     tu_operand_close(&f->operand);
     free(f->order);
     f->order = NULL;
-    f->selected = f->position = 0;
-    f->current = NULL;
+    f->selected = f->position = f->said = 0;
+    f->current = (struct tu_member){0};
     f->step = TU_FEED_OPERAND;
 }
 
@@ -48,23 +48,17 @@ static bool full(const struct tu_feed *f)
     return f->filtering && limit && f->given >= limit;
 }
 
-/* Lists a model's tensors in the order asked for, no more than the limit leaves. */
+/* Lists the models' tensors in the order asked for, no more than the limit leaves. */
 static int select_tensors(struct tu_feed *f, struct tu_error *error)
 {
-    const struct tu_model *m = &f->operand.model;
-    uint64_t limit = f->filtering ? f->tool->selection.limit : 0;
-    f->order = reallocarray(NULL, m->count ? m->count : 1, sizeof *f->order);
-    if (!f->order)
-        return tu_fail_memory(error);
-    for (size_t i = 0; i < m->count; i++)
-        if (wanted(f, &m->tensors[i]))
-            f->order[f->selected++] = &m->tensors[i];
-    if (f->filtering)
-        tu_selection_sort(&f->tool->selection, f->order, f->selected);
+    const struct tu_selection *selection = f->filtering ? &f->tool->selection : NULL;
+    if (tu_operand_select(&f->operand, selection, &f->order, &f->selected, error) < 0)
+        return -1;
+    uint64_t limit = selection ? selection->limit : 0;
     if (limit && f->selected > limit - f->given)
         f->selected = (size_t)(limit - f->given);
     for (size_t i = 0; i < f->selected; i++)
-        f->total += f->order[i]->nbytes;
+        f->total += f->order[i].tensor->nbytes;
     return 0;
 }
 
@@ -98,7 +92,7 @@ static int build_index(struct tu_feed *f, struct tensor_value *out, struct tu_er
     if (result == 0)
         result = tu_builder_open(&b, "tensors", strlen("tensors"), TENSOR_ARRAY, TENSOR_MAP, error);
     for (size_t i = 0; i < f->selected && result == 0; i++)
-        result = put_row(&b, f->order[i], error);
+        result = put_row(&b, f->order[i].tensor, error);
     if (result == 0 && tu_builder_close(&b, error) == 0)
         return tu_builder_end(&b, out, error);
     tu_builder_cancel(&b);
@@ -106,47 +100,47 @@ static int build_index(struct tu_feed *f, struct tensor_value *out, struct tu_er
 }
 
 /* What a model's tensor record says beside the tensor: where it comes from. */
-static int build_origin(struct tu_feed *f, const struct tu_tensor *t, struct tensor_value *out,
+static int build_origin(struct tu_feed *f, const struct tu_member *member, struct tensor_value *out,
                         struct tu_error *error)
 {
     struct tu_builder b;
+    uint64_t source = f->segment_sources + (uint64_t)(member->model - f->operand.models);
     if (tu_builder_begin(&b, &f->arena, TU_DUPLICATES_REFUSED, error) < 0)
         return -1;
-    if (tu_put_uint(&b, "source", f->sources - 1, error) == 0 &&
-        tu_put_uint(&b, "offset", t->extents->offset, error) == 0)
+    if (tu_put_uint(&b, "source", source, error) == 0 &&
+        tu_put_uint(&b, "offset", member->tensor->extents->offset, error) == 0)
         return tu_builder_end(&b, out, error);
     tu_builder_cancel(&b);
     return -1;
 }
 
-static int give_tensor(struct tu_feed *f, const struct tu_tensor *t, struct tu_item *item,
+static int give_tensor(struct tu_feed *f, const struct tu_member *member, struct tu_item *item,
                        struct tu_error *error)
 {
     item->kind = TU_KIND_TENSOR;
-    item->tensor = *t;
-    f->current = t;
+    item->tensor = *member->tensor;
+    f->current = *member;
     f->given++;
-    if (build_origin(f, t, &item->map, error) < 0)
+    if (build_origin(f, member, &item->map, error) < 0)
         return -1;
     return tu_tensor_check(&item->tensor, &item->geometry, error) < 0 ? -1 : 1;
 }
 
-static int next_of_model(struct tu_feed *f, struct tu_item *item, struct tu_error *error)
+static int next_of_models(struct tu_feed *f, struct tu_item *item, struct tu_error *error)
 {
-    const struct tu_model *m = &f->operand.model;
-    if (f->step == TU_FEED_SOURCE) {
-        f->step = TU_FEED_INDEX;
+    if (f->step == TU_FEED_SOURCE && f->said < f->operand.model_count) {
         item->kind = TU_KIND_SOURCE;
+        const struct tu_model *m = &f->operand.models[f->said++];
         return tu_source_record(m, f->sources++, &f->arena, &item->map, error) < 0 ? -1 : 1;
     }
-    if (f->step == TU_FEED_INDEX) {
+    if (f->step == TU_FEED_SOURCE) {
         f->step = TU_FEED_TENSORS;
         item->kind = TU_KIND_INDEX;
         return build_index(f, &item->map, error) < 0 ? -1 : 1;
     }
     if (f->position < f->selected)
-        return give_tensor(f, f->order[f->position++], item, error);
-    return tu_source_unchanged(&m->source, error);
+        return give_tensor(f, &f->order[f->position++], item, error);
+    return tu_operand_unchanged(&f->operand, error);
 }
 
 /* ---- Items of a stream ---- */
@@ -200,7 +194,7 @@ static int next_of_stream(struct tu_feed *f, struct tu_item *item, struct tu_err
 int tu_feed_next(struct tu_feed *f, struct tu_item *item, struct tu_error *error)
 {
     tu_arena_free(&f->arena);
-    f->current = NULL;
+    f->current = (struct tu_member){0};
     f->offset = 0;
     for (;;) {
         *item = (struct tu_item){0};
@@ -211,7 +205,7 @@ int tu_feed_next(struct tu_feed *f, struct tu_item *item, struct tu_error *error
                 return -1;
         }
         int more =
-            f->operand.is_stream ? next_of_stream(f, item, error) : next_of_model(f, item, error);
+            f->operand.is_stream ? next_of_stream(f, item, error) : next_of_models(f, item, error);
         if (more != 0)
             return more;
         close_operand(f);
@@ -222,9 +216,10 @@ int tu_feed_read(struct tu_feed *f, void *buffer, size_t length, struct tu_error
 {
     f->done += length;
     tu_progress(f->tool, f->done, f->total);
-    if (!f->current)
+    if (!f->current.model)
         return tu_stream_read(&f->operand.stream, buffer, length, error);
-    int result = tu_model_read(&f->operand.model, f->current, f->offset, buffer, length, error);
+    int result =
+        tu_model_read(f->current.model, f->current.tensor, f->offset, buffer, length, error);
     f->offset += length;
     return result;
 }
@@ -247,11 +242,12 @@ static int copy_bytes(struct tu_feed *f, uint64_t length, struct tu_stream_write
 
 static int splice_extents(struct tu_feed *f, struct tu_stream_writer *w, struct tu_error *error)
 {
-    for (size_t i = 0; i < f->current->extent_count; i++) {
-        const struct tu_extent *e = &f->current->extents[i];
+    const struct tu_tensor *t = f->current.tensor;
+    for (size_t i = 0; i < t->extent_count; i++) {
+        const struct tu_extent *e = &t->extents[i];
         for (uint64_t done = 0, n; done < e->length; done += n) {
             n = e->length - done < (16u << 20) ? e->length - done : (16u << 20);
-            if (tu_writer_splice(w, &f->operand.model.source, e->offset + done, n, error) < 0)
+            if (tu_writer_splice(w, &f->current.model->source, e->offset + done, n, error) < 0)
                 return -1;
             tu_progress(f->tool, f->done += n, f->total);
         }
@@ -266,6 +262,6 @@ int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output
         return -1;
     if (!tu_output_streams(output))
         return 0;
-    return f->current ? splice_extents(f, &output->writer, error)
-                      : copy_bytes(f, item->tensor.nbytes, &output->writer, error);
+    return f->current.model ? splice_extents(f, &output->writer, error)
+                            : copy_bytes(f, item->tensor.nbytes, &output->writer, error);
 }

@@ -17,7 +17,7 @@ struct tu_item {
     struct tu_geometry geometry; /* TENSOR */
 };
 
-enum tu_feed_step { TU_FEED_OPERAND, TU_FEED_SOURCE, TU_FEED_INDEX, TU_FEED_TENSORS };
+enum tu_feed_step { TU_FEED_OPERAND, TU_FEED_SOURCE, TU_FEED_TENSORS };
 
 struct tu_feed {
     struct tu_tool *tool;
@@ -29,10 +29,11 @@ struct tu_feed {
     enum tu_feed_step step;
     struct tu_arena arena; /* of the current item */
 
-    const struct tu_tensor **order; /* a model's selected tensors */
+    struct tu_member *order; /* the selected tensors of models */
     size_t selected, position;
-    const struct tu_tensor *current; /* a model's tensor; NULL in a stream */
-    uint64_t offset;                 /* bytes of the current tensor that were read */
+    size_t said;              /* models whose source was given */
+    struct tu_member current; /* a model's tensor; none in a stream */
+    uint64_t offset;          /* bytes of the current tensor that were read */
 
     uint64_t sources, segment_sources; /* sources so far, and before the current segment */
     uint64_t given;                    /* tensors so far */

@@ -9,6 +9,7 @@ libtensorutils_la_SOURCES = \
 	lib/dtype.c lib/dtype.h \
 	lib/error.c lib/error.h \
 	lib/feed.c lib/feed.h \
+	lib/folder.c lib/folder.h \
 	lib/json.c lib/json.h \
 	lib/kernels/kernels.c lib/kernels/kernels.h \
 	lib/layout.c lib/layout.h \

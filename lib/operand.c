@@ -4,10 +4,14 @@
 #include "operand.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "folder.h"
 
 /* Copies what is left of a stream to a temporary file; its descriptor or -1. */
 static int spool(struct tu_stream_reader *r, struct tu_error *error)
@@ -35,19 +39,179 @@ static int spool(struct tu_stream_reader *r, struct tu_error *error)
     return fd;
 }
 
-static int open_model(struct tu_operand *o, struct tu_tool *tool, int fd, const char *name,
-                      struct tu_error *error)
+/* Adds a model for a file that is open. */
+static int add_model(struct tu_operand *o, struct tu_tool *tool, int fd, const char *name,
+                     struct tu_error *error)
 {
     struct tu_model_options options = {.lenient = tool->lenient};
-    if (tu_model_open(&o->model, fd, name, &tool->plugins, &options, error) < 0)
+    struct tu_model *larger = reallocarray(o->models, o->model_count + 1, sizeof *larger);
+    if (!larger) {
+        close(fd);
+        return tu_fail_memory(error);
+    }
+    o->models = larger;
+    struct tu_model *m = &o->models[o->model_count];
+    if (tu_model_open(m, fd, name, &tool->plugins, &options, error) < 0)
         return -1;
-    for (size_t i = 0; i < o->model.warning_count; i++)
-        tu_warn(tool, "%s: %s", name, o->model.warnings[i]);
+    o->model_count++;
+    for (size_t i = 0; i < m->warning_count; i++)
+        tu_warn(tool, "%s: %s", name, m->warnings[i]);
     return 0;
 }
 
-/* What stands in the stream is a tensor stream, or a file of another format that has to be copied
- * before it can be read. */
+/* ---- Models of several files ---- */
+
+static int add_path(struct tu_operand *o, struct tu_tool *tool, const char *path,
+                    struct tu_error *error)
+{
+    int fd = tu_open_operand(path, error);
+    return fd < 0 ? -1 : add_model(o, tool, fd, path, error);
+}
+
+/* No tensor may occur in two of the files. */
+static int check_parts(const struct tu_operand *o, struct tu_error *error)
+{
+    for (size_t i = 1; i < o->model_count; i++) {
+        const struct tu_model *m = &o->models[i];
+        for (size_t k = 0; k < m->count; k++) {
+            struct tu_member first =
+                tu_operand_find(o, m->tensors[k].name, m->tensors[k].name_length);
+            if (first.model != m)
+                return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s' is in %s, too",
+                               m->source.path, m->tensors[k].name, first.model->source.path);
+        }
+    }
+    return 0;
+}
+
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* An index and its files have to tell the same story. */
+static int check_index(const struct tu_operand *o, const struct tu_tool *tool, const char *path,
+                       const struct tensor_value *map, struct tu_error *error)
+{
+    size_t tensors = 0;
+    for (size_t i = 0; i < o->model_count; i++)
+        tensors += o->models[i].count;
+    for (size_t i = 0; i < map->map.count; i++) {
+        const struct tensor_pair *pair = &map->map.pairs[i];
+        struct tu_member m = tu_operand_find(o, pair->key.string.bytes, pair->key.string.length);
+        if (!m.model || strcmp(file_name(m.model->source.path), pair->value.string.bytes) != 0)
+            return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s' is not in %s, as it says", path,
+                           pair->key.string.bytes, pair->value.string.bytes);
+    }
+    if (tensors != map->map.count && !tool->lenient)
+        return tu_fail(error, TU_EINVALID, "%s: names %zu tensors, its files hold %zu", path,
+                       map->map.count, tensors);
+    return 0;
+}
+
+/* What config.json says of the model becomes metadata of its first file. */
+static int add_config(struct tu_operand *o, const char *path, struct tu_error *error)
+{
+    enum { CONFIG_BYTES_MAX = 16 << 20 };
+    struct tu_model *m = &o->models[0];
+    struct tensor_value config;
+    if (tu_read_json(path, CONFIG_BYTES_MAX, &m->arena, &config, error) < 0)
+        return -1;
+    return tu_value_merge(&config, &m->metadata, &m->arena, &m->metadata, error);
+}
+
+static int add_parts(struct tu_operand *o, struct tu_tool *tool, const char *path,
+                     const struct tu_parts *parts, struct tu_error *error)
+{
+    for (size_t i = 0; i < parts->count; i++)
+        if (add_path(o, tool, parts->paths[i], error) < 0)
+            return -1;
+    if (check_parts(o, error) < 0)
+        return -1;
+    if (parts->weight_map.type == TENSOR_MAP &&
+        check_index(o, tool, path, &parts->weight_map, error) < 0)
+        return -1;
+    return parts->config ? add_config(o, parts->config, error) : 0;
+}
+
+/* A GGUF file that is part of a split stands for the whole. */
+static int complete_split(struct tu_operand *o, struct tu_tool *tool, const char *path,
+                          struct tu_error *error)
+{
+    struct tu_parts parts;
+    uint64_t count, tensors, found = 0;
+    const struct tensor_value *meta = &o->models[0].metadata;
+    if (!tu_value_uint(tu_value_get(meta, "split.count"), &count) || count < 2)
+        return 0;
+    if (tu_parts_of_split(path, count, &o->arena, &parts, error) < 0)
+        return -1;
+    if (parts.count == 0)
+        return tu_fail(error, TU_EINVALID,
+                       "%s: is one of %" PRIu64 " parts, but its name does not say which "
+                       "(PREFIX-00001-of-%05" PRIu64 ".gguf)",
+                       path, count, count);
+    bool has_total = tu_value_uint(tu_value_get(meta, "split.tensors.count"), &tensors);
+    tu_model_close(&o->models[0]);
+    o->model_count = 0;
+    if (add_parts(o, tool, path, &parts, error) < 0)
+        return -1;
+    for (size_t i = 0; i < o->model_count; i++)
+        found += o->models[i].count;
+    if (has_total && found != tensors)
+        return tu_fail(error, TU_EINVALID,
+                       "%s: the split is said to have %" PRIu64 " tensors, its parts have %" PRIu64,
+                       path, tensors, found);
+    return 0;
+}
+
+static int open_folder(struct tu_operand *o, struct tu_tool *tool, const char *path,
+                       struct tu_error *error)
+{
+    struct tu_parts parts;
+    if (tu_parts_of_folder(path, &o->arena, &parts, error) < 0 ||
+        add_parts(o, tool, path, &parts, error) < 0)
+        return -1;
+    return o->model_count == 1 ? complete_split(o, tool, o->models[0].source.path, error) : 0;
+}
+
+/* ---- Opening ---- */
+
+static void leave_stream(struct tu_operand *o)
+{
+    tu_stream_close(&o->stream);
+    o->fd = -1;
+    o->is_stream = false;
+}
+
+static int open_file(struct tu_operand *o, struct tu_tool *tool, const char *name,
+                     const uint8_t *head, size_t length, struct tu_error *error)
+{
+    struct tu_parts parts;
+    bool index = tu_is_shard_index(name, head, length);
+    int fd = o->fd;
+    leave_stream(o);
+    if (!index)
+        return add_model(o, tool, fd, name, error) < 0 ? -1 : complete_split(o, tool, name, error);
+    close(fd);
+    if (tu_parts_of_index(name, &o->arena, &parts, error) < 0)
+        return -1;
+    return add_parts(o, tool, name, &parts, error);
+}
+
+static int open_spooled(struct tu_operand *o, struct tu_tool *tool, const char *name,
+                        struct tu_error *error)
+{
+    int fd = spool(&o->stream, error), pipe = o->fd;
+    if (fd < 0)
+        return -1;
+    leave_stream(o);
+    close(pipe);
+    return add_model(o, tool, fd, name, error);
+}
+
+/* What stands in the stream is a tensor stream, or a file of another format, which has to be copied
+ * before it can be read where it is no regular one. */
 static int settle_stream(struct tu_operand *o, struct tu_tool *tool, const char *name,
                          enum tu_access access, bool regular, struct tu_error *error)
 {
@@ -56,65 +220,101 @@ static int settle_stream(struct tu_operand *o, struct tu_tool *tool, const char 
     if (length < 0)
         return -1;
     bool is_tsr = tu_stream_bid(head, (size_t)length) || length == 0;
-    if (regular ? is_tsr && access == TU_ACCESS_SEQUENTIAL : is_tsr && access != TU_ACCESS_RANDOM)
+    bool stays = regular ? access == TU_ACCESS_SEQUENTIAL : access != TU_ACCESS_RANDOM;
+    if (is_tsr && stays)
         return 0;
-    if (regular) {
-        int fd = o->fd;
-        tu_stream_close(&o->stream);
-        o->fd = -1;
-        o->is_stream = false;
-        return open_model(o, tool, fd, name, error);
-    }
+    if (regular)
+        return open_file(o, tool, name, head, (size_t)length, error);
     if (!is_tsr && !tu_plugins_detect(&tool->plugins, head, (size_t)length, UINT64_MAX))
         return tu_fail(error, TU_EINVALID, "%s: is neither a tensor stream nor of a known format",
                        name);
-    int fd = spool(&o->stream, error);
-    if (fd < 0)
+    return open_spooled(o, tool, name, error);
+}
+
+static int open_any(struct tu_operand *o, struct tu_tool *tool, const char *path,
+                    enum tu_access access, struct tu_error *error)
+{
+    const char *name = tu_operand_name(path);
+    struct stat st;
+    o->fd = tu_open_operand(path, error);
+    if (o->fd < 0)
         return -1;
-    tu_stream_close(&o->stream);
-    close(o->fd);
-    o->fd = -1;
-    o->is_stream = false;
-    return open_model(o, tool, fd, name, error);
+    if (fstat(o->fd, &st) < 0)
+        return tu_fail_errno(error, "%s", name);
+    if (isatty(o->fd))
+        return tu_fail(error, TU_EUSAGE, "%s: is a terminal (name a file, or pipe a stream in)",
+                       name);
+    if (S_ISDIR(st.st_mode)) {
+        close(o->fd);
+        o->fd = -1;
+        o->is_stream = false;
+        return open_folder(o, tool, path, error);
+    }
+    if (tu_stream_open(&o->stream, o->fd, name, error) < 0)
+        return -1;
+    return settle_stream(o, tool, name, access, S_ISREG(st.st_mode), error);
 }
 
 int tu_operand_open(struct tu_operand *o, struct tu_tool *tool, const char *path,
                     enum tu_access access, struct tu_error *error)
 {
-    const char *name = tu_operand_name(path);
-    struct stat st;
-    *o = (struct tu_operand){.is_stream = true};
-    o->fd = tu_open_operand(path, error);
-    if (o->fd < 0)
-        return -1;
-    if (fstat(o->fd, &st) < 0) {
-        tu_fail_errno(error, "%s", name);
-        tu_operand_close(o);
-        return -1;
-    }
-    if (isatty(o->fd)) {
-        tu_fail(error, TU_EUSAGE, "%s: is a terminal (name a file, or pipe a stream in)", name);
-        tu_operand_close(o);
-        return -1;
-    }
-    if (tu_stream_open(&o->stream, o->fd, name, error) < 0 ||
-        settle_stream(o, tool, name, access, S_ISREG(st.st_mode), error) < 0) {
-        tu_operand_close(o);
-        return -1;
-    }
-    return 0;
+    *o = (struct tu_operand){.is_stream = true, .fd = -1};
+    if (open_any(o, tool, path, access, error) == 0)
+        return 0;
+    tu_operand_close(o);
+    return -1;
 }
 
 void tu_operand_close(struct tu_operand *o)
 {
-    if (o->is_stream) {
-        tu_stream_close(&o->stream);
-        if (o->fd >= 0)
-            close(o->fd);
-    } else if (o->model.format) {
-        tu_model_close(&o->model);
-    }
+    tu_stream_close(&o->stream);
+    if (o->fd >= 0)
+        close(o->fd);
+    for (size_t i = 0; i < o->model_count; i++)
+        tu_model_close(&o->models[i]);
+    free(o->models);
+    tu_arena_free(&o->arena);
     *o = (struct tu_operand){.is_stream = true, .fd = -1};
+}
+
+/* ---- Tensors ---- */
+
+struct tu_member tu_operand_find(const struct tu_operand *o, const char *name, size_t length)
+{
+    for (size_t i = 0; i < o->model_count; i++) {
+        const struct tu_tensor *t = tu_model_find(&o->models[i], name, length);
+        if (t)
+            return (struct tu_member){&o->models[i], t};
+    }
+    return (struct tu_member){0};
+}
+
+int tu_operand_select(const struct tu_operand *o, const struct tu_selection *selection,
+                      struct tu_member **members, size_t *count, struct tu_error *error)
+{
+    size_t total = 1;
+    for (size_t i = 0; i < o->model_count; i++)
+        total += o->models[i].count;
+    *members = reallocarray(NULL, total, sizeof **members);
+    *count = 0;
+    if (!*members)
+        return tu_fail_memory(error);
+    for (size_t i = 0; i < o->model_count; i++)
+        for (size_t k = 0; k < o->models[i].count; k++)
+            if (!selection || tu_selects(selection, &o->models[i].tensors[k]))
+                (*members)[(*count)++] =
+                    (struct tu_member){&o->models[i], &o->models[i].tensors[k]};
+    if (selection)
+        tu_selection_sort(selection, *members, *count);
+    return 0;
+}
+
+int tu_operand_unchanged(const struct tu_operand *o, struct tu_error *error)
+{
+    for (size_t i = 0; i < o->model_count; i++)
+        if (tu_source_unchanged(&o->models[i].source, error) < 0)
+            return -1;
+    return 0;
 }
 
 /* Types of metadata that MessagePack does not keep, for tools that write typed metadata again. */

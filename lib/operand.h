@@ -14,10 +14,14 @@ enum tu_access {
     TU_ACCESS_RANDOM,     /* in any order: a pipe is copied to a temporary file first */
 };
 
+/* Files are models, of which shards, splits and folders have several; everything else is a stream.
+ */
 struct tu_operand {
     bool is_stream;
-    struct tu_model model;          /* if not */
-    struct tu_stream_reader stream; /* if so */
+    struct tu_model *models;
+    size_t model_count;
+    struct tu_arena arena;          /* of the models' paths */
+    struct tu_stream_reader stream; /* where it is one */
     int fd;                         /* of the stream */
 };
 
@@ -25,6 +29,18 @@ struct tu_operand {
 int tu_operand_open(struct tu_operand *o, struct tu_tool *tool, const char *path,
                     enum tu_access access, struct tu_error *error) TU_MUST_CHECK;
 void tu_operand_close(struct tu_operand *o);
+
+/* The tensor of a name in the operand's models. */
+struct tu_member tu_operand_find(const struct tu_operand *o, const char *name, size_t length);
+
+/* The operand's selected tensors in the order asked for: as they lie in its files, or sorted.  The
+ * caller frees them. */
+int tu_operand_select(const struct tu_operand *o, const struct tu_selection *selection,
+                      struct tu_member **members, size_t *count,
+                      struct tu_error *error) TU_MUST_CHECK;
+
+/* Fails if a file was changed since it was opened. */
+int tu_operand_unchanged(const struct tu_operand *o, struct tu_error *error) TU_MUST_CHECK;
 
 /* The `source` record of a model. */
 int tu_source_record(const struct tu_model *m, uint64_t id, struct tu_arena *arena,

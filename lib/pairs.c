@@ -21,9 +21,9 @@ struct waiting {
 
 struct side {
     struct tu_operand operand;
-    bool *met; /* a model's tensors, in its order: which were given */
+    bool **met; /* of each model, for its tensors: whether they were given */
     size_t position;
-    const struct tu_tensor **order; /* a model that leads: its selected tensors */
+    struct tu_member *order; /* the selected tensors of models */
     size_t selected;
 
     int spool; /* -1: none yet */
@@ -39,7 +39,8 @@ struct side {
 struct place {
     enum { IN_MODEL, IN_SPOOL, IN_STREAM } where;
     struct side *side;
-    const struct tu_tensor *tensor; /* in the side, for IN_MODEL */
+    const struct tu_model *model;   /* for IN_MODEL */
+    const struct tu_tensor *tensor; /* in the side */
     uint64_t base;                  /* in the temporary file, for IN_SPOOL */
 };
 
@@ -89,16 +90,14 @@ static int open_side(struct side *s, struct tu_tool *tool, const char *path, str
         return -1;
     if (s->operand.is_stream)
         return 0;
-    const struct tu_model *m = &s->operand.model;
-    s->met = calloc(m->count ? m->count : 1, sizeof *s->met);
-    s->order = calloc(m->count ? m->count : 1, sizeof(*s->order));
-    if (!s->met || !s->order)
+    const struct tu_operand *o = &s->operand;
+    s->met = calloc(o->model_count, sizeof *s->met);
+    for (size_t i = 0; s->met && i < o->model_count; i++)
+        if (!(s->met[i] = calloc(o->models[i].count + 1, sizeof **s->met)))
+            return tu_fail_memory(error);
+    if (!s->met)
         return tu_fail_memory(error);
-    for (size_t i = 0; i < m->count; i++)
-        if (tu_selects(&tool->selection, &m->tensors[i]))
-            s->order[s->selected++] = &m->tensors[i];
-    tu_selection_sort(&tool->selection, s->order, s->selected);
-    return 0;
+    return tu_operand_select(o, &tool->selection, &s->order, &s->selected, error);
 }
 
 static void ignore(void *node)
@@ -108,6 +107,8 @@ static void ignore(void *node)
 
 static void close_side(struct side *s)
 {
+    for (size_t i = 0; s->met && i < s->operand.model_count; i++)
+        free(s->met[i]);
     tu_operand_close(&s->operand);
     if (s->tree)
         tdestroy(s->tree, ignore);
@@ -198,17 +199,21 @@ static int put_waiting(struct side *s, const struct tu_record *record, struct tu
 
 /* ---- Finding partners ---- */
 
-static int find_in_model(struct side *s, const struct tu_tensor *like, struct place *out,
-                         struct tu_error *error)
+static bool *met_of(const struct side *s, const struct tu_member *m)
 {
-    const struct tu_model *m = &s->operand.model;
-    const struct tu_tensor *t = tu_model_find(m, like->name, like->name_length);
-    if (!t)
+    return &s->met[m->model - s->operand.models][m->tensor - m->model->tensors];
+}
+
+static int find_in_models(struct side *s, const struct tu_tensor *like, struct place *out,
+                          struct tu_error *error)
+{
+    struct tu_member m = tu_operand_find(&s->operand, like->name, like->name_length);
+    if (!m.model)
         return 0;
-    if (s->met[t - m->tensors])
-        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", t->name);
-    s->met[t - m->tensors] = true;
-    *out = (struct place){.where = IN_MODEL, .side = s, .tensor = t};
+    if (*met_of(s, &m))
+        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", like->name);
+    *met_of(s, &m) = true;
+    *out = (struct place){.where = IN_MODEL, .side = s, .model = m.model, .tensor = m.tensor};
     return 1;
 }
 
@@ -269,7 +274,7 @@ static int read_place(const struct place *p, uint64_t offset, void *buffer, size
                       struct tu_error *error)
 {
     if (p->where == IN_MODEL)
-        return tu_model_read(&p->side->operand.model, p->tensor, offset, buffer, length, error);
+        return tu_model_read(p->model, p->tensor, offset, buffer, length, error);
     if (p->where == IN_STREAM)
         return tu_stream_read(&p->side->operand.stream, buffer, length, error);
     struct tu_source spool = {
@@ -341,7 +346,8 @@ static int next_of_lead(struct run *run, struct tu_record *record, struct place 
     }
     if (s->position == s->selected)
         return 0;
-    out->tensor = s->order[s->position++];
+    out->model = s->order[s->position].model;
+    out->tensor = s->order[s->position++].tensor;
     return 1;
 }
 
@@ -356,12 +362,12 @@ static const struct tu_tensor *next_unmet(struct side *s)
     return NULL;
 }
 
-static const struct tu_tensor *next_unmet_in_model(struct side *s)
+static const struct tu_tensor *next_unmet_in_models(struct side *s)
 {
     while (s->position < s->selected) {
-        const struct tu_tensor *t = s->order[s->position++];
-        if (!s->met[t - s->operand.model.tensors])
-            return t;
+        const struct tu_member *m = &s->order[s->position++];
+        if (!*met_of(s, m))
+            return m->tensor;
     }
     return NULL;
 }
@@ -373,7 +379,7 @@ static int next_left_over(struct run *run, struct tu_record *record, struct plac
 {
     struct side *s = &run->sides[!run->lead];
     *out = (struct place){.where = IN_MODEL, .side = s};
-    out->tensor = s->operand.is_stream ? next_unmet(s) : next_unmet_in_model(s);
+    out->tensor = s->operand.is_stream ? next_unmet(s) : next_unmet_in_models(s);
     if (out->tensor || !s->operand.is_stream)
         return out->tensor != NULL;
     out->tensor = &record->tensor;
@@ -385,7 +391,7 @@ static int find_partner(struct run *run, const struct tu_tensor *like, struct tu
 {
     struct side *s = &run->sides[!run->lead];
     return s->operand.is_stream ? find_in_stream(run->tool, s, like, record, out, error)
-                                : find_in_model(s, like, out, error);
+                                : find_in_models(s, like, out, error);
 }
 
 static int fill_pair(struct run *run, struct pair *p, struct tu_error *error)
@@ -524,15 +530,6 @@ static void release(void *context, void *slot)
     free(t->raw[1]);
 }
 
-static int check_files(struct run *run, struct tu_error *error)
-{
-    for (int i = 0; i < 2; i++)
-        if (!run->sides[i].operand.is_stream &&
-            tu_source_unchanged(&run->sides[i].operand.model.source, error) < 0)
-            return -1;
-    return 0;
-}
-
 /* A stream leads a file; of two files or two streams, a leads. */
 static int choose_lead(const struct run *run)
 {
@@ -550,11 +547,13 @@ static int run_pairs(struct run *run, struct tu_error *error)
     run->lead = choose_lead(run);
     const struct side *lead = &run->sides[run->lead];
     for (size_t i = 0; i < lead->selected; i++)
-        run->total += lead->order[i]->nbytes;
+        run->total += lead->order[i].tensor->nbytes;
     int result = tu_pipeline_run(&pipeline, (unsigned)run->tool->jobs, error);
     if (run->pair)
         free_pair(run->pair);
-    return result < 0 ? -1 : check_files(run, error);
+    if (result == 0)
+        result = tu_operand_unchanged(&run->sides[0].operand, error);
+    return result < 0 ? -1 : tu_operand_unchanged(&run->sides[1].operand, error);
 }
 
 int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b, tu_pair_fn *each,

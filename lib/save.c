@@ -334,22 +334,8 @@ int tu_save_expect(struct tu_saver *s, const struct tensor_entry *tensors, size_
 
 int tu_save_metadata(struct tu_saver *s, const struct tensor_value *map, struct tu_error *error)
 {
-    struct tu_builder b;
-    const struct tensor_value *maps[] = {&s->metadata, map};
     struct tensor_value merged;
-    if (tu_builder_begin(&b, &s->arena, TU_DUPLICATES_REPLACE, error) < 0)
-        return -1;
-    for (size_t k = 0; k < 2; k++) {
-        for (size_t i = 0; maps[k]->type == TENSOR_MAP && i < maps[k]->map.count; i++) {
-            const struct tensor_pair *pair = &maps[k]->map.pairs[i];
-            if (tu_builder_put_tree(&b, pair->key.string.bytes, pair->key.string.length,
-                                    &pair->value, error) < 0) {
-                tu_builder_cancel(&b);
-                return -1;
-            }
-        }
-    }
-    if (tu_builder_end(&b, &merged, error) < 0)
+    if (tu_value_merge(&s->metadata, map, &s->arena, &merged, error) < 0)
         return -1;
     s->metadata = merged;
     return 0;

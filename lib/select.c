@@ -58,23 +58,23 @@ bool tu_selects(const struct tu_selection *s, const struct tu_tensor *t)
 /* Numbers within names order as numbers: layer 2 comes before layer 10. */
 static int compare_names(const void *a, const void *b)
 {
-    const struct tu_tensor *const *x = a, *const *y = b;
-    int order = strverscmp((*x)->name, (*y)->name);
-    return order ? order : (*x > *y) - (*x < *y);
+    const struct tu_member *x = a, *y = b;
+    int order = strverscmp(x->tensor->name, y->tensor->name);
+    return order ? order : (x->tensor > y->tensor) - (x->tensor < y->tensor);
 }
 
 static int compare_sizes(const void *a, const void *b)
 {
-    const struct tu_tensor *const *x = a, *const *y = b;
-    if ((*x)->nbytes != (*y)->nbytes)
-        return (*x)->nbytes < (*y)->nbytes ? 1 : -1;
+    const struct tu_member *x = a, *y = b;
+    if (x->tensor->nbytes != y->tensor->nbytes)
+        return x->tensor->nbytes < y->tensor->nbytes ? 1 : -1;
     return compare_names(a, b);
 }
 
-void tu_selection_sort(const struct tu_selection *s, const struct tu_tensor **tensors, size_t count)
+void tu_selection_sort(const struct tu_selection *s, struct tu_member *members, size_t count)
 {
     if (s->order != TU_ORDER_FILE && count)
-        qsort(tensors, count, sizeof *tensors,
+        qsort(members, count, sizeof *members,
               s->order == TU_ORDER_NAME ? compare_names : compare_sizes);
 }
 

@@ -37,9 +37,14 @@ bool tu_selects(const struct tu_selection *s, const struct tu_tensor *t);
 /* The first whole number between dots of a name ("model.layers.12.mlp..." is 12). */
 bool tu_layer_of(const char *name, uint64_t *layer);
 
+/* A tensor of one of several models. */
+struct tu_member {
+    const struct tu_model *model; /* NULL: there is none */
+    const struct tu_tensor *tensor;
+};
+
 /* Sorts tensors as the selection asks; TU_ORDER_FILE leaves them. */
-void tu_selection_sort(const struct tu_selection *s, const struct tu_tensor **tensors,
-                       size_t count);
+void tu_selection_sort(const struct tu_selection *s, struct tu_member *members, size_t count);
 
 /* Option parsers (cli.h): target is a struct tu_selection. */
 int tu_select_layers(void *target, const char *text, struct tu_error *error);

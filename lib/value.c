@@ -348,6 +348,26 @@ int tu_value_copy(const struct tensor_value *value, struct tu_arena *arena,
     }
 }
 
+int tu_value_merge(const struct tensor_value *first, const struct tensor_value *second,
+                   struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
+{
+    struct tu_builder b;
+    const struct tensor_value *maps[] = {first, second};
+    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REPLACE, error) < 0)
+        return -1;
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; maps[k]->type == TENSOR_MAP && i < maps[k]->map.count; i++) {
+            const struct tensor_pair *pair = &maps[k]->map.pairs[i];
+            if (tu_builder_put_tree(&b, pair->key.string.bytes, pair->key.string.length,
+                                    &pair->value, error) < 0) {
+                tu_builder_cancel(&b);
+                return -1;
+            }
+        }
+    }
+    return tu_builder_end(&b, out, error);
+}
+
 static const char *const type_names[] = {
     [TENSOR_NULL] = "null",  [TENSOR_BOOLEAN] = "bool", [TENSOR_UINT8] = "u8",
     [TENSOR_INT8] = "i8",    [TENSOR_UINT16] = "u16",   [TENSOR_INT16] = "i16",

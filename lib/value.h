@@ -72,6 +72,10 @@ bool tu_value_is_real(const struct tensor_value *value);
 int tu_value_copy(const struct tensor_value *value, struct tu_arena *arena,
                   struct tensor_value *out, struct tu_error *error);
 
+/* The members of two maps in one; those of the second replace those of the first. */
+int tu_value_merge(const struct tensor_value *first, const struct tensor_value *second,
+                   struct tu_arena *arena, struct tensor_value *out, struct tu_error *error);
+
 /* "u32", "str", "[f32]": the type of a value in words, as the wire spells widths. */
 const char *tu_value_type_name(enum tensor_value_type type);
 bool tu_value_type_parse(const char *text, size_t length, enum tensor_value_type *out);

@@ -348,23 +348,30 @@ static int read_index(struct tensor_reader *r, const struct header *h)
 }
 
 /* Compressed files have everything after the header as one blob.  Some writers set the flag of a
- * compression and do not compress: plain metadata opens with a brace. */
+ * compression and do not compress: plain metadata opens with a brace.  What is wrong with a header
+ * is left to read_apr. */
+static bool is_compressed(const struct tensor_reader *r, const uint8_t *bytes)
+{
+    uint64_t flags = get_le(bytes + 6, 2);
+    return memcmp(bytes, magic, sizeof magic) == 0 && bytes[4] == MAJOR_VERSION &&
+           (flags & (FLAG_LZ4 | FLAG_ZSTD)) && !(flags & (FLAG_ENCRYPTED | FLAG_COLUMN_MAJOR)) &&
+           bytes[HEADER_BYTES] != '{' &&
+           (r->lenient || get_le(bytes + CHECKSUM_AT, 4) == header_crc(bytes));
+}
+
 static int unwrap(struct tensor_reader *r)
 {
-    struct header h = {0};
-    if (check_kind(r) < 0 || take_header(r, &h) < 0 || check_flags(r, &h) < 0)
-        return -1;
-    if (!(h.flags & (FLAG_LZ4 | FLAG_ZSTD)) || r->size == HEADER_BYTES)
+    if (r->size <= HEADER_BYTES)
         return 0;
     const uint8_t *bytes = tensor_peek(r, 0, HEADER_BYTES + 1);
     if (!bytes)
         return -1;
-    if (bytes[HEADER_BYTES] == '{')
+    if (!is_compressed(r, bytes))
         return 0;
+    bool lz4 = get_le(bytes + 6, 2) & FLAG_LZ4;
     if (tensor_unwrapped(r, bytes, HEADER_BYTES) < 0)
         return -1;
-    int result =
-        h.flags & FLAG_LZ4 ? apr_expand_lz4(r, HEADER_BYTES) : apr_expand_zstd(r, HEADER_BYTES);
+    int result = lz4 ? apr_expand_lz4(r, HEADER_BYTES) : apr_expand_zstd(r, HEADER_BYTES);
     return result < 0 ? -1 : 1;
 }
 
@@ -550,8 +557,8 @@ static int emit_index(struct tensor_writer *w, const struct header *h)
 
 static int write_head(struct tensor_writer *w)
 {
-    const char *text;
-    size_t length;
+    const char *text = NULL;
+    size_t length = 0;
     if (w->count > UINT32_MAX)
         return tensor_write_fail(w, "has at most %" PRIu32 " tensors", UINT32_MAX);
     if (metadata_text(w, &text, &length) < 0)

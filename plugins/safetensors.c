@@ -78,6 +78,7 @@ struct header {
     struct tensor_reader *r;
     yajl_handle yajl;
     uint64_t window; /* place in the file of the text that yajl was given last */
+    uint64_t end;    /* of the JSON object in the file */
     uint64_t data, data_size;
     bool active; /* yajl found a token in the last window */
 
@@ -359,6 +360,7 @@ static int on_map_end(void *context)
     }
     if (h->place == TOP) {
         h->place = DONE;
+        h->end = position(h);
         return 1;
     }
     int result = 1;
@@ -409,8 +411,15 @@ static bool may_follow(struct escapes *e, uint8_t c)
     return low == expected;
 }
 
-static int check_escapes(struct header *h, struct escapes *e, const uint8_t *text, size_t length)
+/* Looks for what yajl takes and JSON does not allow. */
+static int check_text(struct header *h, struct escapes *e, const uint8_t *text, size_t length)
 {
+    const uint8_t *blank = memchr(text, '\v', length);
+    if (!blank)
+        blank = memchr(text, '\f', length);
+    if (blank)
+        return tensor_fail(h->r, h->window + (uint64_t)(blank - text),
+                           "the header has a control character");
     for (size_t i = 0; i < length; i++) {
         if (!e->digits && !e->high) {
             const uint8_t *next = memchr(text + i, '\\', length - i);
@@ -439,26 +448,41 @@ static int check(struct header *h, yajl_status status)
     return -1;
 }
 
-static int parse(struct header *h, uint64_t length)
+static int parse(struct header *h)
 {
     struct escapes escapes = {0};
     unsigned idle = 0;
-    for (uint64_t done = 0; done < length;) {
-        size_t n = length - done < WINDOW ? (size_t)(length - done) : WINDOW;
-        h->window = LENGTH_BYTES + done;
+    for (h->window = LENGTH_BYTES; h->window < h->data && h->place != DONE;) {
+        size_t n = h->data - h->window < WINDOW ? (size_t)(h->data - h->window) : WINDOW;
         const uint8_t *text = tensor_peek(h->r, h->window, n);
-        if (!text || check_escapes(h, &escapes, text, n) < 0)
+        if (!text || check_text(h, &escapes, text, n) < 0)
             return -1;
-        h->active = h->place == DONE;
+        h->active = false;
         if (check(h, yajl_parse(h->yajl, text, n)) < 0)
             return -1;
         idle = h->active ? 0 : idle + 1;
         if (idle > WINDOWS_A_TOKEN)
             return tensor_fail(h->r, h->window, "the header has a string of more than %d MiB",
                                WINDOWS_A_TOKEN);
-        done += n;
+        h->window += n;
     }
-    return check(h, yajl_complete_parse(h->yajl));
+    return h->place == DONE ? 0 : check(h, yajl_complete_parse(h->yajl));
+}
+
+/* yajl would take the beginning of a string or a word there. */
+static int check_padding(struct header *h)
+{
+    for (uint64_t at = h->end; at < h->data;) {
+        size_t n = h->data - at < WINDOW ? (size_t)(h->data - at) : WINDOW;
+        const uint8_t *text = tensor_peek(h->r, at, n);
+        if (!text)
+            return -1;
+        for (size_t i = 0; i < n; i++)
+            if (text[i] != ' ' && text[i] != '\n' && text[i] != '\r' && text[i] != '\t')
+                return tensor_fail(h->r, at + i, "the header goes on behind its JSON object");
+        at += n;
+    }
+    return 0;
 }
 
 static int by_place(const void *a, const void *b)
@@ -503,9 +527,9 @@ static int check_cover(struct header *h)
     return hole_begin == hole_end ? 0 : unused(h, hole_begin, hole_end);
 }
 
-static int read_header(struct header *h, uint64_t length)
+static int read_header(struct header *h)
 {
-    if (parse(h, length) < 0 || check_cover(h) < 0)
+    if (parse(h) < 0 || check_padding(h) < 0 || check_cover(h) < 0)
         return -1;
     if (!h->has_metadata || !h->r->lenient)
         return 0;
@@ -547,7 +571,7 @@ static int read_safetensors(struct tensor_reader *r)
     h.yajl = yajl_alloc(&callbacks, NULL, &h);
     if (!h.yajl)
         return tensor_fail(r, 0, "out of memory");
-    int result = read_header(&h, length);
+    int result = read_header(&h);
     yajl_free(h.yajl);
     free(h.name.bytes);
     free(h.key.bytes);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Models of several files: which files belong to a folder, a shard index or a split. */
+#ifndef TU_FOLDER_H
+#define TU_FOLDER_H
+
+#include "arena.h"
+#include "error.h"
+#include "value.h"
+
+/* Where the parts of a model lie. */
+struct tu_parts {
+    char **paths;
+    size_t count;
+    struct tensor_value weight_map; /* of a shard index: tensor to file name; NULL type: none */
+    char *config;                   /* path of a config.json beside them, or NULL */
+    const char *folder;             /* of an index */
+};
+
+/* Whether bytes may be a shard index: a JSON object in a file called *.json. */
+bool tu_is_shard_index(const char *path, const uint8_t *head, size_t length);
+
+/* The files of a Hugging Face folder: those of its index, or its only model file. */
+int tu_parts_of_folder(const char *folder, struct tu_arena *arena, struct tu_parts *out,
+                       struct tu_error *error) TU_MUST_CHECK;
+
+/* The files that a shard index names, which must lie in its folder. */
+int tu_parts_of_index(const char *path, struct tu_arena *arena, struct tu_parts *out,
+                      struct tu_error *error) TU_MUST_CHECK;
+
+/* The files of a split: PREFIX-00001-of-00003.gguf and so on, from the name of any of them.  0
+ * parts if the name has no such form or another count. */
+int tu_parts_of_split(const char *path, uint64_t count, struct tu_arena *arena,
+                      struct tu_parts *out, struct tu_error *error) TU_MUST_CHECK;
+
+/* A whole JSON file of at most limit bytes as a tree. */
+int tu_read_json(const char *path, uint64_t limit, struct tu_arena *arena, struct tensor_value *out,
+                 struct tu_error *error) TU_MUST_CHECK;
+
+#endif
