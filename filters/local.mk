@@ -3,6 +3,7 @@ bin_PROGRAMS += \
 	filters/tensor-cat \
 	filters/tensor-cos \
 	filters/tensor-dequant \
+	filters/tensor-hash \
 	filters/tensor-ls \
 	filters/tensor-quant \
 	filters/tensor-rand \

@@ -13,9 +13,13 @@
 #include <yajl/yajl_gen.h>
 #include <yajl/yajl_parse.h>
 
+#include "jsontext.h"
 #include "text.h"
 
 /* ---- Reading ---- */
+
+/* yajl scans a string anew with each piece it goes on in, so a long one costs its square. */
+enum { TOKEN_MAX = 16 << 20 };
 
 struct tu_json_parser {
     yajl_handle handle;
@@ -23,6 +27,9 @@ struct tu_json_parser {
     struct tu_error *error;
     size_t depth; /* open maps and arrays; the outermost map is the builder's own */
     bool done;
+    struct tu_jsontext text;
+    size_t silent;   /* bytes since the last token */
+    size_t end;      /* of the object in the piece that is being parsed */
     const char *key; /* of the value that comes next; owned */
     size_t key_length;
 };
@@ -32,6 +39,7 @@ static int add(struct tu_json_parser *p, const struct tensor_value *value)
 {
     if (p->depth == 0)
         return tu_fail(p->error, TU_EINVALID, "the JSON is not an object") == 0;
+    p->silent = 0;
     int result = tu_builder_add(p->builder, p->key, p->key_length, value, p->error);
     free((void *)p->key);
     p->key = NULL;
@@ -51,7 +59,7 @@ static int on_boolean(void *context, int boolean)
 static int on_number(void *context, const char *text, size_t length)
 {
     struct tu_json_parser *p = context;
-    char copy[64];
+    char copy[512];
     if (length >= sizeof copy)
         return tu_fail(p->error, TU_EINVALID, "a number of %zu digits", length) == 0;
     memcpy(copy, text, length);
@@ -83,6 +91,7 @@ static int on_key(void *context, const unsigned char *text, size_t length)
     copy[length] = '\0';
     p->key = copy;
     p->key_length = length;
+    p->silent = 0;
     return 1;
 }
 
@@ -104,7 +113,10 @@ static int open_level(struct tu_json_parser *p, enum tensor_value_type type)
 static int close_level(void *context)
 {
     struct tu_json_parser *p = context;
+    p->silent = 0;
     p->done = --p->depth == 0;
+    if (p->done)
+        p->end = yajl_get_bytes_consumed(p->handle);
     return p->done || tu_builder_close(p->builder, p->error) == 0;
 }
 
@@ -157,14 +169,34 @@ static int check(struct tu_json_parser *p, yajl_status status)
     return -1;
 }
 
+/* Behind the object only blanks may come; yajl would take the beginning of a token there. */
+static int check_rest(struct tu_json_parser *p, const uint8_t *text, size_t length)
+{
+    return tu_jsontext_blanks(text, length) == length
+               ? 0
+               : tu_fail(p->error, TU_EINVALID, "bad JSON (it goes on behind its object)");
+}
+
 int tu_json_parser_feed(struct tu_json_parser *p, const void *text, size_t length)
 {
-    return check(p, yajl_parse(p->handle, text, length));
+    size_t at;
+    if (p->done)
+        return check_rest(p, text, length);
+    const char *why = tu_jsontext_check(&p->text, text, length, &at);
+    if (why)
+        return tu_fail(p->error, TU_EINVALID, "bad JSON (%s)", why);
+    p->silent += length;
+    if (check(p, yajl_parse(p->handle, text, length)) < 0)
+        return -1;
+    if (p->silent > TOKEN_MAX)
+        return tu_fail(p->error, TU_EINVALID, "the JSON has a string of more than %d bytes",
+                       TOKEN_MAX);
+    return p->done ? check_rest(p, (const uint8_t *)text + p->end, length - p->end) : 0;
 }
 
 int tu_json_parser_end(struct tu_json_parser *p)
 {
-    int result = check(p, yajl_complete_parse(p->handle));
+    int result = p->done ? 0 : check(p, yajl_complete_parse(p->handle));
     if (result == 0 && !p->done)
         result = tu_fail(p->error, TU_EINVALID, "the JSON is not an object");
     tu_json_parser_cancel(p);

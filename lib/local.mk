@@ -6,11 +6,13 @@ libtensorutils_la_SOURCES = \
 	lib/compare.c lib/compare.h \
 	lib/convert.c lib/convert.h \
 	lib/decode.c lib/decode.h \
+	lib/digest.c lib/digest.h \
 	lib/dtype.c lib/dtype.h \
 	lib/error.c lib/error.h \
 	lib/feed.c lib/feed.h \
 	lib/folder.c lib/folder.h \
 	lib/json.c lib/json.h \
+	lib/jsontext.c lib/jsontext.h \
 	lib/kernels/kernels.c lib/kernels/kernels.h \
 	lib/layout.c lib/layout.h \
 	lib/model.c lib/model.h \
@@ -29,8 +31,9 @@ libtensorutils_la_SOURCES = \
 	lib/text.c lib/text.h \
 	lib/tsr.c lib/tsr.h \
 	lib/value.c lib/value.h
-libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS)
-libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $(ZLIB_LIBS)
+libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(CRYPTO_CFLAGS) $(XXHASH_CFLAGS)
+libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $(ZLIB_LIBS) \
+	$(CRYPTO_LIBS) $(XXHASH_LIBS)
 
 # The hot loops, once for each instruction set; lib/kernels/kernels.h says how.
 KERNEL_SOURCES = \

@@ -319,10 +319,14 @@ int tu_save_expect(struct tu_saver *s, const struct tensor_entry *tensors, size_
     uint64_t offset = 0;
     for (size_t i = 0; i < count; i++) {
         planned[i] = tensors[i];
+        if (s->format->refuse(&planned[i])) { /* told of when the tensor itself comes */
+            free(planned);
+            return 0;
+        }
         planned[i].offset = align(offset, s->format->tensor_alignment);
         offset = planned[i].offset + planned[i].nbytes;
     }
-    struct tu_error ignored = {0}; /* what cannot be stored is told of when it comes */
+    struct tu_error ignored = {0};
     head_writer_init(&h, s, planned, count, &ignored);
     h.public.data_bytes = offset;
     if (s->count == 0 && s->data_bytes == 0 && s->format->write_head(&h.public) == 0)

@@ -172,7 +172,7 @@ int apr_expand_lz4(struct tensor_reader *r, uint64_t offset)
 
 enum {
     ZSTD_WINDOW_LOG_MAX = 27, /* 128 MiB, the most that zstd itself takes without being told */
-    ZSTD_RATIO_MAX = 4096,
+    ZSTD_RATIO_MAX = 1024,
     ZSTD_PIECE = 128 * 1024,
 };
 
@@ -198,8 +198,10 @@ static int expand_piece(struct tensor_reader *r, ZSTD_DStream *stream, ZSTD_inBu
 
 static int expand_frames(struct tensor_reader *r, ZSTD_DStream *stream, uint64_t offset)
 {
-    uint64_t produced = 0, limit = (r->size - offset) * ZSTD_RATIO_MAX;
+    uint64_t produced = 0, limit;
     size_t state = 1;
+    if (__builtin_mul_overflow(r->size - offset, ZSTD_RATIO_MAX, &limit))
+        limit = INT64_MAX;
     while (offset < r->size) {
         uint64_t rest = r->size - offset;
         size_t n = rest < ZSTD_PIECE ? (size_t)rest : ZSTD_PIECE;

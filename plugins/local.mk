@@ -10,7 +10,7 @@ plugins_safetensors_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 plugins_apr_la_SOURCES = plugins/apr.c plugins/apr-expand.c plugins/apr-expand.h plugins/bytes.h
 plugins_gguf_la_SOURCES = plugins/gguf.c plugins/bytes.h
-plugins_safetensors_la_SOURCES = plugins/safetensors.c plugins/bytes.h
+plugins_safetensors_la_SOURCES = plugins/safetensors.c plugins/bytes.h lib/jsontext.c lib/jsontext.h
 
 plugins_apr_la_LIBADD = $(ZLIB_LIBS) $(ZSTD_LIBS)
 plugins_safetensors_la_LIBADD = $(YAJL_LIBS)

@@ -10,6 +10,7 @@
 #include <yajl/yajl_parse.h>
 
 #include "bytes.h"
+#include "jsontext.h"
 #include "tensorutils/format.h"
 
 #define METADATA_KEY "__metadata__"
@@ -68,11 +69,6 @@ struct range {
 };
 
 /* What the escapes seen so far ask of the next byte. */
-struct escapes {
-    unsigned digits; /* 1: a backslash was just read; 2 to 5: so many digits of \uXXXX are due */
-    unsigned code;
-    bool high; /* the first half of a surrogate pair was read */
-};
 
 struct header {
     struct tensor_reader *r;
@@ -384,54 +380,13 @@ static const yajl_callbacks callbacks = {
     .yajl_end_array = on_array_end,
 };
 
-static unsigned hex_digit(uint8_t c)
-{
-    return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-}
-
-/* Whether a byte of the text may follow those before it.  Only halves of surrogate pairs are judged
- * here, which yajl would replace or combine with anything; yajl judges the rest. */
-static bool may_follow(struct escapes *e, uint8_t c)
-{
-    if (e->digits == 0) {
-        e->digits = c == '\\';
-        return !e->high || e->digits;
-    }
-    if (e->digits == 1) {
-        e->digits = c == 'u' ? 5 : 0;
-        e->code = 0;
-        return !e->high || e->digits;
-    }
-    e->code = e->code << 4 | (hex_digit(c) & 15);
-    if (--e->digits > 1)
-        return true;
-    e->digits = 0;
-    bool low = (e->code & 0xfc00) == 0xdc00, expected = e->high;
-    e->high = (e->code & 0xfc00) == 0xd800;
-    return low == expected;
-}
-
 /* Looks for what yajl takes and JSON does not allow. */
-static int check_text(struct header *h, struct escapes *e, const uint8_t *text, size_t length)
+static int check_text(struct header *h, struct tu_jsontext *state, const uint8_t *text,
+                      size_t length)
 {
-    const uint8_t *blank = memchr(text, '\v', length);
-    if (!blank)
-        blank = memchr(text, '\f', length);
-    if (blank)
-        return tensor_fail(h->r, h->window + (uint64_t)(blank - text),
-                           "the header has a control character");
-    for (size_t i = 0; i < length; i++) {
-        if (!e->digits && !e->high) {
-            const uint8_t *next = memchr(text + i, '\\', length - i);
-            if (!next)
-                return 0;
-            i = (size_t)(next - text);
-        }
-        if (!may_follow(e, text[i]))
-            return tensor_fail(h->r, h->window + i,
-                               "the header has half a surrogate pair in an escape");
-    }
-    return 0;
+    size_t at;
+    const char *why = tu_jsontext_check(state, text, length, &at);
+    return why ? tensor_fail(h->r, h->window + at, "the header has %s", why) : 0;
 }
 
 static int check(struct header *h, yajl_status status)
@@ -450,12 +405,12 @@ static int check(struct header *h, yajl_status status)
 
 static int parse(struct header *h)
 {
-    struct escapes escapes = {0};
+    struct tu_jsontext state = {0};
     unsigned idle = 0;
     for (h->window = LENGTH_BYTES; h->window < h->data && h->place != DONE;) {
         size_t n = h->data - h->window < WINDOW ? (size_t)(h->data - h->window) : WINDOW;
         const uint8_t *text = tensor_peek(h->r, h->window, n);
-        if (!text || check_text(h, &escapes, text, n) < 0)
+        if (!text || check_text(h, &state, text, n) < 0)
             return -1;
         h->active = false;
         if (check(h, yajl_parse(h->yajl, text, n)) < 0)
@@ -477,9 +432,9 @@ static int check_padding(struct header *h)
         const uint8_t *text = tensor_peek(h->r, at, n);
         if (!text)
             return -1;
-        for (size_t i = 0; i < n; i++)
-            if (text[i] != ' ' && text[i] != '\n' && text[i] != '\r' && text[i] != '\t')
-                return tensor_fail(h->r, at + i, "the header goes on behind its JSON object");
+        size_t blanks = tu_jsontext_blanks(text, n);
+        if (blanks < n)
+            return tensor_fail(h->r, at + blanks, "the header goes on behind its JSON object");
         at += n;
     }
     return 0;
