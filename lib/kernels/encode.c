@@ -1,528 +1,759 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Encoders.  Plain types round to nearest even.  The types that have a defined quantizer follow it
- * bit for bit (tensor-types(7)); Q2_K to Q6_K search for their scales in a way of their own.
+ * Encoders.  Each type has one function here, NAME_block(x, p): the floats of one block at x to
+ * its bytes at p.  Loops over them are made at the end.
  *
- * Callers refuse NaN and infinities for block types; if they come all the same, codes are clamped
- * and nothing is undefined.
+ * Activation types and the simple types give the bits of the reference quantizers.  The K types
+ * leave a choice to the encoder; the search for good scales here is our own.
+ *
+ * Numbers are expected to be finite.  Others do no harm but give codes of no meaning: NaN the
+ * least code, or a NaN scale.
  */
 #include "config.h"
 
-#include "kernels.h"
+#include "kernels/kernels.h"
 
-#include "bits.h"
+#include "kernels/bits.h"
 
-/* --- Plain types -------------------------------------------------------------------------------*/
-
-void TU_KERNEL(encode_f64)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (size_t i = 0; i < n; i++)
-        store_le64(dst + 8 * i, double_bits((double)src[i]));
-}
-
-void TU_KERNEL(encode_f32)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (size_t i = 0; i < n; i++)
-        store_le32(dst + 4 * i, float_bits(src[i]));
-}
-
-void TU_KERNEL(encode_f16)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (size_t i = 0; i < n; i++)
-        store_le16(dst + 2 * i, float_to_half_portable(src[i]));
-}
-
-void TU_KERNEL(encode_bf16)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (size_t i = 0; i < n; i++)
-        store_le16(dst + 2 * i, float_to_bfloat(src[i]));
-}
+#undef bool /* the table of types has this name */
 
 /* --- Rounding ----------------------------------------------------------------------------------*/
 
-static inline float clamp(float x, float least, float most)
+/* Between two limits; NaN becomes the lower one. */
+static inline float clamp(float v, float low, float high)
 {
-    x = x > least ? x : least; /* a NaN becomes least */
-    return x < most ? x : most;
+    v = v > low ? v : low;
+    return v < high ? v : high;
 }
 
-/* To nearest even, for |x| below 2^22: the sum has no bits left behind the point. */
-static inline int round_even(float x)
+/* The nearest whole number between two limits, ties to even.  Adding 1.5 * 2^23 pushes the fraction
+ * out of the mantissa; there floats are ordered as their bits are, and limits applied to these make
+ * no branches. */
+static inline float nearest(float v, int low, int high)
 {
-    return (int)(x + 12582912.0f - 12582912.0f);
+    const int32_t least = 0x4b400000 + low, most = 0x4b400000 + high;
+    uint32_t bits = float_bits(v + 0x1.8p23f);
+    bits = choose((int32_t)bits > least, bits, (uint32_t)least);
+    bits = choose((int32_t)bits < most, bits, (uint32_t)most);
+    return float_from_bits(bits) - 0x1.8p23f;
 }
 
-/* To nearest, halves away from zero, as roundf. */
-static inline int round_away(float x)
+static inline float choose_float(int condition, float a, float b)
 {
-    return (int)__builtin_roundf(x);
+    return float_from_bits(choose(condition, float_bits(a), float_bits(b)));
 }
 
-static inline void store_half(uint8_t *p, float f)
+/* The nearest whole number, ties away from zero. */
+static inline int away(float v, int low, int high)
 {
-    store_le16(p, float_to_half(f));
+    v = clamp(v, (float)low, (float)high);
+    int whole = (int)v;
+    float fraction = v - (float)whole;
+    return whole + (fraction >= 0.5f) - (fraction <= -0.5f);
 }
 
-static float largest_magnitude(const float *x, int n)
+/* Cuts the fraction off. */
+static inline int cut(float v, int low, int high)
 {
-    float most = 0;
+    return (int)clamp(v, (float)low, (float)high);
+}
+
+static inline float inverse(float v)
+{
+    return v != 0 ? 1 / v : 0;
+}
+
+/* The largest magnitude.  Bits of positive floats are ordered as they are. */
+static inline float magnitude(const float *x, int n)
+{
+    uint32_t most = 0;
     for (int i = 0; i < n; i++) {
-        float size = __builtin_fabsf(x[i]);
-        most = size > most ? size : most;
+        uint32_t bits = float_bits(x[i]) & 0x7fffffffu;
+        most = bits > most ? bits : most;
     }
+    return float_from_bits(most);
+}
+
+/* The first element of the largest magnitude, with its sign. */
+static inline float extreme(const float *x, int n)
+{
+    float most = magnitude(x, n);
+    for (int i = 0; i < n; i++)
+        if (x[i] == most || x[i] == -most)
+            return x[i] < 0 ? -most : most;
     return most;
 }
 
-/* The value whose magnitude is largest, the first of several. */
-static float largest_value(const float *x, int n)
+static inline void store_half(uint8_t *p, float v)
 {
-    float most = 0, value = 0;
-    for (int i = 0; i < n; i++) {
-        if (__builtin_fabsf(x[i]) > most) {
-            most = __builtin_fabsf(x[i]);
-            value = x[i];
+    store_le16(p, float_to_half(v));
+}
+
+/* --- Codes to bytes; decode.c has the other direction ------------------------------------------*/
+
+static inline void join_nibbles(const uint8_t *q, int bytes, int run, uint8_t *p)
+{
+    for (int i = 0; i < bytes; i += run)
+        for (int j = 0; j < run; j++)
+            p[i + j] = (uint8_t)((q[2 * i + j] & 15) | q[2 * i + run + j] << 4);
+}
+
+/* The bit pairs of q, from bit `shift` on. */
+static inline void join_bit_pairs(const uint8_t *q, int bytes, int shift, uint8_t *p)
+{
+    for (int i = 0; i < bytes; i += 32) {
+        for (int j = 0; j < 32; j++) {
+            unsigned byte = 0;
+            for (int k = 0; k < 4; k++)
+                byte |= (q[4 * i + 32 * k + j] >> shift & 3u) << 2 * k;
+            p[i + j] = (uint8_t)byte;
         }
     }
-    return value;
 }
 
-static void find_range(const float *x, int n, float *least, float *most)
+/* Bit `shift` of q. */
+static inline void join_bit_planes(const uint8_t *q, int shift, uint8_t *p)
 {
-    *least = *most = x[0];
-    for (int i = 1; i < n; i++) {
-        *least = x[i] < *least ? x[i] : *least;
-        *most = x[i] > *most ? x[i] : *most;
+    for (int j = 0; j < 32; j++) {
+        unsigned byte = 0;
+        for (int k = 0; k < 8; k++)
+            byte |= (q[32 * k + j] >> shift & 1u) << k;
+        p[j] = (uint8_t)byte;
     }
 }
 
-static inline float inverse(float d)
+/* --- Floats ------------------------------------------------------------------------------------*/
+
+static inline void f64_block(const float *x, uint8_t *p)
 {
-    return d != 0 ? 1 / d : 0;
+    store_le64(p, double_bits((double)*x));
 }
 
-/* --- Q8_0, Q8_1, Q8_K --------------------------------------------------------------------------*/
-
-/* Codes of 32 values; the scale that is stored is rounded, that which makes the codes is not. */
-static float encode_8_bits(const float *x, uint8_t *codes, int *sum)
+static inline void f32_block(const float *x, uint8_t *p)
 {
-    float d = largest_magnitude(x, 32) / 127, id = inverse(d);
-    *sum = 0;
-    for (int i = 0; i < 32; i++) {
-        int q = round_away(clamp(x[i] * id, -127, 127));
-        codes[i] = (uint8_t)q;
-        *sum += q;
-    }
+    store_le32(p, float_bits(*x));
+}
+
+static inline void f16_block(const float *x, uint8_t *p)
+{
+    store_le16(p, float_to_half_portable(*x));
+}
+
+static inline void bf16_block(const float *x, uint8_t *p)
+{
+    store_le16(p, float_to_bfloat(*x));
+}
+
+/* --- Eight bits --------------------------------------------------------------------------------*/
+
+/* Returns the scale before it is rounded to a half, which is the one that codes are made with. */
+static inline float eight_bits(const float *x, int8_t *q)
+{
+    float d = magnitude(x, 32) / 127, id = inverse(d);
+    for (int i = 0; i < 32; i++)
+        q[i] = (int8_t)away(x[i] * id, -127, 127);
     return d;
 }
 
-void TU_KERNEL(encode_q8_0)(const float *restrict src, size_t n, uint8_t *restrict dst)
+static inline void q8_0_block(const float *x, uint8_t *p)
 {
-    int sum;
-    for (; n--; src += 32, dst += 34)
-        store_half(dst, encode_8_bits(src, dst + 2, &sum));
+    store_half(p, eight_bits(x, (int8_t *)p + 2));
 }
 
-void TU_KERNEL(encode_q8_1)(const float *restrict src, size_t n, uint8_t *restrict dst)
+static inline void q8_1_block(const float *x, uint8_t *p)
 {
-    int sum;
-    for (; n--; src += 32, dst += 36) {
-        float d = encode_8_bits(src, dst + 4, &sum);
-        store_half(dst, d);
-        store_half(dst + 2, (float)sum * d);
-    }
-}
-
-static void encode_q8_k_block(const float *x, uint8_t *p)
-{
-    float extreme = largest_value(x, 256);
-    float factor = extreme != 0 ? -127 / extreme : 0;
-    store_le32(p, float_bits(inverse(factor)));
-    for (int g = 0; g < 16; g++) {
-        int sum = 0;
-        for (int i = 16 * g; i < 16 * g + 16; i++) {
-            int q = round_even(clamp(factor * x[i], -128, 127));
-            p[4 + i] = (uint8_t)q;
-            sum += q;
-        }
-        store_le16(p + 260 + 2 * g, (uint16_t)sum);
-    }
-}
-
-void TU_KERNEL(encode_q8_k)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (; n--; src += 256, dst += 292)
-        encode_q8_k_block(src, dst);
-}
-
-/* --- Q4_0, Q4_1, Q5_0, Q5_1 and APR_Q4 ---------------------------------------------------------*/
-
-/* Codes 0..top of 32 values: x * factor + offset, cut off. */
-static void cut_codes(const float *x, float least, float factor, float offset, int top, int *q)
-{
+    const int8_t *q = (const int8_t *)p + 4;
+    float d = eight_bits(x, (int8_t *)p + 4);
+    int sum = 0;
     for (int i = 0; i < 32; i++)
-        q[i] = (int)clamp((x[i] - least) * factor + offset, 0, (float)top);
+        sum += q[i];
+    store_half(p, d);
+    store_half(p + 2, (float)sum * d);
 }
 
-/* Nibbles: the first 16 codes are low, the others high; a fifth bit goes to the word before. */
-static void pack_codes(const int *q, bool fifth, uint8_t *p)
+static inline void q8_k_block(const float *x, uint8_t *p)
+{
+    float most = extreme(x, 256), id = most != 0 ? -127 / most : 0;
+    int8_t *q = (int8_t *)p + 4;
+    store_le32(p, float_bits(inverse(id)));
+    for (int i = 0; i < 256; i++)
+        q[i] = (int8_t)nearest(id * x[i], -127, 127);
+    for (int k = 0; k < 16; k++) {
+        int sum = 0;
+        for (int i = 0; i < 16; i++)
+            sum += q[16 * k + i];
+        store_le16(p + 260 + 2 * k, (uint16_t)sum);
+    }
+}
+
+/* The scale is the tensor's: the largest magnitude / 127, or 1 if that is 0. */
+void TU_KERNEL(encode_apr_q8_scaled)(const float *restrict src, size_t n, float scale,
+                                     uint8_t *restrict dst);
+void TU_KERNEL(encode_apr_q8_scaled)(const float *restrict src, size_t n, float scale,
+                                     uint8_t *restrict dst)
+{
+    for (size_t i = 0; i < n; i++)
+        dst[i] = (uint8_t)away(src[i] / scale, -127, 127);
+}
+
+/* --- Four and five bits ------------------------------------------------------------------------*/
+
+/* The extreme element gets the least code, whose magnitude is one more than the largest one's. */
+static inline float around_zero(const float *x, int middle, uint8_t *q)
+{
+    float d = extreme(x, 32) / (float)-middle, id = inverse(d);
+    for (int i = 0; i < 32; i++)
+        q[i] = (uint8_t)cut(x[i] * id + ((float)middle + 0.5f), 0, 2 * middle - 1);
+    return d;
+}
+
+/* Returns the scale; the minimum goes to *min. */
+static inline float above_minimum(const float *x, int top, float *min, uint8_t *q)
+{
+    float least = x[0], most = x[0];
+    for (int i = 1; i < 32; i++) {
+        least = x[i] < least ? x[i] : least;
+        most = x[i] > most ? x[i] : most;
+    }
+    float d = (most - least) / (float)top, id = inverse(d);
+    for (int i = 0; i < 32; i++)
+        q[i] = (uint8_t)cut((x[i] - least) * id + 0.5f, 0, top);
+    *min = least;
+    return d;
+}
+
+static inline void join_five_bits(const uint8_t *q, uint8_t *p)
 {
     uint32_t high = 0;
     for (int i = 0; i < 32; i++)
         high |= (uint32_t)(q[i] >> 4) << i;
-    if (fifth) {
-        store_le32(p, high);
-        p += 4;
+    store_le32(p, high);
+    join_nibbles(q, 16, 16, p + 4);
+}
+
+static inline void q4_0_block(const float *x, uint8_t *p)
+{
+    uint8_t q[32];
+    store_half(p, around_zero(x, 8, q));
+    join_nibbles(q, 16, 16, p + 2);
+}
+
+static inline void q5_0_block(const float *x, uint8_t *p)
+{
+    uint8_t q[32];
+    store_half(p, around_zero(x, 16, q));
+    join_five_bits(q, p + 2);
+}
+
+static inline void q4_1_block(const float *x, uint8_t *p)
+{
+    uint8_t q[32];
+    float min;
+    store_half(p, above_minimum(x, 15, &min, q));
+    store_half(p + 2, min);
+    join_nibbles(q, 16, 16, p + 4);
+}
+
+static inline void q5_1_block(const float *x, uint8_t *p)
+{
+    uint8_t q[32];
+    float min;
+    store_half(p, above_minimum(x, 31, &min, q));
+    store_half(p + 2, min);
+    join_five_bits(q, p + 4);
+}
+
+static inline void apr_q4_block(const float *x, uint8_t *p)
+{
+    float most = magnitude(x, 32), d = most != 0 ? most / 7 : 1;
+    uint8_t q[32];
+    for (int i = 0; i < 32; i++)
+        q[i] = (uint8_t)(away(x[i] / d, -8, 7) + 8);
+    store_half(p, d);
+    join_nibbles(q, 16, 1, p + 2);
+}
+
+/* --- Binary and ternary ------------------------------------------------------------------------*/
+
+static inline void q1_0_block(const float *x, uint8_t *p)
+{
+    float sum = 0;
+    for (int i = 0; i < 128; i++)
+        sum += __builtin_fabsf(x[i]);
+    store_half(p, sum / 128);
+    for (int i = 0; i < 16; i++) {
+        unsigned byte = 0;
+        for (int k = 0; k < 8; k++)
+            byte |= (unsigned)(x[8 * i + k] >= 0) << k;
+        p[2 + i] = (uint8_t)byte;
     }
+}
+
+/* 0, 1 and 2 for the thirds of the range.  Returns the scale. */
+static inline float ternary(const float *x, int n, uint8_t *q)
+{
+    float d = magnitude(x, n), id = inverse(d);
+    for (int i = 0; i < n; i++)
+        q[i] = (uint8_t)(away(x[i] * id, -1, 1) + 1);
+    return d;
+}
+
+static inline void q2_0_block(const float *x, uint8_t *p)
+{
+    uint8_t q[64];
+    store_half(p, ternary(x, 64, q));
     for (int i = 0; i < 16; i++)
-        p[i] = (uint8_t)((q[i] & 15) | (q[i + 16] & 15) << 4);
+        p[2 + i] = (uint8_t)(q[4 * i] | q[4 * i + 1] << 2 | q[4 * i + 2] << 4 | q[4 * i + 3] << 6);
 }
 
-/* The value of largest magnitude becomes the lowest code, whose magnitude has no positive twin. */
-static void encode_symmetric(const float *x, int top, uint8_t *p)
+static inline void tq2_0_block(const float *x, uint8_t *p)
 {
-    int q[32], half = (top + 1) / 2;
-    float d = largest_value(x, 32) / (float)-half;
-    cut_codes(x, 0, inverse(d), (float)half + 0.5f, top, q);
-    store_half(p, d);
-    pack_codes(q, top > 15, p + 2);
+    uint8_t q[256];
+    store_half(p + 64, ternary(x, 256, q));
+    join_bit_pairs(q, 64, 0, p);
 }
 
-static void encode_affine(const float *x, int top, uint8_t *p)
+/* Base 3, as a fraction of 256, rounded up so that the decoder's multiplications give each digit
+ * back. */
+static inline void join_trits(const uint8_t *q, int bytes, int count, uint8_t *p)
 {
-    int q[32];
-    float least, most;
-    find_range(x, 32, &least, &most);
-    float d = (most - least) / (float)top;
-    cut_codes(x, least, inverse(d), 0.5f, top, q);
-    store_half(p, d);
-    store_half(p + 2, least);
-    pack_codes(q, top > 15, p + 4);
-}
-
-void TU_KERNEL(encode_q4_0)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (; n--; src += 32, dst += 18)
-        encode_symmetric(src, 15, dst);
-}
-
-void TU_KERNEL(encode_q4_1)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (; n--; src += 32, dst += 20)
-        encode_affine(src, 15, dst);
-}
-
-void TU_KERNEL(encode_q5_0)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (; n--; src += 32, dst += 22)
-        encode_symmetric(src, 31, dst);
-}
-
-void TU_KERNEL(encode_q5_1)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (; n--; src += 32, dst += 24)
-        encode_affine(src, 31, dst);
-}
-
-void TU_KERNEL(encode_apr_q4)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (; n--; src += 32, dst += 18) {
-        float most = largest_magnitude(src, 32), d = most > 0 ? most / 7 : 1;
-        store_half(dst, d);
-        for (int i = 0; i < 16; i++) {
-            int low = round_away(clamp(src[2 * i] / d, -8, 7)) + 8;
-            int high = round_away(clamp(src[2 * i + 1] / d, -8, 7)) + 8;
-            dst[2 + i] = (uint8_t)(low | high << 4);
-        }
+    for (int j = 0; j < bytes; j++) {
+        unsigned v = 0;
+        for (int n = 0; n < 5; n++)
+            v = 3 * v + (n < count ? q[n * bytes + j] : 0);
+        p[j] = (uint8_t)((v * 256 + 242) / 243);
     }
 }
 
-/* --- K types: the search for scales ------------------------------------------------------------
- *
- * For every sub-block some scales around the obvious one are tried.  Each makes codes, for which
- * the scale (and minimum) of least squared error follows by linear least squares; the best pair is
- * kept.  The scales are then rounded to the few bits that they have within the block, and the codes
- * are made again with what is stored. */
-
-enum { LANES = 8, TRIES = 16 };
-
-static float add_up(const float *lane)
+static inline void tq1_0_block(const float *x, uint8_t *p)
 {
-    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
-           ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+    uint8_t q[256];
+    store_half(p + 52, ternary(x, 256, q));
+    join_trits(q, 32, 5, p);
+    join_trits(q + 160, 16, 5, p + 32);
+    join_trits(q + 240, 4, 4, p + 48);
 }
 
-struct fit {
-    float scale, minimum; /* x is about scale * q - minimum */
-    float error;          /* sum of squares, up to a term that depends on x alone */
+/* --- MXFP4 -------------------------------------------------------------------------------------*/
+
+/* The scale is the power of two that brings the largest magnitude between 4 and 8.  A value goes
+ * to the nearest code, from a midpoint towards zero; limits are midpoints in halves of the scale,
+ * as the decoder has it. */
+static inline void mxfp4_block(const float *x, uint8_t *p)
+{
+    static const float limits[7] = {0.5f, 1.5f, 2.5f, 3.5f, 5, 7, 10};
+    int e = (int)(float_bits(magnitude(x, 32)) >> 23) - 2;
+    e = e < 0 ? 0 : e;
+    float half = float_from_bits(e < 2 ? 0x00200000u << e : (e - 1u) << 23);
+    uint8_t q[32];
+    for (int i = 0; i < 32; i++) {
+        int code = 0;
+        for (int k = 0; k < 7; k++)
+            code += __builtin_fabsf(x[i]) > limits[k] * half;
+        q[i] = (uint8_t)(code + (x[i] < 0 && code ? 8 : 0));
+    }
+    p[0] = (uint8_t)e;
+    join_nibbles(q, 16, 16, p + 1);
+}
+
+/* --- K types -----------------------------------------------------------------------------------*/
+
+/*
+ * A block of a K type is 256 elements in sub-blocks, each with a line x = a * q + b of its own:
+ * a is the block's d times a small integer, b is minus its dmin times another, or 0 in types
+ * without minima.  What the search here makes small is the plain sum of squared errors:
+ *
+ *   1. Each sub-block tries some lines.  The codes that a line gives are fitted with a line by
+ *      least squares, and the one that explains most is kept.
+ *   2. d and dmin are as large as the steepest line and the lowest one need.
+ *   3. Scales and minima become the integers around what the line asks for, whichever leave the
+ *      smallest error with codes made anew; then d and dmin are fitted to all codes.  Twice.
+ *
+ * Sub-blocks are lanes: element i of sub-block k is at x[i * lanes + k], and all of them go
+ * through each step together.  This vectorizes, and gives every sum one order.
+ */
+enum { LANES = 16, ROUNDS = 2 };
+
+struct k_type {
+    int lanes, length;                   /* sub-blocks, and their elements */
+    int low, high;                       /* least and largest code */
+    int scale_low, scale_high, min_high; /* the same of scales and minima */
+    int tries;                           /* ends of a range that step 1 tries */
+    float step;                          /* between two of them, in codes */
 };
 
-/* Least squares for x = a q - m with m >= 0, given sums over q and x. */
-static struct fit solve_affine(float n, float q, float qq, float x, float xq)
+static const struct k_type q2_k = {16, 16, 0, 3, 0, 15, 15, 3, 0.3f};
+static const struct k_type q3_k = {16, 16, -4, 3, -32, 31, 0, 4, 0.5f};
+static const struct k_type q4_k = {8, 32, 0, 15, 0, 63, 63, 3, 0.3f};
+static const struct k_type q5_k = {8, 32, 0, 31, 0, 63, 63, 3, 0.3f};
+static const struct k_type q6_k = {16, 16, -32, 31, -128, 127, 0, 8, 0.5f};
+
+/* The lowest element of each lane or 0, the highest or 0, and the sum. */
+struct extent {
+    float low[LANES], high[LANES], total[LANES];
+};
+
+struct line {
+    float a[LANES], b[LANES];
+};
+
+/* Sums over the codes q of each lane, and of its squared errors. */
+struct sums {
+    float q[LANES], qq[LANES], xq[LANES], error[LANES];
+};
+
+/* A block before it is packed. */
+struct k_block {
+    float d, dmin, scale[LANES], min[LANES];
+};
+
+/* With the type known every loop below has a fixed count. */
+#define INLINE __attribute__((always_inline)) static inline
+
+/* 0 for what has no useful one. */
+INLINE float reciprocal(float v)
 {
-    float determinant = n * qq - q * q;
-    struct fit f = {0};
-    if (determinant > 0) {
-        f.scale = (n * xq - q * x) / determinant;
-        f.minimum = (q * xq - qq * x) / determinant;
-    }
-    if (!(f.minimum > 0)) {
-        f.minimum = 0;
-        f.scale = qq > 0 ? xq / qq : 0;
-    }
-    if (!(f.scale > 0)) {
-        f.scale = 0;
-        f.minimum = x < 0 ? -x / n : 0;
-    }
-    f.error =
-        f.scale * (f.scale * qq - 2 * xq) + f.minimum * (f.minimum * n + 2 * x - 2 * f.scale * q);
-    return f;
+    int usable = __builtin_fabsf(v) > 0x1p-126f;
+    return (float)usable / choose_float(usable, v, 1);
 }
 
-static struct fit try_affine(const float *x, int n, float least, float factor, int top)
+INLINE void find_extent(const struct k_type *t, const float *x, struct extent *e)
 {
-    float sq[LANES] = {0}, sqq[LANES] = {0}, sx[LANES] = {0}, sxq[LANES] = {0};
-    for (int i = 0; i < n; i += LANES) {
-        for (int k = 0; k < LANES; k++) {
-            float v = x[i + k], q = clamp(factor * (v - least), 0, (float)top);
-            q = q + 12582912.0f - 12582912.0f;
-            sq[k] += q;
-            sqq[k] += q * q;
-            sx[k] += v;
-            sxq[k] += v * q;
+    *e = (struct extent){.low = {0}};
+    for (int i = 0; i < t->length; i++) {
+        for (int k = 0; k < t->lanes; k++) {
+            float v = x[i * t->lanes + k];
+            e->low[k] = v < e->low[k] ? v : e->low[k];
+            e->high[k] = v > e->high[k] ? v : e->high[k];
+            e->total[k] += v;
         }
     }
-    return solve_affine((float)n, add_up(sq), add_up(sqq), add_up(sx), add_up(sxq));
 }
 
-static struct fit search_affine(const float *x, int n, int top)
+INLINE void add_codes(const struct k_type *t, const float *x, const struct line *line,
+                      struct sums *sums)
 {
-    float least, most;
-    find_range(x, n, &least, &most);
-    least = least < 0 ? least : 0;
-    if (!(most > least))
-        return (struct fit){.minimum = -least};
-    struct fit best = {.error = __FLT_MAX__};
-    for (int t = 0; t < TRIES; t++) {
-        float steps = (float)top + 0.15f * (float)(t - 8);
-        struct fit f = try_affine(x, n, least, steps / (most - least), top);
-        if (f.error < best.error)
-            best = f;
-    }
-    return best;
-}
-
-static struct fit try_symmetric(const float *x, int n, float factor, int half)
-{
-    float sqq[LANES] = {0}, sxq[LANES] = {0};
-    for (int i = 0; i < n; i += LANES) {
-        for (int k = 0; k < LANES; k++) {
-            float q = clamp(factor * x[i + k], (float)-half, (float)(half - 1));
-            q = q + 12582912.0f - 12582912.0f;
-            sqq[k] += q * q;
-            sxq[k] += x[i + k] * q;
+    float id[LANES];
+    *sums = (struct sums){.q = {0}};
+    for (int k = 0; k < t->lanes; k++)
+        id[k] = reciprocal(line->a[k]);
+    for (int i = 0; i < t->length; i++) {
+        for (int k = 0; k < t->lanes; k++) {
+            float v = x[i * t->lanes + k];
+            float q = nearest((v - line->b[k]) * id[k], t->low, t->high);
+            float rest = v - (line->a[k] * q + line->b[k]);
+            sums->q[k] += q;
+            sums->qq[k] += q * q;
+            sums->xq[k] += v * q;
+            sums->error[k] += rest * rest;
         }
     }
-    float qq = add_up(sqq), xq = add_up(sxq);
-    return (struct fit){.scale = qq > 0 ? xq / qq : 0, .error = qq > 0 ? -xq * xq / qq : 0};
 }
 
-/* x = scale * q with -half <= q < half; the extreme value is near the lowest code, so the scale has
- * the sign opposite to it. */
-static float search_symmetric(const float *x, int n, int half)
+/* The line of least squares for codes of these sums, with b not above 0, and how much of the sum
+ * of squared elements it explains. */
+INLINE void fit_line(const struct k_type *t, const struct extent *e, const struct sums *sums,
+                     struct line *line, float *gain)
 {
-    float extreme = largest_value(x, n);
-    struct fit best = {0};
-    for (int t = 0; extreme != 0 && t < TRIES; t++) {
-        float steps = (float)half + 0.2f * (float)(t - 10);
-        struct fit f = try_symmetric(x, n, -steps / extreme, half);
-        if (f.error < best.error)
-            best = f;
+    float n = (float)t->length;
+    for (int k = 0; k < t->lanes; k++) {
+        float q = sums->q[k], qq = sums->qq[k], xq = sums->xq[k], total = e->total[k];
+        float a = (n * xq - total * q) * reciprocal(n * qq - q * q);
+        float b = (total - a * q) / n;
+        int through_zero = !t->min_high | (b > 0);
+        line->a[k] = choose_float(through_zero, xq * reciprocal(qq), a);
+        line->b[k] = choose_float(through_zero, 0, b);
+        gain[k] = line->a[k] * xq + line->b[k] * total;
     }
-    return best.scale;
 }
 
-/* A code for each value with the scale and minimum that are stored. */
-static void make_codes(const float *x, int n, float scale, float minimum, int least, int most,
+/* The line over the whole range, less some steps at either end. */
+INLINE void line_with_minimum(const struct k_type *t, const struct extent *e, int lower, int upper,
+                              struct line *line)
+{
+    for (int k = 0; k < t->lanes; k++) {
+        float a = (e->high[k] - e->low[k]) / (float)t->high;
+        line->a[k] = a * (1 - t->step * (float)(lower + upper) / (float)t->high);
+        line->b[k] = e->low[k] + a * t->step * (float)lower;
+    }
+}
+
+/* The line that brings the largest magnitude to that of the least code, which is the larger one,
+ * or some steps short of it.  With a negative a it does so for positive elements. */
+INLINE void line_through_zero(const struct k_type *t, const struct extent *e, int negative,
+                              int upper, struct line *line)
+{
+    for (int k = 0; k < t->lanes; k++) {
+        float most = e->high[k] > -e->low[k] ? e->high[k] : -e->low[k];
+        float a = most / (t->step * (float)upper - (float)t->low);
+        line->a[k] = negative ? -a : a;
+        line->b[k] = 0;
+    }
+}
+
+/* Step 1. */
+INLINE void search_lines(const struct k_type *t, const float *x, const struct extent *e,
+                         struct line *best)
+{
+    float most[LANES] = {0}, gain[LANES];
+    int lowers = t->min_high ? t->tries : 2;
+    struct line line;
+    struct sums sums;
+    *best = (struct line){.a = {0}};
+    for (int i = 0; i < lowers * t->tries; i++) {
+        if (t->min_high)
+            line_with_minimum(t, e, i % lowers, i / lowers, &line);
+        else
+            line_through_zero(t, e, i % lowers, -(i / lowers), &line);
+        add_codes(t, x, &line, &sums);
+        fit_line(t, e, &sums, &line, gain);
+        for (int k = 0; k < t->lanes; k++) {
+            int better = gain[k] > most[k];
+            most[k] = choose_float(better, gain[k], most[k]);
+            best->a[k] = choose_float(better, line.a[k], best->a[k]);
+            best->b[k] = choose_float(better, line.b[k], best->b[k]);
+        }
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        add_codes(t, x, best, &sums);
+        fit_line(t, e, &sums, best, gain);
+    }
+}
+
+/* The half next to v, away from zero; at most the largest one. */
+static inline float half_beyond(float v)
+{
+    float size = clamp(__builtin_fabsf(v), 0, 65504);
+    uint16_t half = float_to_half(size);
+    half = (uint16_t)(half + (half_to_float(half) < size));
+    return __builtin_copysignf(half_to_float(half), v);
+}
+
+/* Step 2.  Scales that may be negative have their larger magnitude on that side. */
+INLINE void choose_factors(const struct k_type *t, const struct line *line, struct k_block *block)
+{
+    float a = 0, b = 0;
+    for (int k = 0; k < t->lanes; k++) {
+        a = __builtin_fabsf(line->a[k]) > __builtin_fabsf(a) ? line->a[k] : a;
+        b = line->b[k] < b ? line->b[k] : b;
+    }
+    block->d = half_beyond(a / (float)(t->scale_low ? t->scale_low : t->scale_high));
+    block->dmin = t->min_high ? half_beyond(-b / (float)t->min_high) : 0;
+}
+
+/* The lines as a decoder sees them. */
+INLINE void stored_lines(const struct k_type *t, const struct k_block *block, struct line *line)
+{
+    for (int k = 0; k < t->lanes; k++) {
+        line->a[k] = block->d * block->scale[k];
+        line->b[k] = -(block->dmin * block->min[k]);
+    }
+}
+
+/* Step 3, its first half. */
+INLINE void round_lines(const struct k_type *t, const float *x, const struct line *exact,
+                        struct k_block *block)
+{
+    float id = reciprocal(block->d), idmin = reciprocal(block->dmin), least[LANES];
+    struct k_block trial = *block;
+    struct line line;
+    struct sums sums;
+    for (int k = 0; k < t->lanes; k++) {
+        least[k] = __builtin_inff();
+        block->scale[k] = block->min[k] = 0;
+    }
+    for (int i = 0; i < (t->min_high ? 9 : 3); i++) {
+        int scale_off = i % 3 - 1, min_off = i / 3 - 1;
+        for (int k = 0; k < t->lanes; k++) {
+            float scale = exact->a[k] * id + (float)scale_off;
+            float min = (float)min_off - exact->b[k] * idmin;
+            trial.scale[k] = nearest(scale, t->scale_low, t->scale_high);
+            trial.min[k] = nearest(min, 0, t->min_high);
+        }
+        stored_lines(t, &trial, &line);
+        add_codes(t, x, &line, &sums);
+        for (int k = 0; k < t->lanes; k++) {
+            int better = sums.error[k] < least[k];
+            least[k] = choose_float(better, sums.error[k], least[k]);
+            block->scale[k] = choose_float(better, trial.scale[k], block->scale[k]);
+            block->min[k] = choose_float(better, trial.min[k], block->min[k]);
+        }
+    }
+}
+
+INLINE float add_block(const struct k_type *t, const float *x, const struct k_block *block,
+                       struct sums *sums)
+{
+    struct line line;
+    float error = 0;
+    stored_lines(t, block, &line);
+    add_codes(t, x, &line, sums);
+    for (int k = 0; k < t->lanes; k++)
+        error += sums->error[k];
+    return error;
+}
+
+/* Step 3, its second half: the d and dmin of least squares for x = d * u - dmin * v, where u is
+ * scale * q and v is min. */
+INLINE void fit_factors(const struct k_type *t, const float *x, const struct extent *e,
+                        struct k_block *block)
+{
+    struct k_block fitted = *block;
+    struct sums sums;
+    float error = add_block(t, x, block, &sums), uu = 0, uv = 0, vv = 0, xu = 0, xv = 0;
+    for (int k = 0; k < t->lanes; k++) {
+        float scale = block->scale[k], min = block->min[k];
+        uu += scale * scale * sums.qq[k];
+        uv += scale * min * sums.q[k];
+        vv += min * min * (float)t->length;
+        xu += scale * sums.xq[k];
+        xv += min * e->total[k];
+    }
+    float id = reciprocal(uu * vv - uv * uv);
+    float d = id != 0 ? (xu * vv - xv * uv) * id : xu * reciprocal(uu);
+    float dmin = (xu * uv - xv * uu) * id;
+    fitted.d = half_to_float(float_to_half(clamp(d, -65504, 65504)));
+    fitted.dmin = half_to_float(float_to_half(clamp(dmin, 0, 65504)));
+    if (add_block(t, x, &fitted, &sums) < error)
+        *block = fitted;
+}
+
+/* The codes in element order, counted from the least one. */
+INLINE void make_codes(const struct k_type *t, const float *src, const struct k_block *block,
                        uint8_t *q)
 {
-    float factor = inverse(scale);
-    for (int i = 0; i < n; i++)
-        q[i] = (uint8_t)(round_even(clamp((x[i] + minimum) * factor, (float)least, (float)most)) -
-                         least);
-}
-
-static float largest(const struct fit *fits, int n, bool minima)
-{
-    float most = 0;
-    for (int i = 0; i < n; i++) {
-        float v = minima ? fits[i].minimum : fits[i].scale;
-        most = v > most ? v : most;
-    }
-    return most;
-}
-
-/* Scales and minima of n sub-blocks, rounded to 0..top of the two halves that are stored at p. */
-static void round_fits(const struct fit *fits, int n, int top, uint8_t *p, uint8_t *scales,
-                       uint8_t *minima)
-{
-    float d = half_to_float(float_to_half(largest(fits, n, false) / (float)top));
-    float m = half_to_float(float_to_half(largest(fits, n, true) / (float)top));
-    store_half(p, d);
-    store_half(p + 2, m);
-    for (int i = 0; i < n; i++) {
-        scales[i] = (uint8_t)round_even(clamp(fits[i].scale * inverse(d), 0, (float)top));
-        minima[i] = (uint8_t)round_even(clamp(fits[i].minimum * inverse(m), 0, (float)top));
+    struct line line;
+    stored_lines(t, block, &line);
+    for (int k = 0; k < t->lanes; k++) {
+        float id = reciprocal(line.a[k]);
+        for (int i = k * t->length; i < (k + 1) * t->length; i++)
+            q[i] = (uint8_t)((int)nearest((src[i] - line.b[k]) * id, t->low, t->high) - t->low);
     }
 }
 
-/* An affine block: the halves d and dmin at p, codes of all 256 values in q. */
-static void encode_affine_block(const float *x, int group, int scale_top, int code_top, uint8_t *p,
-                                uint8_t *scales, uint8_t *minima, uint8_t *q)
+INLINE void encode_k(const struct k_type *t, const float *src, struct k_block *block, uint8_t *q)
 {
-    struct fit fits[16];
-    int groups = 256 / group;
-    for (int g = 0; g < groups; g++)
-        fits[g] = search_affine(x + g * group, group, code_top);
-    round_fits(fits, groups, scale_top, p, scales, minima);
-    float d = load_half(p), m = load_half(p + 2);
-    for (int g = 0; g < groups; g++)
-        make_codes(x + g * group, group, d * (float)scales[g], m * (float)minima[g], 0, code_top,
-                   q + g * group);
+    float x[256];
+    struct extent extent;
+    struct line line;
+    for (int k = 0; k < t->lanes; k++)
+        for (int i = 0; i < t->length; i++)
+            x[i * t->lanes + k] = src[k * t->length + i];
+    find_extent(t, x, &extent);
+    search_lines(t, x, &extent, &line);
+    choose_factors(t, &line, block);
+    for (int i = 0; i < ROUNDS; i++) {
+        round_lines(t, x, &line, block);
+        fit_factors(t, x, &extent, block);
+    }
+    make_codes(t, src, block, q);
 }
 
-/* --- K types: the layouts ----------------------------------------------------------------------*/
-
-static void encode_q2_k_block(const float *x, uint8_t *p)
+static inline void q2_k_block(const float *x, uint8_t *p)
 {
-    uint8_t scales[16], minima[16], q[256];
-    encode_affine_block(x, 16, 15, 3, p + 80, scales, minima, q);
-    for (int g = 0; g < 16; g++)
-        p[g] = (uint8_t)(scales[g] | minima[g] << 4);
-    for (int h = 0; h < 2; h++)
-        for (int l = 0; l < 32; l++) {
-            const uint8_t *c = q + 128 * h + l;
-            p[16 + 32 * h + l] = (uint8_t)(c[0] | c[32] << 2 | c[64] << 4 | c[96] << 6);
-        }
+    struct k_block block;
+    uint8_t q[256];
+    encode_k(&q2_k, x, &block, q);
+    for (int k = 0; k < 16; k++)
+        p[k] = (uint8_t)((int)block.scale[k] | (int)block.min[k] << 4);
+    join_bit_pairs(q, 64, 0, p + 16);
+    store_half(p + 80, block.d);
+    store_half(p + 82, block.dmin);
 }
 
-void TU_KERNEL(encode_q2_k)(const float *restrict src, size_t n, uint8_t *restrict dst)
+static inline void q3_k_block(const float *x, uint8_t *p)
 {
-    for (; n--; src += 256, dst += 84)
-        encode_q2_k_block(src, dst);
+    struct k_block block;
+    uint8_t q[256], scales[16];
+    encode_k(&q3_k, x, &block, q);
+    for (int k = 0; k < 16; k++)
+        scales[k] = (uint8_t)(block.scale[k] + 32);
+    join_bit_planes(q, 2, p);
+    join_bit_pairs(q, 64, 0, p + 32);
+    join_nibbles(scales, 8, 8, p + 96);
+    for (int k = 0; k < 4; k++)
+        p[104 + k] = (uint8_t)(scales[k] >> 4 | scales[k + 4] >> 4 << 2 | scales[k + 8] >> 4 << 4 |
+                               scales[k + 12] >> 4 << 6);
+    store_half(p + 108, block.d);
 }
 
-/* Eight 6-bit scales and eight 6-bit minima in 12 bytes. */
-static void pack_6_bits(const uint8_t *scales, const uint8_t *minima, uint8_t *p)
+/* The first 16 bytes of Q4_K and Q5_K. */
+static inline void store_q4_k_scales(const struct k_block *block, uint8_t *p)
 {
+    store_half(p, block->d);
+    store_half(p + 2, block->dmin);
     for (int k = 0; k < 4; k++) {
-        p[k] = (uint8_t)(scales[k] | scales[k + 4] >> 4 << 6);
-        p[k + 4] = (uint8_t)(minima[k] | minima[k + 4] >> 4 << 6);
-        p[k + 8] = (uint8_t)((scales[k + 4] & 15) | minima[k + 4] << 4);
+        int scale = (int)block->scale[k + 4], min = (int)block->min[k + 4];
+        p[4 + k] = (uint8_t)((int)block->scale[k] | scale >> 4 << 6);
+        p[8 + k] = (uint8_t)((int)block->min[k] | min >> 4 << 6);
+        p[12 + k] = (uint8_t)((scale & 15) | (min & 15) << 4);
     }
 }
 
-static void encode_q4_k_block(const float *x, uint8_t *p)
+static inline void q4_k_block(const float *x, uint8_t *p)
 {
-    uint8_t scales[8], minima[8], q[256];
-    encode_affine_block(x, 32, 63, 15, p, scales, minima, q);
-    pack_6_bits(scales, minima, p + 4);
-    for (int c = 0; c < 4; c++)
-        for (int l = 0; l < 32; l++)
-            p[16 + 32 * c + l] = (uint8_t)(q[64 * c + l] | q[64 * c + 32 + l] << 4);
-}
-
-void TU_KERNEL(encode_q4_k)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (; n--; src += 256, dst += 144)
-        encode_q4_k_block(src, dst);
-}
-
-static void encode_q5_k_block(const float *x, uint8_t *p)
-{
-    uint8_t scales[8], minima[8], q[256];
-    encode_affine_block(x, 32, 63, 31, p, scales, minima, q);
-    pack_6_bits(scales, minima, p + 4);
-    memset(p + 16, 0, 32);
-    for (int c = 0; c < 4; c++)
-        for (int l = 0; l < 32; l++) {
-            uint8_t low = q[64 * c + l], high = q[64 * c + 32 + l];
-            p[48 + 32 * c + l] = (uint8_t)((low & 15) | high << 4);
-            p[16 + l] |= (uint8_t)(low >> 4 << 2 * c | high >> 4 << (2 * c + 1));
-        }
-}
-
-void TU_KERNEL(encode_q5_k)(const float *restrict src, size_t n, uint8_t *restrict dst)
-{
-    for (; n--; src += 256, dst += 176)
-        encode_q5_k_block(src, dst);
-}
-
-/* Signed scales of 16 sub-blocks, the extreme one mapped to -reach of the half stored at p. */
-static void round_scales(const float *scales, int reach, uint8_t *p, int8_t *out)
-{
-    float extreme = largest_value(scales, 16);
-    float d = half_to_float(float_to_half(extreme / (float)-reach));
-    store_half(p, d);
-    for (int g = 0; g < 16; g++)
-        out[g] =
-            (int8_t)round_even(clamp(scales[g] * inverse(d), (float)-reach, (float)(reach - 1)));
-}
-
-/* A symmetric block: the half d at p, signed scales, codes of all 256 values, half too large. */
-static void encode_symmetric_block(const float *x, int reach, int half, uint8_t *p, int8_t *scales,
-                                   uint8_t *q)
-{
-    float found[16];
-    for (int g = 0; g < 16; g++)
-        found[g] = search_symmetric(x + 16 * g, 16, half);
-    round_scales(found, reach, p, scales);
-    float d = load_half(p);
-    for (int g = 0; g < 16; g++)
-        make_codes(x + 16 * g, 16, d * (float)scales[g], 0, -half, half - 1, q + 16 * g);
-}
-
-static void encode_q3_k_block(const float *x, uint8_t *p)
-{
-    int8_t scales[16];
+    struct k_block block;
     uint8_t q[256];
-    encode_symmetric_block(x, 32, 4, p + 108, scales, q);
-    memset(p, 0, 108);
-    for (int g = 0; g < 16; g++) {
-        int s = scales[g] + 32;
-        p[96 + g % 8] |= (uint8_t)(g < 8 ? s & 15 : (s & 15) << 4);
-        p[104 + g % 4] |= (uint8_t)(s >> 4 << 2 * (g / 4));
-    }
-    for (int e = 0; e < 256; e++) {
-        int h = e / 128, j = e % 128 / 32, l = e % 32;
-        p[32 + 32 * h + l] |= (uint8_t)((q[e] & 3) << 2 * j);
-        p[l] |= (uint8_t)(q[e] >> 2 << (4 * h + j));
-    }
+    encode_k(&q4_k, x, &block, q);
+    store_q4_k_scales(&block, p);
+    join_nibbles(q, 128, 32, p + 16);
 }
 
-void TU_KERNEL(encode_q3_k)(const float *restrict src, size_t n, uint8_t *restrict dst)
+static inline void q5_k_block(const float *x, uint8_t *p)
 {
-    for (; n--; src += 256, dst += 110)
-        encode_q3_k_block(src, dst);
-}
-
-static void encode_q6_k_block(const float *x, uint8_t *p)
-{
-    int8_t scales[16];
+    struct k_block block;
     uint8_t q[256];
-    encode_symmetric_block(x, 128, 32, p + 208, scales, q);
-    memcpy(p + 192, scales, 16);
-    for (int h = 0; h < 2; h++)
-        for (int l = 0; l < 32; l++) {
-            const uint8_t *c = q + 128 * h + l;
-            p[64 * h + l] = (uint8_t)((c[0] & 15) | c[64] << 4);
-            p[64 * h + 32 + l] = (uint8_t)((c[32] & 15) | c[96] << 4);
-            p[128 + 32 * h + l] =
-                (uint8_t)(c[0] >> 4 | c[32] >> 4 << 2 | c[64] >> 4 << 4 | c[96] >> 4 << 6);
-        }
+    encode_k(&q5_k, x, &block, q);
+    store_q4_k_scales(&block, p);
+    join_bit_planes(q, 4, p + 16);
+    join_nibbles(q, 128, 32, p + 48);
 }
 
-void TU_KERNEL(encode_q6_k)(const float *restrict src, size_t n, uint8_t *restrict dst)
+static inline void q6_k_block(const float *x, uint8_t *p)
 {
-    for (; n--; src += 256, dst += 210)
-        encode_q6_k_block(src, dst);
+    struct k_block block;
+    uint8_t q[256];
+    encode_k(&q6_k, x, &block, q);
+    join_nibbles(q, 128, 64, p);
+    join_bit_pairs(q, 64, 4, p + 128);
+    for (int k = 0; k < 16; k++)
+        p[192 + k] = (uint8_t)(int)block.scale[k];
+    store_half(p + 208, block.d);
 }
+
+/* --- The encoders ------------------------------------------------------------------------------*/
+
+#define GEOMETRY(ID, name, code, elements, bytes, ...)                                             \
+    name##_elements = elements, name##_bytes = bytes,
+enum { TENSOR_DTYPES(GEOMETRY) };
+
+#define ENCODER(name)                                                                              \
+    tu_encode_fn TU_KERNEL(encode_##name);                                                         \
+    void TU_KERNEL(encode_##name)(const float *restrict src, size_t n, uint8_t *restrict dst)      \
+    {                                                                                              \
+        for (size_t i = 0; i < n; i++)                                                             \
+            name##_block(src + i * name##_elements, dst + i * name##_bytes);                       \
+    }
+
+ENCODER(f64)
+ENCODER(f32)
+ENCODER(f16)
+ENCODER(bf16)
+ENCODER(q4_0)
+ENCODER(q4_1)
+ENCODER(q5_0)
+ENCODER(q5_1)
+ENCODER(q8_0)
+ENCODER(q8_1)
+ENCODER(q8_k)
+ENCODER(q2_k)
+ENCODER(q3_k)
+ENCODER(q4_k)
+ENCODER(q5_k)
+ENCODER(q6_k)
+ENCODER(tq1_0)
+ENCODER(tq2_0)
+ENCODER(mxfp4)
+ENCODER(q1_0)
+ENCODER(q2_0)
+ENCODER(apr_q4)

@@ -43,6 +43,11 @@ WIDE_TYPES(DECLARE_WIDE)
     X(Q5_K, q5_k)                                                                                  \
     X(Q6_K, q6_k)                                                                                  \
     X(Q8_K, q8_k)                                                                                  \
+    X(TQ1_0, tq1_0)                                                                                \
+    X(TQ2_0, tq2_0)                                                                                \
+    X(MXFP4, mxfp4)                                                                                \
+    X(Q1_0, q1_0)                                                                                  \
+    X(Q2_0, q2_0)                                                                                  \
     X(APR_Q4, apr_q4)
 #define DECLARE_ENCODER(ID, name) extern tu_encode_fn TU_KERNEL(encode_##name);
 ENCODED_TYPES(DECLARE_ENCODER)
