@@ -2,13 +2,15 @@
 /* tensor-dequant: quantized and floating tensors to one floating type. */
 #include "config.h"
 
+#include <string.h>
+
 #include "cli.h"
 #include "convert.h"
 
 static struct tu_tool tool;
 static struct tu_output output;
 static const struct tu_dtype *to;
-static bool all;
+static bool all, scales;
 
 static int parse_to(void *target, const char *text, struct tu_error *error)
 {
@@ -19,9 +21,19 @@ static int parse_to(void *target, const char *text, struct tu_error *error)
                : tu_fail(error, TU_EUSAGE, "%s is not one of F32, F16 and BF16", to->name);
 }
 
+static int parse_scales(void *target, const char *text, struct tu_error *error)
+{
+    *(bool *)target = strcmp(text, "auto") == 0;
+    return *(bool *)target || strcmp(text, "none") == 0
+               ? 0
+               : tu_fail(error, TU_EUSAGE, "'%s' is neither auto nor none", text);
+}
+
 static const struct tu_option options[] = {
     {0, "to", "TYPE", "F32 (default), F16 or BF16", parse_to, &to},
     {0, "all", NULL, "convert integers and booleans, too", tu_option_flag, &all},
+    {0, "scales", "auto|none", "apply scales in tensors of their own (default none)", parse_scales,
+     &scales},
     TU_SELECT_OPTIONS(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
@@ -47,7 +59,10 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
         return -1;
     tu_feed_open(&feed, t, operands, count, false);
-    int result = tu_convert_feed(&feed, &output, plan, error);
+    if (scales)
+        feed.access = TU_ACCESS_RANDOM;
+    int result = tu_convert_feed(&feed, &output,
+                                 &(struct tu_conversion){.plan = plan, .scales = scales}, error);
     tu_feed_close(&feed);
     return result < 0 ? -1 : tu_output_close(&output, error);
 }

@@ -56,7 +56,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
         tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
         return -1;
     tu_feed_open(&feed, t, operands, count, false);
-    int result = tu_convert_feed(&feed, &output, plan, error);
+    int result = tu_convert_feed(&feed, &output, &(struct tu_conversion){.plan = plan}, error);
     tu_feed_close(&feed);
     return result < 0 ? -1 : tu_output_close(&output, error);
 }

@@ -10,15 +10,17 @@
 
 #include "decode.h"
 #include "pool.h"
+#include "scales.h"
 
 /* One tensor on its way from one type to another. */
-struct conversion {
+struct job {
     struct tu_feed *feed;
     struct tu_stream_writer *writer;
     const struct tu_tensor *from;
     struct tu_decoder decoder;
     struct tu_geometry to;
     tu_encode_fn *encode;
+    struct tu_scales scales; /* no values: none */
     uint64_t unit, next;
 };
 
@@ -53,7 +55,7 @@ static int reserve(uint8_t **buffer, size_t *capacity, size_t length, struct tu_
 
 static int take(void *context, void *slot, struct tu_error *error)
 {
-    struct conversion *c = context;
+    struct job *c = context;
     struct piece *p = slot;
     uint64_t offset, length;
     if (c->next == c->from->elements)
@@ -90,7 +92,7 @@ static float round_to_odd(double hi, double lo)
     return f;
 }
 
-static int decode_narrow(const struct conversion *c, const struct piece *p, float *out,
+static int decode_narrow(const struct job *c, const struct piece *p, float *out,
                          struct tu_error *error)
 {
     double *hi = malloc(2 * p->count * sizeof *hi), *lo = hi + p->count;
@@ -103,7 +105,7 @@ static int decode_narrow(const struct conversion *c, const struct piece *p, floa
     return 0;
 }
 
-static int check_finite(const struct conversion *c, const struct piece *p, struct tu_error *error)
+static int check_finite(const struct job *c, const struct piece *p, struct tu_error *error)
 {
     for (size_t i = 0; i < p->count; i++)
         if (!isfinite(p->values[i]))
@@ -116,7 +118,7 @@ static int check_finite(const struct conversion *c, const struct piece *p, struc
 
 static int work(void *context, void *slot, struct tu_error *error)
 {
-    const struct conversion *c = context;
+    const struct job *c = context;
     struct piece *p = slot;
     const struct tu_dtype *to = c->to.dtype;
     if (!p->values && !(p->values = malloc(TU_TILE * sizeof *p->values)))
@@ -131,6 +133,8 @@ static int work(void *context, void *slot, struct tu_error *error)
     } else {
         tu_decode(&c->decoder, p->raw, p->first, p->count, p->values);
     }
+    if (c->scales.values)
+        tu_scales_apply(&c->scales, p->first, p->count, p->values);
     if (to->kind == TENSOR_KIND_QUANT && check_finite(c, p, error) < 0)
         return -1;
     c->encode(p->values, blocks, p->made);
@@ -139,7 +143,7 @@ static int work(void *context, void *slot, struct tu_error *error)
 
 static int put(void *context, void *slot, struct tu_error *error)
 {
-    struct conversion *c = context;
+    struct job *c = context;
     struct piece *p = slot;
     return tu_writer_bytes(c->writer, p->made, p->made_length, error);
 }
@@ -153,8 +157,7 @@ static void release(void *context, void *slot)
     free(p->values);
 }
 
-static int convert_bytes(struct conversion *c, const struct tu_geometry *from,
-                         struct tu_error *error)
+static int convert_bytes(struct job *c, const struct tu_geometry *from, struct tu_error *error)
 {
     const struct tu_pipeline pipeline = {.context = c,
                                          .slot_size = sizeof(struct piece),
@@ -188,30 +191,40 @@ static int describe(const struct tu_tensor *t, const struct tu_dtype *to, struct
 }
 
 static int convert_tensor(struct tu_feed *feed, const struct tu_item *item,
-                          const struct tu_dtype *to, struct tu_output *output,
-                          struct tu_error *error)
+                          const struct tu_dtype *to, const struct tu_conversion *how,
+                          struct tu_output *output, struct tu_error *error)
 {
     struct tu_tensor made;
-    struct conversion c = {.feed = feed,
-                           .writer = &output->writer,
-                           .from = &item->tensor,
-                           .encode = feed->tool->kernels->encode[to->code]};
+    struct job c = {.feed = feed,
+                    .writer = &output->writer,
+                    .from = &item->tensor,
+                    .encode = feed->tool->kernels->encode[to->code]};
     if (describe(&item->tensor, to, &made, &c.to, error) < 0 ||
         tu_output_tensor(output, &made, &item->map, error) < 0)
         return -1;
-    return tu_output_streams(output) ? convert_bytes(&c, &item->geometry, error) : 0;
+    if (!tu_output_streams(output))
+        return 0;
+    if (how->scales &&
+        tu_scales_find(&feed->operand, &item->tensor, feed->tool->kernels, &c.scales, error) < 0)
+        return -1;
+    int result = convert_bytes(&c, &item->geometry, error);
+    tu_scales_free(&c.scales);
+    return result;
 }
 
 /* ---- The index, which tells what will follow ---- */
 
-static int put_planned(struct tu_builder *b, const struct tensor_value *row, tu_plan_fn *plan,
+static int put_planned(struct tu_builder *b, const struct tensor_value *row,
+                       const struct tu_feed *feed, const struct tu_conversion *how,
                        struct tu_arena *arena, struct tu_error *error)
 {
     struct tu_tensor t, made;
     struct tu_geometry geometry;
     if (tu_tensor_from_value(row, arena, &t, &geometry, error) < 0)
         return -1;
-    const struct tu_dtype *to = plan(&t, false);
+    if (how->scales && tu_holds_scales(&feed->operand, &t))
+        return 0;
+    const struct tu_dtype *to = how->plan(&t, false);
     if (to && describe(&t, to, &made, &geometry, error) < 0)
         return -1;
     if (tu_builder_open(b, NULL, 0, TENSOR_MAP, TENSOR_NULL, error) < 0 ||
@@ -220,10 +233,12 @@ static int put_planned(struct tu_builder *b, const struct tensor_value *row, tu_
     return tu_builder_close(b, error);
 }
 
-static int put_index(const struct tensor_value *index, tu_plan_fn *plan, struct tu_output *output,
+static int put_index(const struct tensor_value *index, const struct tu_feed *feed,
+                     const struct tu_conversion *how, struct tu_output *output,
                      struct tu_error *error)
 {
     const struct tensor_value *rows = tu_value_get(index, "tensors");
+    size_t count = rows && rows->type == TENSOR_ARRAY ? rows->array.count : 0;
     struct tu_arena arena = {0};
     struct tu_builder b;
     struct tensor_value map;
@@ -232,9 +247,8 @@ static int put_index(const struct tensor_value *index, tu_plan_fn *plan, struct 
     int result = tu_put_string(&b, "kind", "index", error);
     if (result == 0)
         result = tu_builder_open(&b, "tensors", strlen("tensors"), TENSOR_ARRAY, TENSOR_MAP, error);
-    for (size_t i = 0; result == 0 && rows && rows->type == TENSOR_ARRAY && i < rows->array.count;
-         i++)
-        result = put_planned(&b, &rows->array.items[i], plan, &arena, error);
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = put_planned(&b, &rows->array.items[i], feed, how, &arena, error);
     if (result == 0 && (result = tu_builder_close(&b, error)) == 0)
         result = tu_builder_end(&b, &map, error);
     if (result == 0)
@@ -245,25 +259,28 @@ static int put_index(const struct tensor_value *index, tu_plan_fn *plan, struct 
     return result;
 }
 
-static int convert_item(struct tu_feed *feed, const struct tu_item *item, tu_plan_fn *plan,
-                        struct tu_output *output, struct tu_error *error)
+static int convert_item(struct tu_feed *feed, const struct tu_item *item,
+                        const struct tu_conversion *how, struct tu_output *output,
+                        struct tu_error *error)
 {
     if (item->kind == TU_KIND_INDEX)
-        return put_index(&item->map, plan, output, error);
+        return put_index(&item->map, feed, how, output, error);
     if (item->kind != TU_KIND_TENSOR)
         return tu_output_record(output, &item->map, error);
-    const struct tu_dtype *to = plan(&item->tensor, true);
-    return to ? convert_tensor(feed, item, to, output, error)
+    if (how->scales && tu_holds_scales(&feed->operand, &item->tensor))
+        return 0;
+    const struct tu_dtype *to = how->plan(&item->tensor, true);
+    return to ? convert_tensor(feed, item, to, how, output, error)
               : tu_feed_pass(feed, item, output, error);
 }
 
-int tu_convert_feed(struct tu_feed *feed, struct tu_output *output, tu_plan_fn *plan,
+int tu_convert_feed(struct tu_feed *feed, struct tu_output *output, const struct tu_conversion *how,
                     struct tu_error *error)
 {
     struct tu_item item;
     int more;
     while ((more = tu_feed_next(feed, &item, error)) > 0)
-        if (convert_item(feed, &item, plan, output, error) < 0)
+        if (convert_item(feed, &item, how, output, error) < 0)
             return -1;
     return more;
 }

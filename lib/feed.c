@@ -66,7 +66,7 @@ static int open_operand(struct tu_feed *f, struct tu_error *error)
 {
     bool sorted = f->filtering && f->tool->selection.order != TU_ORDER_FILE;
     if (tu_operand_open(&f->operand, f->tool, f->operands[f->next_operand++],
-                        sorted ? TU_ACCESS_RANDOM : TU_ACCESS_SEQUENTIAL, error) < 0)
+                        sorted ? TU_ACCESS_RANDOM : f->access, error) < 0)
         return -1;
     f->segment_sources = f->sources;
     f->step = f->operand.is_stream ? TU_FEED_TENSORS : TU_FEED_SOURCE;

@@ -23,7 +23,8 @@ struct tu_feed {
     struct tu_tool *tool;
     char **operands;
     size_t operand_count, next_operand;
-    bool filtering; /* apply the tool's selection */
+    bool filtering;        /* apply the tool's selection */
+    enum tu_access access; /* TU_ACCESS_SEQUENTIAL, unless the filter sets another after opening */
 
     struct tu_operand operand;
     enum tu_feed_step step;

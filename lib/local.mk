@@ -25,6 +25,7 @@ libtensorutils_la_SOURCES = \
 	lib/random.c lib/random.h \
 	lib/rule.c lib/rule.h \
 	lib/save.c lib/save.h \
+	lib/scales.c lib/scales.h \
 	lib/select.c lib/select.h \
 	lib/source.c lib/source.h \
 	lib/stream.c lib/stream.h \

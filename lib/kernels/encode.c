@@ -485,7 +485,7 @@ INLINE void line_through_zero(const struct k_type *t, const struct extent *e, in
 {
     for (int k = 0; k < t->lanes; k++) {
         float most = e->high[k] > -e->low[k] ? e->high[k] : -e->low[k];
-        float a = most / (t->step * (float)upper - (float)t->low);
+        float a = most / ((float)-t->low - t->step * (float)upper);
         line->a[k] = negative ? -a : a;
         line->b[k] = 0;
     }
@@ -504,7 +504,7 @@ INLINE void search_lines(const struct k_type *t, const float *x, const struct ex
         if (t->min_high)
             line_with_minimum(t, e, i % lowers, i / lowers, &line);
         else
-            line_through_zero(t, e, i % lowers, -(i / lowers), &line);
+            line_through_zero(t, e, i % lowers, i / lowers, &line);
         add_codes(t, x, &line, &sums);
         fit_line(t, e, &sums, &line, gain);
         for (int k = 0; k < t->lanes; k++) {

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Scales that lie in a tensor of their own: FP8 checkpoints keep NAME_scale or NAME_scale_inv
+ * beside NAME, GGUF files with NVFP4 keep NAME.scale, with or without the ".weight" of NAME.  The
+ * value of an element is weight times scale for all spellings.
+ */
+#ifndef TU_SCALES_H
+#define TU_SCALES_H
+
+#include "operand.h"
+
+/* One scale for each block of rows and columns: 1 x 1 for the whole tensor, rows x 1 for rows. */
+struct tu_scales {
+    float *values;
+    uint64_t rows, columns;             /* of scales */
+    uint64_t block_rows, block_columns; /* elements that share one */
+    uint64_t row;                       /* elements of a row of the tensor */
+};
+
+/* 1: the tensor has scales in the operand, which are read; 0: it has none; -1: they do not fit it.
+ * They are freed by tu_scales_free. */
+int tu_scales_find(const struct tu_operand *o, const struct tu_tensor *t,
+                   const struct tu_kernels *kernels, struct tu_scales *out,
+                   struct tu_error *error) TU_MUST_CHECK;
+void tu_scales_free(struct tu_scales *s);
+
+/* Multiplies the values of elements [first, first + count) by their scales. */
+void tu_scales_apply(const struct tu_scales *s, uint64_t first, size_t count, float *values);
+
+/* Whether a tensor holds the scales of another one of the operand. */
+bool tu_holds_scales(const struct tu_operand *o, const struct tu_tensor *t);
+
+#endif
