@@ -2,11 +2,14 @@
 /* tensor-save: a stream to a model file. */
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "feed.h"
+#include "json.h"
 #include "save.h"
 
 enum { COPY_BYTES = 256 * 1024 };
@@ -14,11 +17,29 @@ enum { COPY_BYTES = 256 * 1024 };
 static struct tu_tool tool;
 static const char *format_name;
 static bool force;
+static uint64_t shard_bytes; /* 0: one file */
+
+/* The tensors that an index record announced. */
+static struct {
+    struct tu_arena arena;
+    struct tensor_entry *entries;
+    size_t count, capacity;
+} announced;
+
+/* The files that are written: one, or the shards so far. */
+static struct {
+    struct tu_saver *items;
+    size_t count, capacity;
+} files;
+
+static size_t saved; /* tensors */
 
 static const struct tu_option options[] = {
     {0, "format", "NAME", "safetensors, gguf or apr (default: by the suffix)", tu_option_string,
      &format_name},
     {'f', "force", NULL, "replace the file if it exists", tu_option_flag, &force},
+    {0, "max-shard-size", "SIZE", "begin another file before one holds more, as 5G", tu_option_size,
+     &shard_bytes},
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
     TU_INPUT_OPTION(tool),
@@ -39,98 +60,260 @@ static const struct tensor_format *choose_format(const struct tu_plugins *plugin
     return f;
 }
 
-/* Tells the saver what an index record announces; it is a hint, so what is wrong in it is left to
- * the tensors themselves. */
-static int expect(struct tu_saver *saver, const struct tensor_value *index, struct tu_error *error)
+/* ---- What is announced ---- */
+
+/* Keeps what an index record announces.  It is a hint, so what is wrong in it is left to the
+ * tensors themselves. */
+static int keep_announced(const struct tensor_value *index, struct tu_error *error)
 {
     const struct tensor_value *rows = tu_value_get(index, "tensors");
     size_t count = rows && rows->type == TENSOR_ARRAY ? rows->array.count : 0;
-    struct tensor_entry *entries = calloc(count ? count : 1, sizeof *entries);
-    struct tu_arena arena = {0};
     struct tu_error ignored = {0};
-    int result = entries ? 0 : tu_fail_memory(error);
-    for (size_t i = 0; i < count && result == 0; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct tu_tensor t;
         struct tu_geometry geometry;
-        if (tu_tensor_from_value(&rows->array.items[i], &arena, &t, &geometry, &ignored) < 0) {
-            count = 0;
-            break;
-        }
-        entries[i] = (struct tensor_entry){.name = t.name,
-                                           .name_length = t.name_length,
-                                           .dtype = t.dtype,
-                                           .packing = t.packing,
-                                           .rank = t.rank,
-                                           .shape = t.shape,
-                                           .nbytes = t.nbytes};
+        struct tensor_value row;
+        if (tu_value_copy(&rows->array.items[i], &announced.arena, &row, error) < 0 ||
+            !TU_GROW(announced.entries, announced.count, announced.capacity))
+            return tu_fail_memory(error);
+        if (tu_tensor_from_value(&row, &announced.arena, &t, &geometry, &ignored) < 0)
+            return 0;
+        announced.entries[announced.count++] = (struct tensor_entry){.name = t.name,
+                                                                     .name_length = t.name_length,
+                                                                     .dtype = t.dtype,
+                                                                     .packing = t.packing,
+                                                                     .rank = t.rank,
+                                                                     .shape = t.shape,
+                                                                     .nbytes = t.nbytes};
     }
-    if (result == 0 && count)
-        result = tu_save_expect(saver, entries, count, error);
-    free(entries);
-    tu_arena_free(&arena);
-    return result;
+    return 0;
 }
 
-static int save_tensor(struct tu_saver *saver, struct tu_feed *feed, const struct tu_item *item,
-                       struct tu_error *error)
+/* Whether a file that holds so many bytes takes another tensor. */
+static bool has_room(uint64_t bytes, uint64_t nbytes)
+{
+    return !shard_bytes || bytes == 0 || (bytes <= shard_bytes && nbytes <= shard_bytes - bytes);
+}
+
+/* Tells the newest file which of the announced tensors will be its own. */
+static int expect(struct tu_saver *saver, struct tu_error *error)
+{
+    uint64_t bytes = 0;
+    size_t first = saved < announced.count ? saved : announced.count, last = first;
+    while (last < announced.count && has_room(bytes, announced.entries[last].nbytes))
+        bytes += announced.entries[last++].nbytes;
+    return last > first ? tu_save_expect(saver, announced.entries + first, last - first, error) : 0;
+}
+
+/* ---- Files ---- */
+
+static struct tu_saver *newest(void)
+{
+    return &files.items[files.count - 1];
+}
+
+static int add_file(const struct tensor_format *format, const char *path, struct tu_error *error)
+{
+    if (!TU_GROW(files.items, files.count, files.capacity))
+        return tu_fail_memory(error);
+    if (tu_save_open(&files.items[files.count], format, path, force, error) < 0)
+        return -1;
+    files.count++;
+    return 0;
+}
+
+/* Begins another file where the newest is full. */
+static int make_room(const struct tu_item *item, struct tu_error *error)
+{
+    struct tu_saver *saver = newest();
+    if (has_room(saver->data_bytes, item->tensor.nbytes))
+        return saver->count ? 0 : expect(saver, error);
+    if (tu_save_end(saver, error) < 0 || add_file(saver->format, saver->path, error) < 0)
+        return -1;
+    return expect(newest(), error);
+}
+
+static int save_tensor(struct tu_feed *feed, const struct tu_item *item, struct tu_error *error)
 {
     static char buffer[COPY_BYTES];
-    int result = tu_save_tensor(saver, &item->tensor, error);
+    int result = make_room(item, error);
+    if (result == 0)
+        result = tu_save_tensor(newest(), &item->tensor, error);
     for (uint64_t left = item->tensor.nbytes; left && result == 0;) {
         size_t n = left < sizeof buffer ? (size_t)left : sizeof buffer;
         result = tu_feed_read(feed, buffer, n, error);
         if (result == 0)
-            result = tu_save_bytes(saver, buffer, n, error);
+            result = tu_save_bytes(newest(), buffer, n, error);
         left -= n;
     }
+    saved++;
     return result;
 }
 
-static int save_metadata(struct tu_saver *saver, const struct tensor_value *source,
-                         struct tu_error *error)
+/* The metadata of a model stands in its first file. */
+static int save_metadata(const struct tensor_value *source, struct tu_error *error)
 {
     struct tu_arena arena = {0};
     struct tensor_value metadata;
     int result = tu_source_metadata(source, &arena, &metadata, error);
     if (result == 0)
-        result = tu_save_metadata(saver, &metadata, error);
+        result = tu_save_metadata(&files.items[0], &metadata, error);
     tu_arena_free(&arena);
     return result;
 }
 
-static int save_items(struct tu_saver *saver, struct tu_feed *feed, struct tu_error *error)
+static int save_items(struct tu_feed *feed, struct tu_error *error)
 {
     struct tu_item item;
     int more;
     while ((more = tu_feed_next(feed, &item, error)) > 0) {
         int result = 0;
         if (item.kind == TU_KIND_SOURCE)
-            result = save_metadata(saver, &item.map, error);
+            result = save_metadata(&item.map, error);
         else if (item.kind == TU_KIND_INDEX)
-            result = expect(saver, &item.map, error);
+            result = keep_announced(&item.map, error);
         else if (item.kind == TU_KIND_TENSOR)
-            result = save_tensor(saver, feed, &item, error);
+            result = save_tensor(feed, &item, error);
         if (result < 0)
             return -1;
     }
-    return more;
+    return more < 0 ? -1 : tu_save_end(newest(), error);
+}
+
+/* ---- Names ---- */
+
+/* model.gguf becomes model-00001-of-00003.gguf, as every tool names parts. */
+static char *part_name(const char *path, size_t part, size_t parts)
+{
+    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
+    int stem = dot && dot > (slash ? slash + 1 : path) ? (int)(dot - path) : (int)strlen(path);
+    char *name;
+    if (asprintf(&name, "%.*s-%05zu-of-%05zu%s", stem, path, part + 1, parts, path + stem) < 0)
+        return NULL;
+    return name;
+}
+
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static int put_weight_map(struct tu_builder *b, char **names, struct tu_error *error)
+{
+    if (tu_builder_open(b, "weight_map", strlen("weight_map"), TENSOR_MAP, TENSOR_NULL, error) < 0)
+        return -1;
+    for (size_t i = 0; i < files.count; i++) {
+        const char *name = file_name(names[i]);
+        struct tensor_value value = {.type = TENSOR_STRING, .string = {name, strlen(name)}};
+        for (size_t k = 0; k < files.items[i].count; k++) {
+            const struct tensor_entry *e = &files.items[i].tensors[k];
+            if (tu_builder_add(b, e->name, e->name_length, &value, error) < 0)
+                return -1;
+        }
+    }
+    return tu_builder_close(b, error);
+}
+
+static int build_shard_index(char **names, struct tu_arena *arena, struct tensor_value *out,
+                             struct tu_error *error)
+{
+    struct tu_builder b;
+    uint64_t total = 0;
+    for (size_t i = 0; i < files.count; i++)
+        for (size_t k = 0; k < files.items[i].count; k++)
+            total += files.items[i].tensors[k].nbytes;
+    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    if (tu_builder_open(&b, "metadata", strlen("metadata"), TENSOR_MAP, TENSOR_NULL, error) == 0 &&
+        tu_put_uint(&b, "total_size", total, error) == 0 && tu_builder_close(&b, error) == 0 &&
+        put_weight_map(&b, names, error) == 0)
+        return tu_builder_end(&b, out, error);
+    tu_builder_cancel(&b);
+    return -1;
+}
+
+/* What Hugging Face calls a shard index: which tensor lies in which file. */
+static int save_shard_index(const char *path, char **names, struct tu_error *error)
+{
+    struct tu_arena arena = {0};
+    struct tensor_value index;
+    const char *text;
+    size_t length;
+    char *index_path = NULL;
+    int result = build_shard_index(names, &arena, &index, error);
+    if (result == 0)
+        result = tu_json_text(&index, &arena, &text, &length, error);
+    if (result == 0 && asprintf(&index_path, "%s.index.json", path) < 0)
+        result = tu_fail_memory(error);
+    if (result == 0)
+        result = tu_save_text(index_path, force, text, length, error);
+    free(index_path);
+    tu_arena_free(&arena);
+    return result;
+}
+
+/* Finishes every file before the first one gets its name. */
+static int finish_files(const char *path, char **names, struct tu_error *error)
+{
+    for (size_t i = 0; i < files.count; i++) {
+        names[i] = files.count > 1 ? part_name(path, i, files.count) : strdup(path);
+        if (!names[i])
+            return tu_fail_memory(error);
+        if (tu_save_finish(&files.items[i], (uint32_t)i, (uint32_t)files.count, saved, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Gives the files their names; if one cannot have its own, those that are new are taken back. */
+static int name_files(const char *path, char **names, struct tu_error *error)
+{
+    size_t named = 0;
+    int result = 0;
+    while (result == 0 && named < files.count) {
+        result = tu_save_publish(&files.items[named], names[named], error);
+        named += result == 0;
+    }
+    if (result == 0 && files.count > 1 && strcmp(files.items[0].format->name, "safetensors") == 0)
+        result = save_shard_index(path, names, error);
+    while (result < 0 && !force && named > 0)
+        unlink(names[--named]);
+    return result;
+}
+
+static int publish(const char *path, struct tu_error *error)
+{
+    char **names = calloc(files.count, sizeof *names);
+    if (!names)
+        return tu_fail_memory(error);
+    int result = finish_files(path, names, error);
+    if (result == 0)
+        result = name_files(path, names, error);
+    for (size_t i = 0; i < files.count; i++)
+        free(names[i]);
+    free(names);
+    return result;
 }
 
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
-    struct tu_saver saver;
     struct tu_feed feed;
     const struct tensor_format *format = choose_format(&t->plugins, operands[0], error);
-    if (!format || tu_save_open(&saver, format, operands[0], force, error) < 0)
+    if (!format || add_file(format, operands[0], error) < 0)
         return -1;
     bool choosing = t->selection.match.count || t->selection.exclude.count ||
                     t->selection.layer_count || t->selection.by_dtype || t->selection.limit;
     tu_feed_open(&feed, t, operands + 1, count - 1, choosing);
-    int result = save_items(&saver, &feed, error);
+    int result = save_items(&feed, error);
     tu_feed_close(&feed);
     if (result == 0)
-        result = tu_save_finish(&saver, error);
-    tu_save_close(&saver);
+        result = publish(operands[0], error);
+    for (size_t i = 0; i < files.count; i++)
+        tu_save_close(&files.items[i]);
+    free(files.items);
+    free(announced.entries);
+    tu_arena_free(&announced.arena);
     return result;
 }
 

@@ -440,6 +440,11 @@ static int announce(struct court *c, struct tu_error *error)
     }
     if (c->counts[FAILED])
         return STATUS_FAIL;
+    for (size_t i = 0; i < c->rule_count; i++)
+        if (!c->rule_used[i] && c->counts[PASSED])
+            return tu_fail(error, TU_EINVALID, "the rule '%s%s%s %s %s' was about no record",
+                           c->rules[i].glob ? c->rules[i].glob : "", c->rules[i].glob ? ":" : "",
+                           c->rules[i].field, tu_operator_text(c->rules[i].op), c->rules[i].text);
     if (c->counts[PASSED] == 0 && !allow_empty)
         return tu_fail(error, TU_EINVALID,
                        "no record was judged (is there a tensor-cos before this? --allow-empty "

@@ -97,7 +97,7 @@ static int exists_already(const struct tu_saver *s, struct tu_error *error)
 
 /* Without force, link refuses to replace a file even if it came in the meantime; with force,
  * rename replaces it in one step. */
-static int publish(struct tu_saver *s, struct tu_error *error)
+static int give_name(struct tu_saver *s, struct tu_error *error)
 {
     if (!s->force) {
         int result = s->temporary ? link(s->temporary, s->path) : link_as(s, s->path);
@@ -209,7 +209,9 @@ static void head_writer_init(struct head_writer *h, struct tu_saver *s,
                                          .count = count,
                                          .metadata = &s->metadata,
                                          .room = s->room,
-                                         .data_bytes = s->data_bytes},
+                                         .data_bytes = s->data_bytes,
+                                         .parts = 1,
+                                         .all_tensors = count},
                               .saver = s,
                               .error = error};
 }
@@ -227,6 +229,13 @@ static uint64_t align(uint64_t value, uint64_t alignment)
 
 /* ---- Data ---- */
 
+static int need_buffer(struct tu_saver *s, struct tu_error *error)
+{
+    if (!s->buffer)
+        s->buffer = malloc(BUFFER_BYTES);
+    return s->buffer ? 0 : tu_fail_memory(error);
+}
+
 static int flush(struct tu_saver *s, struct tu_error *error)
 {
     size_t length = s->used;
@@ -241,6 +250,8 @@ static int flush(struct tu_saver *s, struct tu_error *error)
 static int put(struct tu_saver *s, const void *bytes, size_t length, struct tu_error *error)
 {
     const char *p = bytes;
+    if (need_buffer(s, error) < 0)
+        return -1;
     while (length) {
         size_t n = length < BUFFER_BYTES - s->used ? length : BUFFER_BYTES - s->used;
         memcpy(s->buffer + s->used, p, n);
@@ -273,6 +284,8 @@ static int move_data(struct tu_saver *s, uint64_t to, struct tu_error *error)
 {
     struct tu_source self = {.fd = s->fd, .path = s->path, .size = s->room + s->data_bytes};
     bool up = to > s->room;
+    if (need_buffer(s, error) < 0)
+        return -1;
     for (uint64_t done = 0; done < s->data_bytes;) {
         uint64_t left = s->data_bytes - done;
         size_t n = left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES;
@@ -299,14 +312,10 @@ int tu_save_open(struct tu_saver *s, const struct tensor_format *format, const c
                        format->name);
     if (!force && lstat(path, &st) == 0)
         return exists_already(s, error);
-    s->buffer = malloc(BUFFER_BYTES);
-    if (!s->buffer || open_temporary(s, error) < 0) {
-        if (!s->buffer)
-            tu_fail_memory(error);
-        tu_save_close(s);
-        return -1;
-    }
-    return 0;
+    if (open_temporary(s, error) == 0)
+        return 0;
+    tu_save_close(s);
+    return -1;
 }
 
 int tu_save_expect(struct tu_saver *s, const struct tensor_entry *tensors, size_t count,
@@ -407,10 +416,14 @@ static int check_names(const struct tu_saver *s, struct tu_error *error)
 }
 
 /* Puts the head before the data and the tail behind it. */
-static int write_around(struct tu_saver *s, struct tu_error *error)
+static int write_around(struct tu_saver *s, uint32_t part, uint32_t parts, uint64_t all_tensors,
+                        struct tu_error *error)
 {
     struct head_writer h;
     head_writer_init(&h, s, s->tensors, s->count, error);
+    h.public.part = part;
+    h.public.parts = parts;
+    h.public.all_tensors = all_tensors;
     int result = s->format->write_head(&h.public);
     uint64_t start = align(h.length, s->format->data_alignment);
     for (uint64_t i = h.length; result == 0 && i < start; i++)
@@ -431,16 +444,44 @@ static int write_around(struct tu_saver *s, struct tu_error *error)
     return result;
 }
 
-int tu_save_finish(struct tu_saver *s, struct tu_error *error)
+int tu_save_end(struct tu_saver *s, struct tu_error *error)
 {
     if (s->left)
         return tu_fail(error, TU_EINVALID, "%s: the last tensor is not whole", s->path);
-    if (check_names(s, error) < 0 || pad(s, error) < 0 || flush(s, error) < 0 ||
-        write_around(s, error) < 0)
+    if (check_names(s, error) < 0 || pad(s, error) < 0 || flush(s, error) < 0)
         return -1;
-    if (fsync(s->fd) < 0)
-        return fail_here(s, error);
-    return publish(s, error) < 0 ? -1 : sync_folder(s, error);
+    free(s->buffer);
+    s->buffer = NULL;
+    return 0;
+}
+
+int tu_save_finish(struct tu_saver *s, uint32_t part, uint32_t parts, uint64_t all_tensors,
+                   struct tu_error *error)
+{
+    if (write_around(s, part, parts, all_tensors, error) < 0)
+        return -1;
+    return fsync(s->fd) < 0 ? fail_here(s, error) : 0;
+}
+
+int tu_save_publish(struct tu_saver *s, const char *path, struct tu_error *error)
+{
+    s->path = path;
+    return give_name(s, error) < 0 ? -1 : sync_folder(s, error);
+}
+
+int tu_save_text(const char *path, bool force, const char *text, size_t length,
+                 struct tu_error *error)
+{
+    struct tu_saver s = {.path = path, .force = force, .fd = -1};
+    int result = open_temporary(&s, error);
+    if (result == 0)
+        result = write_at(&s, 0, text, length, error);
+    if (result == 0 && fsync(s.fd) < 0)
+        result = fail_here(&s, error);
+    if (result == 0)
+        result = tu_save_publish(&s, path, error);
+    tu_save_close(&s);
+    return result;
 }
 
 void tu_save_close(struct tu_saver *s)

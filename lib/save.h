@@ -50,8 +50,17 @@ int tu_save_tensor(struct tu_saver *s, const struct tu_tensor *t,
 int tu_save_bytes(struct tu_saver *s, const void *bytes, size_t length,
                   struct tu_error *error) TU_MUST_CHECK;
 
-/* Writes head and tail and gives the file its name. */
-int tu_save_finish(struct tu_saver *s, struct tu_error *error) TU_MUST_CHECK;
+/* Ends the data: no tensor follows, and little memory is held from here on. */
+int tu_save_end(struct tu_saver *s, struct tu_error *error) TU_MUST_CHECK;
+/* Writes head and tail, as one part of a model with all_tensors in all parts, and flushes the file
+ * to disk. */
+int tu_save_finish(struct tu_saver *s, uint32_t part, uint32_t parts, uint64_t all_tensors,
+                   struct tu_error *error) TU_MUST_CHECK;
+/* Gives the finished file a name. */
+int tu_save_publish(struct tu_saver *s, const char *path, struct tu_error *error) TU_MUST_CHECK;
+/* Writes a whole small file with the same promises. */
+int tu_save_text(const char *path, bool force, const char *text, size_t length,
+                 struct tu_error *error) TU_MUST_CHECK;
 /* Gives everything back; a file that was not finished is gone. */
 void tu_save_close(struct tu_saver *s);
 

@@ -235,8 +235,7 @@ static inline void add_high(int8_t *q, const int8_t *high, int n, int weight, in
         q[i] = (int8_t)(q[i] + high[i] * weight - bias);
 }
 
-/* A word is eight codes, one to a byte, the first one lowest. */
-
+/* In what follows a word is eight codes, one to a byte, the first one lowest. */
 static inline void put_word(int8_t *q, uint64_t word)
 {
     store_le64((uint8_t *)q, word);
@@ -664,13 +663,12 @@ static inline void iq1_m_codes(const uint8_t *p, int8_t *q)
 /* The scale of the block stands in the top nibbles of the four words of scales. */
 static inline void iq1_m_floats(const uint8_t *p, const int8_t *q, float *y)
 {
-    float d, scales[16];
     unsigned half = 0, w[4];
     for (int i = 0; i < 4; i++) {
         w[i] = load_le16(p + 48 + 2 * i);
         half |= w[i] >> 12 << 4 * i;
     }
-    d = half_to_float((uint16_t)half);
+    float d = half_to_float((uint16_t)half), scales[16];
     for (int k = 0; k < 16; k++)
         scales[k] = d * (float)(2 * (w[k / 4] >> k % 4 * 3 & 7) + 1) * 0.125f;
     scale_16(q, 256, scales, y);
@@ -684,8 +682,8 @@ static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
 /* Twice the values of F4.  Code 8 is plain 0 here. */
 static const int8_t fp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
-/* The values of n codes.  Compilers make single loads of such a loop, where one instruction looks
- * up a whole vector. */
+/* The values of n codes.  Of the plain loop compilers make single loads, where one instruction can
+ * look up a whole vector. */
 static inline void look_up(const int8_t table[16], const int8_t *q, int n, int8_t *values)
 {
 #ifdef __AVX2__

@@ -6,8 +6,8 @@
  * Activation types and the simple types give the bits of the reference quantizers.  The K types
  * leave a choice to the encoder; the search for good scales here is our own.
  *
- * Numbers are expected to be finite.  Others do no harm but give codes of no meaning: NaN the
- * least code, or a NaN scale.
+ * Elements are expected to be finite.  Others do no harm, but what becomes of their block, scale
+ * included, means nothing and may differ between instruction sets.
  */
 #include "config.h"
 
@@ -478,8 +478,8 @@ INLINE void line_with_minimum(const struct k_type *t, const struct extent *e, in
     }
 }
 
-/* The line that brings the largest magnitude to that of the least code, which is the larger one,
- * or some steps short of it.  With a negative a it does so for positive elements. */
+/* The line that gives the largest magnitude the code of the largest, which is the least code, or
+ * one some steps nearer to 0; negative for elements whose extreme is positive. */
 INLINE void line_through_zero(const struct k_type *t, const struct extent *e, int negative,
                               int upper, struct line *line)
 {
@@ -514,6 +514,7 @@ INLINE void search_lines(const struct k_type *t, const float *x, const struct ex
             best->b[k] = choose_float(better, line.b[k], best->b[k]);
         }
     }
+    /* The best line gives other codes than the ones it was fitted to. */
     for (int i = 0; i < ROUNDS; i++) {
         add_codes(t, x, best, &sums);
         fit_line(t, e, &sums, best, gain);

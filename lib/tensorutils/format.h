@@ -33,8 +33,8 @@ extern "C" {
 #endif
 
 #define TENSOR_FORMAT_ABI 1u
-#define TENSOR_MAX_RANK 16u
-#define TENSOR_MAX_NAME 65536u
+#define TENSOR_MAX_RANK   16u
+#define TENSOR_MAX_NAME   65536u
 
 /* How blocks lie over a tensor whose rows are no whole number of blocks. */
 enum tensor_packing {
@@ -199,9 +199,12 @@ struct tensor_writer {
     const struct tensor_entry *tensors;
     size_t count;
     const struct tensor_value *metadata; /* a map */
-    uint64_t room;       /* write_head: pad the head to this many bytes if the format can */
-    uint64_t data_bytes; /* of the data section, padding included */
-    uint32_t crc32;      /* write_tail: CRC-32 (zlib) of head and data */
+    uint64_t room;        /* write_head: pad the head to this many bytes if the format can */
+    uint64_t data_bytes;  /* of the data section, padding included */
+    uint32_t part;        /* number of this file, from 0, of a model of several */
+    uint32_t parts;       /* how many there are; 1 for a whole model */
+    uint64_t all_tensors; /* in all parts */
+    uint32_t crc32;       /* write_tail: CRC-32 (zlib) of head and data */
 };
 
 /* Appends bytes to the head (or tail) of the file. */
