@@ -143,9 +143,8 @@ static int build_record(struct tu_builder *b, const struct tu_pair_result *r,
                : put_worst(b, &r->sums, error);
 }
 
-static int put_result(void *context, const struct tu_pair_result *r, struct tu_error *error)
+static int put_result(const struct tu_pair_result *r, struct tu_error *error)
 {
-    (void)context;
     struct tu_arena arena = {0};
     struct tu_builder b;
     struct tensor_value map;
@@ -160,11 +159,17 @@ static int put_result(void *context, const struct tu_pair_result *r, struct tu_e
     return result;
 }
 
+static int put_record(const struct tensor_value *map, struct tu_error *error)
+{
+    return tu_output_record(&output, map, error);
+}
+
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
+    static const struct tu_pair_sink sink = {put_result, put_record};
     (void)count;
     if (tu_output_open(&output, t, "compare", columns, error) < 0 ||
-        tu_compare_operands(t, operands[0], operands[1], put_result, NULL, error) < 0)
+        tu_compare_operands(t, operands[0], operands[1], &sink, error) < 0)
         return -1;
     return tu_output_close(&output, error);
 }

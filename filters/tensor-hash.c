@@ -254,9 +254,13 @@ static int hash_items(struct tu_feed *feed, struct tu_digest *d, struct tu_error
 {
     struct tu_item item;
     int more;
-    while ((more = tu_feed_next(feed, &item, error)) > 0)
-        if (item.kind == TU_KIND_TENSOR && hash_tensor(feed, &item, d, error) < 0)
+    while ((more = tu_feed_next(feed, &item, error)) > 0) {
+        int result = item.kind == TU_KIND_TENSOR   ? hash_tensor(feed, &item, d, error)
+                     : item.kind == TU_KIND_RESULT ? tu_output_record(&output, &item.map, error)
+                                                   : 0;
+        if (result < 0)
             return -1;
+    }
     return more < 0 ? -1 : hash_model(d, error);
 }
 

@@ -185,7 +185,9 @@ static int list_items(struct tu_feed *feed, struct totals *totals, struct tu_err
             return -1;
         if (item.kind == TU_KIND_TENSOR)
             count(totals, &item.tensor);
-        if (item.kind == TU_KIND_SOURCE && show_meta)
+        if (item.kind == TU_KIND_RESULT)
+            result = tu_output_record(&output, &item.map, error);
+        else if (item.kind == TU_KIND_SOURCE && show_meta)
             result = put_meta(&item.map, error);
         else if (item.kind == TU_KIND_TENSOR && !show_meta && !show_totals)
             result = put(fill_entry, &item, error);

@@ -3,7 +3,7 @@
 
 #include "cli.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -290,12 +290,21 @@ static int report(struct tu_tool *tool, const struct tu_error *error)
     return STATUS_TROUBLE;
 }
 
+/* A standard descriptor that is closed would be given to the next file that is opened, and be
+ * written to: put something in its place that fails. */
+static void occupy_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 &&
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            _exit(STATUS_TROUBLE);
+}
+
 /* What was printed must have arrived: a full disk is trouble. */
 static int close_stdout(struct tu_error *error)
 {
     bool failed = ferror(stdout) != 0;
-    errno = 0;
-    if (fclose(stdout) != 0 && errno != EBADF)
+    if (fclose(stdout) != 0)
         return tu_fail_errno(error, "standard output");
     return failed ? tu_fail(error, TU_EIO, "standard output: write error") : 0;
 }
@@ -304,6 +313,7 @@ int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, ch
 {
     struct tu_error error = {0};
     tool->name = command->name;
+    occupy_standard_descriptors();
     int status = parse_options(command, argc, argv, &error);
     if (status == 0) {
         char **operands = argv + optind;

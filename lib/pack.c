@@ -141,6 +141,7 @@ static int build(struct tu_builder *b, const char *key, size_t key_length,
         break;
     case MSGPACK_OBJECT_BIN:
         v = (struct tensor_value){.type = TENSOR_STRING,
+                                  .element = TENSOR_UINT8,
                                   .string = {object->via.bin.ptr, object->via.bin.size}};
         break;
     case MSGPACK_OBJECT_ARRAY:
@@ -194,7 +195,7 @@ static void pack_value(msgpack_packer *pk, const struct tensor_value *value);
 static void pack_string(msgpack_packer *pk, const struct tensor_value *value)
 {
     size_t length = value->string.length;
-    if (tu_is_utf8(value->string.bytes, length)) {
+    if (value->element != TENSOR_UINT8 && tu_is_utf8(value->string.bytes, length)) {
         msgpack_pack_str(pk, length);
         msgpack_pack_str_body(pk, value->string.bytes, length);
     } else {

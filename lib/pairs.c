@@ -12,11 +12,19 @@
 #include "pool.h"
 #include "text.h"
 
-/* A tensor of a stream that waits for its partner, its bytes in the temporary file. */
+/* A tensor that came in a stream: it waits for its partner, its bytes in the temporary file, or it
+ * has met it. */
 struct waiting {
     struct tu_tensor tensor; /* first: the tree is ordered by its name */
     uint64_t base;
     bool met;
+};
+
+/* A record on its way through. */
+struct passing {
+    struct tu_arena arena;
+    struct tensor_value map;
+    struct passing *next;
 };
 
 struct side {
@@ -58,7 +66,9 @@ struct pair {
     _Atomic double max_diff, max_rel_diff;
 };
 
+/* A piece of work: some elements of a pair, or a record. */
 struct tile {
+    struct passing *passing;
     struct pair *pair;
     uint64_t first;
     size_t count;
@@ -70,12 +80,12 @@ struct tile {
 
 struct run {
     struct tu_tool *tool;
-    struct side sides[2]; /* a, b */
-    int lead;             /* the side that is gone through; the other is asked */
-    struct pair *pair;    /* whose tiles are being taken */
+    struct side sides[2];                    /* a, b */
+    int lead;                                /* the side that is gone through; the other is asked */
+    struct pair *pair;                       /* whose tiles are being taken */
+    struct passing *passing, **last_passing; /* records that come before that pair */
     uint64_t given;
-    tu_pair_fn *each;
-    void *context;
+    const struct tu_pair_sink *sink;
     uint64_t done, total;
 };
 
@@ -134,16 +144,50 @@ static int copy_tensor(struct tu_arena *arena, const struct tu_tensor *t, struct
     return 0;
 }
 
+static void free_passing(struct passing *p)
+{
+    tu_arena_free(&p->arena);
+    free(p);
+}
+
+static int pass_on(struct run *run, const struct tensor_value *map, struct tu_error *error)
+{
+    struct passing *p = calloc(1, sizeof *p);
+    if (!p)
+        return tu_fail_memory(error);
+    if (tu_value_copy(map, &p->arena, &p->map, error) < 0) {
+        free_passing(p);
+        return -1;
+    }
+    *run->last_passing = p;
+    run->last_passing = &p->next;
+    return 0;
+}
+
+static struct passing *next_passing(struct run *run)
+{
+    struct passing *p = run->passing;
+    if (p) {
+        run->passing = p->next;
+        if (!run->passing)
+            run->last_passing = &run->passing;
+    }
+    return p;
+}
+
 /* The next selected tensor of a stream: 1, 0 at its end, -1. */
-static int next_in_stream(struct tu_tool *tool, struct side *s, struct tu_record *record,
+static int next_in_stream(struct run *run, struct side *s, struct tu_record *record,
                           struct tu_error *error)
 {
+    const struct tu_tool *tool = run->tool;
     int more;
     while (!s->ended && (more = tu_stream_next(&s->operand.stream, record, error)) != 0) {
         if (more < 0)
             return -1;
         if (record->kind == TU_KIND_TENSOR && tu_selects(&tool->selection, &record->tensor))
             return 1;
+        if (record->kind == TU_KIND_RESULT && pass_on(run, &record->map, error) < 0)
+            return -1;
     }
     s->ended = true;
     return 0;
@@ -179,13 +223,14 @@ static int spool_bytes(struct side *s, uint64_t length, struct tu_error *error)
     return 0;
 }
 
-static int put_waiting(struct side *s, const struct tu_record *record, struct tu_error *error)
+/* Notes a tensor that came, so that a second one of its name is noticed. */
+static int note(struct side *s, const struct tu_tensor *t, bool met, struct tu_error *error)
 {
     struct waiting *w = tu_arena_alloc(&s->arena, sizeof *w);
     if (!w || !TU_GROW(s->list, s->count, s->capacity))
         return tu_fail_memory(error);
-    *w = (struct waiting){.base = s->spooled};
-    if (copy_tensor(&s->arena, &record->tensor, &w->tensor, error) < 0)
+    *w = (struct waiting){.base = s->spooled, .met = met};
+    if (copy_tensor(&s->arena, t, &w->tensor, error) < 0)
         return -1;
     void *node = tsearch(w, &s->tree, compare_waiting);
     if (!node)
@@ -194,7 +239,12 @@ static int put_waiting(struct side *s, const struct tu_record *record, struct tu
         return tu_fail(error, TU_EINVALID, "%s: tensor '%s' comes twice", s->operand.stream.path,
                        w->tensor.name);
     s->list[s->count++] = w;
-    return spool_bytes(s, w->tensor.nbytes, error);
+    return 0;
+}
+
+static int put_waiting(struct side *s, const struct tu_tensor *t, struct tu_error *error)
+{
+    return note(s, t, false, error) < 0 ? -1 : spool_bytes(s, t->nbytes, error);
 }
 
 /* ---- Finding partners ---- */
@@ -232,19 +282,19 @@ static int find_waiting(struct side *s, const struct tu_tensor *like, struct pla
 }
 
 /* Looks among those that wait, then reads on until the name comes; what comes before it waits. */
-static int find_in_stream(struct tu_tool *tool, struct side *s, const struct tu_tensor *like,
+static int find_in_stream(struct run *run, struct side *s, const struct tu_tensor *like,
                           struct tu_record *record, struct place *out, struct tu_error *error)
 {
     int found = find_waiting(s, like, out, error);
     while (found == 0) {
-        int more = next_in_stream(tool, s, record, error);
+        int more = next_in_stream(run, s, record, error);
         if (more <= 0)
             return more;
         if (compare_waiting(&record->tensor, like) == 0) {
             *out = (struct place){.where = IN_STREAM, .side = s, .tensor = &record->tensor};
-            return 1;
+            return note(s, &record->tensor, true, error) < 0 ? -1 : 1;
         }
-        found = put_waiting(s, record, error);
+        found = put_waiting(s, &record->tensor, error);
     }
     return found;
 }
@@ -342,7 +392,7 @@ static int next_of_lead(struct run *run, struct tu_record *record, struct place 
     if (s->operand.is_stream) {
         out->where = IN_STREAM;
         out->tensor = &record->tensor;
-        return next_in_stream(run->tool, s, record, error);
+        return next_in_stream(run, s, record, error);
     }
     if (s->position == s->selected)
         return 0;
@@ -383,14 +433,15 @@ static int next_left_over(struct run *run, struct tu_record *record, struct plac
     if (out->tensor || !s->operand.is_stream)
         return out->tensor != NULL;
     out->tensor = &record->tensor;
-    return next_in_stream(run->tool, s, record, error);
+    int more = next_in_stream(run, s, record, error);
+    return more > 0 && note(s, out->tensor, true, error) < 0 ? -1 : more;
 }
 
 static int find_partner(struct run *run, const struct tu_tensor *like, struct tu_record *record,
                         struct place *out, struct tu_error *error)
 {
     struct side *s = &run->sides[!run->lead];
-    return s->operand.is_stream ? find_in_stream(run->tool, s, like, record, out, error)
+    return s->operand.is_stream ? find_in_stream(run, s, like, record, out, error)
                                 : find_in_models(s, like, out, error);
 }
 
@@ -462,11 +513,15 @@ static int take(void *context, void *slot, struct tu_error *error)
 {
     struct run *run = context;
     struct tile *t = slot;
-    if (!run->pair) {
+    if (!run->pair && !run->passing) {
         int more = next_pair(run, error);
-        if (more <= 0)
+        if (more < 0 || (more == 0 && !run->passing))
             return more;
     }
+    t->count = 0;
+    t->passing = next_passing(run);
+    if (t->passing)
+        return 1;
     struct pair *p = t->pair = run->pair;
     const struct tu_geometry *g = &p->decoders[0].geometry;
     bool compared = p->match == TU_MATCH_BOTH && p->tensors[0].elements;
@@ -503,6 +558,12 @@ static int put(void *context, void *slot, struct tu_error *error)
     struct run *run = context;
     struct tile *t = slot;
     struct pair *p = t->pair;
+    if (t->passing) {
+        int passed = run->sink->record(&t->passing->map, error);
+        free_passing(t->passing);
+        t->passing = NULL;
+        return passed;
+    }
     tu_partial_add(&p->sums, &t->sums);
     p->max_diff = p->sums.max_diff;
     p->max_rel_diff = p->sums.max_rel_diff;
@@ -514,7 +575,7 @@ static int put(void *context, void *slot, struct tu_error *error)
                                     .sums = p->sums};
     run->done += p->tensors[run->lead].nbytes;
     tu_progress(run->tool, run->done, run->total);
-    int done = run->each(run->context, &result, error);
+    int done = run->sink->pair(&result, error);
     t->pair = NULL;
     free_pair(p);
     return done;
@@ -524,7 +585,10 @@ static void release(void *context, void *slot)
 {
     struct tile *t = slot;
     (void)context;
-    if (t->last && t->pair) /* the run failed before this was put */
+    /* What is still here was not put, because the run failed. */
+    if (t->passing)
+        free_passing(t->passing);
+    if (t->last && t->pair)
         free_pair(t->pair);
     free(t->raw[0]);
     free(t->raw[1]);
@@ -544,6 +608,7 @@ static int run_pairs(struct run *run, struct tu_error *error)
                                          .work = work,
                                          .put = put,
                                          .release = release};
+    run->last_passing = &run->passing;
     run->lead = choose_lead(run);
     const struct side *lead = &run->sides[run->lead];
     for (size_t i = 0; i < lead->selected; i++)
@@ -551,15 +616,17 @@ static int run_pairs(struct run *run, struct tu_error *error)
     int result = tu_pipeline_run(&pipeline, (unsigned)run->tool->jobs, error);
     if (run->pair)
         free_pair(run->pair);
+    for (struct passing *p; (p = next_passing(run));)
+        free_passing(p);
     if (result == 0)
         result = tu_operand_unchanged(&run->sides[0].operand, error);
     return result < 0 ? -1 : tu_operand_unchanged(&run->sides[1].operand, error);
 }
 
-int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b, tu_pair_fn *each,
-                        void *context, struct tu_error *error)
+int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
+                        const struct tu_pair_sink *sink, struct tu_error *error)
 {
-    struct run run = {.tool = tool, .each = each, .context = context};
+    struct run run = {.tool = tool, .sink = sink};
     if (strcmp(a, "-") == 0 && strcmp(b, "-") == 0)
         return tu_fail(error, TU_EUSAGE, "both operands are standard input");
     int result = open_side(&run.sides[0], tool, a, error);

@@ -25,12 +25,15 @@ struct tu_pair_result {
     struct tu_partial sums;        /* BOTH */
 };
 
-/* Called for each pair, in order, from one thread at a time. */
-typedef int tu_pair_fn(void *context, const struct tu_pair_result *result,
-                       struct tu_error *error);
+/* What becomes of the results: called in order, from one thread at a time. */
+struct tu_pair_sink {
+    int (*pair)(const struct tu_pair_result *result, struct tu_error *error);
+    /* A record of a kind that is not compared, which stood in a stream before what comes next. */
+    int (*record)(const struct tensor_value *map, struct tu_error *error);
+};
 
 /* Compares every selected tensor of a and b (paths, or "-") on all of the tool's threads. */
-int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b, tu_pair_fn *each,
-                        void *context, struct tu_error *error) TU_MUST_CHECK;
+int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
+                        const struct tu_pair_sink *sink, struct tu_error *error) TU_MUST_CHECK;
 
 #endif

@@ -19,14 +19,12 @@ static struct tu_builder_level *top(struct tu_builder *b)
     return &b->levels[b->depth - 1];
 }
 
-static int copy_string(struct tu_arena *arena, const char *bytes, size_t length,
+static int copy_string(struct tu_arena *arena, const struct tensor_value *string,
                        struct tensor_value *out, struct tu_error *error)
 {
-    const char *copy = tu_arena_copy(arena, bytes, length);
-    if (!copy)
-        return tu_fail_memory(error);
-    *out = (struct tensor_value){.type = TENSOR_STRING, .string = {copy, length}};
-    return 0;
+    *out = *string;
+    out->string.bytes = tu_arena_copy(arena, string->string.bytes, string->string.length);
+    return out->string.bytes ? 0 : tu_fail_memory(error);
 }
 
 /* Puts a finished value, with its finished key, into the level. */
@@ -66,7 +64,8 @@ static int make_key(struct tu_builder *b, const char *key, size_t key_length,
 {
     if (top(b)->is_map != (key != NULL))
         return tu_fail(error, TU_EINVALID, "a value with a key in an array, or without in a map");
-    return key ? copy_string(b->arena, key, key_length, out, error) : 0;
+    struct tensor_value text = {.type = TENSOR_STRING, .string = {key, key_length}};
+    return key ? copy_string(b->arena, &text, out, error) : 0;
 }
 
 int tu_builder_add(struct tu_builder *b, const char *key, size_t key_length,
@@ -75,8 +74,7 @@ int tu_builder_add(struct tu_builder *b, const char *key, size_t key_length,
     struct tensor_value name = {0}, copy = *value;
     if (make_key(b, key, key_length, &name, error) < 0)
         return -1;
-    if (value->type == TENSOR_STRING &&
-        copy_string(b->arena, value->string.bytes, value->string.length, &copy, error) < 0)
+    if (value->type == TENSOR_STRING && copy_string(b->arena, value, &copy, error) < 0)
         return -1;
     return append(top(b), &name, &copy, error);
 }
@@ -338,7 +336,7 @@ int tu_value_copy(const struct tensor_value *value, struct tu_arena *arena,
     *out = *value;
     switch (value->type) {
     case TENSOR_STRING:
-        return copy_string(arena, value->string.bytes, value->string.length, out, error);
+        return copy_string(arena, value, out, error);
     case TENSOR_ARRAY:
         return copy_items(value, arena, out, error);
     case TENSOR_MAP:

@@ -76,7 +76,8 @@ enum tensor_value_type {
 
 struct tensor_value {
     uint8_t type;    /* enum tensor_value_type */
-    uint8_t element; /* arrays: type of every item where the file states one, else TENSOR_NULL */
+    uint8_t element; /* arrays: type of every item where the file states one, else TENSOR_NULL;
+                        strings: TENSOR_UINT8 if they are bytes rather than text */
     union {
         bool boolean;
         uint64_t uint; /* every unsigned width */
