@@ -1,1 +1,1 @@
-EXTRA_DIST += scripts/demo scripts/check scripts/setup scripts/gen-iq-grids
+EXTRA_DIST += scripts/build scripts/check scripts/demo scripts/gen-iq-grids scripts/setup .ci/run
