@@ -333,7 +333,7 @@ struct tu_metrics tu_partial_metrics(const struct tu_partial *s)
                            .mean_diff = unscale(s->ad) / n,
                            .rmse = root(mean_square),
                            .nmse = ratio(s->dd, s->aa)};
-    m.sqnr_db = -10 * log10(m.nmse);
+    m.sqnr_db = 10 * log10(ratio(s->aa, s->dd));
     if (s->aa.value > 0 && s->bb.value > 0) {
         struct tu_scaled norms = product_root(s->aa, s->bb);
         m.cosine_similarity = ratio(s->dot, norms);

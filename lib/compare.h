@@ -48,7 +48,7 @@ struct tu_metrics {
     double mean_diff;         /* mean |a - b| */
     double rmse;              /* sqrt(mean (a - b)^2) */
     double nmse;              /* sum (a - b)^2 / sum a^2 */
-    double sqnr_db;           /* -10 log10 nmse */
+    double sqnr_db;           /* 10 log10 (sum a^2 / sum (a - b)^2) */
 };
 struct tu_metrics tu_partial_metrics(const struct tu_partial *sum);
 

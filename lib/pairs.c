@@ -93,10 +93,13 @@ struct run {
 
 static int open_side(struct side *s, struct tu_tool *tool, const char *path, struct tu_error *error)
 {
-    bool sorted = tool->selection.order != TU_ORDER_FILE;
+    /* Standard input is read as a stream even where it is a file, so that other records in it pass.
+     */
+    enum tu_access access = tool->selection.order != TU_ORDER_FILE ? TU_ACCESS_RANDOM
+                            : strcmp(path, "-") == 0               ? TU_ACCESS_SEQUENTIAL
+                                                                   : TU_ACCESS_PREFERRED;
     *s = (struct side){.spool = -1};
-    if (tu_operand_open(&s->operand, tool, path, sorted ? TU_ACCESS_RANDOM : TU_ACCESS_PREFERRED,
-                        error) < 0)
+    if (tu_operand_open(&s->operand, tool, path, access, error) < 0)
         return -1;
     if (s->operand.is_stream)
         return 0;
