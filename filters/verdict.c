@@ -258,12 +258,23 @@ static const struct judged *extreme(const struct court *c, bool smallest)
 
 /* ---- Reports ---- */
 
+/* A rule that was about nothing, though there was something to judge: a misspelt glob, most likely.
+ */
+static const struct tu_rule *idle_rule(const struct court *c)
+{
+    for (size_t i = 0; i < c->rule_count && c->counts[PASSED]; i++)
+        if (!c->rule_used[i])
+            return &c->rules[i];
+    return NULL;
+}
+
 static const char *word_of(const struct court *c)
 {
-    size_t judged = c->counts[PASSED] + c->counts[FAILED];
     if (c->counts[FAILED])
         return "fail";
-    return judged || allow_empty ? "pass" : "nothing judged";
+    if (idle_rule(c))
+        return "none: a rule was about no record";
+    return c->counts[PASSED] || allow_empty ? "pass" : "none: nothing was judged";
 }
 
 static size_t shown(const struct court *c)
@@ -440,11 +451,11 @@ static int announce(struct court *c, struct tu_error *error)
     }
     if (c->counts[FAILED])
         return STATUS_FAIL;
-    for (size_t i = 0; i < c->rule_count; i++)
-        if (!c->rule_used[i] && c->counts[PASSED])
-            return tu_fail(error, TU_EINVALID, "the rule '%s%s%s %s %s' was about no record",
-                           c->rules[i].glob ? c->rules[i].glob : "", c->rules[i].glob ? ":" : "",
-                           c->rules[i].field, tu_operator_text(c->rules[i].op), c->rules[i].text);
+    const struct tu_rule *idle = idle_rule(c);
+    if (idle)
+        return tu_fail(error, TU_EINVALID, "the rule '%s%s%s %s %s' was about no record",
+                       idle->glob ? idle->glob : "", idle->glob ? ":" : "", idle->field,
+                       tu_operator_text(idle->op), idle->text);
     if (c->counts[PASSED] == 0 && !allow_empty)
         return tu_fail(error, TU_EINVALID,
                        "no record was judged (is there a tensor-cos before this? --allow-empty "

@@ -297,14 +297,26 @@ static double root(struct tu_scaled square)
     return ldexp(sqrt(odd ? 2 * square.value : square.value), (square.exponent - odd) / 2);
 }
 
+/* The same number with a value of moderate size, so that products and quotients of two keep their
+ * digits.  Powers of two change no digit. */
+static struct tu_scaled normalise(struct tu_scaled s)
+{
+    int exponent;
+    double value = frexp(s.value, &exponent);
+    return (struct tu_scaled){value, s.exponent + exponent};
+}
+
 /* x / y as if neither had been scaled. */
 static double ratio(struct tu_scaled x, struct tu_scaled y)
 {
-    return ldexp(x.value / y.value, x.exponent - y.exponent);
+    struct tu_scaled p = normalise(x), q = normalise(y);
+    return ldexp(p.value / q.value, p.exponent - q.exponent);
 }
 
 static struct tu_scaled product_root(struct tu_scaled x, struct tu_scaled y)
 {
+    x = normalise(x);
+    y = normalise(y);
     struct tu_scaled p = {x.value * y.value, x.exponent + y.exponent};
     int odd = p.exponent & 1;
     return (struct tu_scaled){sqrt(odd ? 2 * p.value : p.value), (p.exponent - odd) / 2};
@@ -330,7 +342,8 @@ struct tu_metrics tu_partial_metrics(const struct tu_partial *s)
                            .norm_b = root(s->bb),
                            .cosine_similarity = NAN,
                            .cosine_distance = NAN,
-                           .mean_diff = unscale(s->ad) / n,
+                           .mean_diff =
+                               unscale((struct tu_scaled){s->ad.value / n, s->ad.exponent}),
                            .rmse = root(mean_square),
                            .nmse = ratio(s->dd, s->aa)};
     m.sqnr_db = 10 * log10(ratio(s->aa, s->dd));

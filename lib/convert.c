@@ -214,6 +214,14 @@ static int convert_tensor(struct tu_feed *feed, const struct tu_item *item,
 
 /* ---- The index, which tells what will follow ---- */
 
+/* Whether a tensor holds scales that its tensor has been multiplied by, and so is left out. */
+static bool is_used_up(const struct tu_feed *feed, const struct tu_conversion *how,
+                       const struct tu_tensor *t)
+{
+    const struct tu_tensor *scaled = how->scales ? tu_scaled_by(&feed->operand, t) : NULL;
+    return scaled && how->plan(scaled, false);
+}
+
 static int put_planned(struct tu_builder *b, const struct tensor_value *row,
                        const struct tu_feed *feed, const struct tu_conversion *how,
                        struct tu_arena *arena, struct tu_error *error)
@@ -222,7 +230,7 @@ static int put_planned(struct tu_builder *b, const struct tensor_value *row,
     struct tu_geometry geometry;
     if (tu_tensor_from_value(row, arena, &t, &geometry, error) < 0)
         return -1;
-    if (how->scales && tu_holds_scales(&feed->operand, &t))
+    if (is_used_up(feed, how, &t))
         return 0;
     const struct tu_dtype *to = how->plan(&t, false);
     if (to && describe(&t, to, &made, &geometry, error) < 0)
@@ -267,7 +275,7 @@ static int convert_item(struct tu_feed *feed, const struct tu_item *item,
         return put_index(&item->map, feed, how, output, error);
     if (item->kind != TU_KIND_TENSOR)
         return tu_output_record(output, &item->map, error);
-    if (how->scales && tu_holds_scales(&feed->operand, &item->tensor))
+    if (is_used_up(feed, how, &item->tensor))
         return 0;
     const struct tu_dtype *to = how->plan(&item->tensor, true);
     return to ? convert_tensor(feed, item, to, how, output, error)

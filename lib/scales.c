@@ -55,7 +55,7 @@ static struct tu_member find_scales(const struct tu_operand *o, const struct tu_
     return m;
 }
 
-bool tu_holds_scales(const struct tu_operand *o, const struct tu_tensor *t)
+const struct tu_tensor *tu_scaled_by(const struct tu_operand *o, const struct tu_tensor *t)
 {
     for (size_t i = 0; i < SUFFIXES; i++) {
         size_t stem;
@@ -65,9 +65,9 @@ bool tu_holds_scales(const struct tu_operand *o, const struct tu_tensor *t)
         if (!m.model)
             m = find_named(o, t->name, stem, weight_suffix);
         if (m.model && can_have_scales(m.tensor))
-            return true;
+            return m.tensor;
     }
-    return false;
+    return NULL;
 }
 
 static int read_values(const struct tu_member *m, const struct tu_kernels *kernels, float *values,

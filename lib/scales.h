@@ -27,7 +27,7 @@ void tu_scales_free(struct tu_scales *s);
 /* Multiplies the values of elements [first, first + count) by their scales. */
 void tu_scales_apply(const struct tu_scales *s, uint64_t first, size_t count, float *values);
 
-/* Whether a tensor holds the scales of another one of the operand. */
-bool tu_holds_scales(const struct tu_operand *o, const struct tu_tensor *t);
+/* The tensor of the operand whose scales t holds, or NULL. */
+const struct tu_tensor *tu_scaled_by(const struct tu_operand *o, const struct tu_tensor *t);
 
 #endif
