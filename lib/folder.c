@@ -173,16 +173,18 @@ int tu_parts_of_index(const char *path, struct tu_arena *arena, struct tu_parts 
 
 /* ---- Folders ---- */
 
-/* The only file of a folder whose name ends so: 1, or 0, or -1 if there are several. */
-static int only_file(const char *folder, const char *suffix, struct tu_arena *arena, char **path,
-                     struct tu_error *error)
+/* How many files of a folder have names that end so and have a part in them, and the path of one.
+ */
+static int count_files(const char *folder, const char *part, const char *suffix,
+                       struct tu_arena *arena, char **path, struct tu_error *error)
 {
     DIR *dir = opendir(folder);
     if (!dir)
         return tu_fail_errno(error, "%s", folder);
     int found = 0;
     for (struct dirent *entry; found >= 0 && (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.' || !ends_with(entry->d_name, suffix))
+        if (entry->d_name[0] == '.' || !ends_with(entry->d_name, suffix) ||
+            !strstr(entry->d_name, part))
             continue;
         *path = join(arena, folder, entry->d_name);
         found = !*path ? tu_fail_memory(error) : found + 1;
@@ -194,17 +196,24 @@ static int only_file(const char *folder, const char *suffix, struct tu_arena *ar
 int tu_parts_of_folder(const char *folder, struct tu_arena *arena, struct tu_parts *out,
                        struct tu_error *error)
 {
-    static const char *const suffixes[] = {".safetensors.index.json", ".safetensors",
-                                           "-00001-of-00001.gguf", ".gguf", ".apr"};
+    static const struct {
+        const char *part, *suffix;
+    } names[] = {
+        {"", ".safetensors.index.json"},
+        {"", ".safetensors"},
+        {"-00001-of-", ".gguf"}, /* the first part of a split stands for all */
+        {"", ".gguf"},
+        {"", ".apr"},
+    };
     *out = (struct tu_parts){.folder = folder};
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *path = NULL;
-        int found = only_file(folder, suffixes[i], arena, &path, error);
+        int found = count_files(folder, names[i].part, names[i].suffix, arena, &path, error);
         if (found < 0)
             return -1;
         if (found > 1)
             return tu_fail(error, TU_EINVALID, "%s: holds %d files *%s (name one of them)", folder,
-                           found, suffixes[i]);
+                           found, names[i].suffix);
         if (found == 0)
             continue;
         if (i == 0)

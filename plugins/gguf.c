@@ -552,9 +552,35 @@ static int emit_info(struct tensor_writer *w, const struct tensor_entry *entry)
     return emit_le(w, entry->offset, 8);
 }
 
+enum { SPLIT_KEYS = 3 };
+
+/* Every part of a split says which one it is. */
+static int emit_split(struct tensor_writer *w)
+{
+    const struct {
+        const char *key;
+        uint8_t type;
+        uint64_t number;
+    } keys[SPLIT_KEYS] = {
+        {"split.no", TENSOR_UINT16, w->part},
+        {"split.count", TENSOR_UINT16, w->parts},
+        {"split.tensors.count", TENSOR_INT32, w->all_tensors},
+    };
+    if (w->parts > UINT16_MAX || w->all_tensors > INT32_MAX)
+        return tensor_write_fail(w, "a split has at most %d parts and %d tensors", UINT16_MAX,
+                                 INT32_MAX);
+    for (size_t i = 0; i < SPLIT_KEYS; i++) {
+        const struct tensor_value value = {.type = keys[i].type, .uint = keys[i].number};
+        if (emit_string(w, keys[i].key, strlen(keys[i].key)) < 0 ||
+            emit_le(w, number_of(value.type), 4) < 0 || emit_value(w, &value) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int write_head(struct tensor_writer *w)
 {
-    uint64_t pairs = 0;
+    uint64_t pairs = w->parts > 1 ? SPLIT_KEYS : 0;
     for (size_t i = 0; i < w->metadata->map.count; i++)
         pairs += is_written(&w->metadata->map.pairs[i]);
     if (tensor_emit(w, "GGUF", 4) < 0 || emit_le(w, MAX_VERSION, 4) < 0 ||
@@ -563,6 +589,8 @@ static int write_head(struct tensor_writer *w)
     for (size_t i = 0; i < w->metadata->map.count; i++)
         if (is_written(&w->metadata->map.pairs[i]) && emit_pair(w, &w->metadata->map.pairs[i]) < 0)
             return -1;
+    if (w->parts > 1 && emit_split(w) < 0)
+        return -1;
     for (size_t i = 0; i < w->count; i++)
         if (emit_info(w, &w->tensors[i]) < 0)
             return -1;
