@@ -51,7 +51,7 @@ enum tu_mode {
 struct tu_tool {
     const char *name;
     enum tu_mode mode;
-    bool quiet, progress, lenient;
+    bool quiet, progress, lenient, big_header;
     uint64_t jobs; /* threads; 0 (the default) becomes what the process may use */
     struct tu_selection selection;
     struct tu_plugins plugins;
@@ -110,7 +110,8 @@ void tu_progress(struct tu_tool *tool, uint64_t done, uint64_t total);
     {'j', "jobs", "N", "threads (default: all the process may use)", tu_option_u64, &(tool).jobs}
 
 #define TU_INPUT_OPTION(tool) \
-    {0, "lenient", NULL, "accept what real writers made wrong, with a warning", tu_option_flag, &(tool).lenient}
+    {0, "lenient", NULL, "accept what real writers made wrong, with a warning", tu_option_flag, &(tool).lenient}, \
+    {0, "big-header", NULL, "accept SafeTensors headers above 100 MB", tu_option_flag, &(tool).big_header}
 
 #define TU_PROGRESS_OPTIONS(tool) \
     {'q', "quiet", NULL, "no progress and no warnings", tu_option_flag, &(tool).quiet}, \

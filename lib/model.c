@@ -339,10 +339,11 @@ static int unwrap(struct index_reader *ir)
 static int read_index(struct tu_model *m, const struct tu_model_options *options,
                       struct tu_error *error)
 {
-    struct index_reader ir = {.public = {&reader_host, m->source.size, options->lenient},
-                              .model = m,
-                              .error = error,
-                              .plain = -1};
+    struct index_reader ir = {
+        .public = {&reader_host, m->source.size, options->lenient, options->big_header},
+        .model = m,
+        .error = error,
+        .plain = -1};
     struct tu_error inner = {0};
     if (m->format->unwrap && unwrap(&ir) < 0)
         return -1;

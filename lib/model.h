@@ -49,7 +49,7 @@ struct tu_model {
 };
 
 struct tu_model_options {
-    bool lenient;
+    bool lenient, big_header; /* as in struct tensor_reader */
 };
 
 /* Takes over fd (a regular file) and reads its index.  path is shown to the user and must live as

@@ -43,7 +43,7 @@ static int spool(struct tu_stream_reader *r, struct tu_error *error)
 static int add_model(struct tu_operand *o, struct tu_tool *tool, int fd, const char *name,
                      struct tu_error *error)
 {
-    struct tu_model_options options = {.lenient = tool->lenient};
+    struct tu_model_options options = {.lenient = tool->lenient, .big_header = tool->big_header};
     struct tu_model *larger = reallocarray(o->models, o->model_count + 1, sizeof *larger);
     if (!larger) {
         close(fd);

@@ -504,9 +504,9 @@ static int check_length(struct tensor_reader *r, uint64_t *length)
         return tensor_fail(r, 0,
                            "header length %" PRIu64 " is larger than the file (%" PRIu64 " bytes)",
                            *length, r->size);
-    if (*length > HEADER_MAX && !r->lenient)
-        return tensor_fail(r, 0, "header length %" PRIu64 " is larger than %d", *length,
-                           HEADER_MAX);
+    if (*length > HEADER_MAX && !r->big_header)
+        return tensor_fail(r, 0, "header length %" PRIu64 " is larger than %d (see --big-header)",
+                           *length, HEADER_MAX);
     if (*length < 2)
         return tensor_fail(r, 0, "header length %" PRIu64 " is less than 2", *length);
     bytes = tensor_peek(r, LENGTH_BYTES, 1);

@@ -127,8 +127,9 @@ struct tensor_reader_host {
 /* One file whose index is being read. */
 struct tensor_reader {
     const struct tensor_reader_host *host;
-    uint64_t size; /* bytes of the file */
-    bool lenient;  /* accept what real writers made wrong, with a warning */
+    uint64_t size;   /* bytes of the file */
+    bool lenient;    /* accept what real writers made wrong, with a warning */
+    bool big_header; /* accept a header beyond the limit that other readers have */
 };
 
 /* Bytes [offset, offset + length) of the file, or NULL with the message made when the file is
