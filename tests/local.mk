@@ -1,6 +1,19 @@
 # Tests.  A .bats file and a program of tests/unit are one line each; both print TAP.
 BATS_TESTS = \
-	tests/pipeline.bats
+	tests/cat.bats \
+	tests/cos.bats \
+	tests/dequant.bats \
+	tests/every-filter.bats \
+	tests/hash.bats \
+	tests/hostile.bats \
+	tests/ls.bats \
+	tests/parts.bats \
+	tests/pipeline.bats \
+	tests/quant.bats \
+	tests/rand.bats \
+	tests/save.bats \
+	tests/scales.bats \
+	tests/stream.bats
 
 UNIT_TESTS =
 
@@ -8,7 +21,20 @@ check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(BATS_TESTS) $(UNIT_TESTS)
 TEST_EXTENSIONS = .bats
 BATS_LOG_COMPILER = $(BATS)
-AM_BATS_LOG_FLAGS = --tap
+AM_BATS_LOG_FLAGS = --tap --print-output-on-failure
 AM_TESTS_ENVIRONMENT = BATS_LIB_PATH='$(srcdir)/tests'; TU_TEST_ENVIRONMENT='$(abs_top_builddir)/tests/environment'; export BATS_LIB_PATH TU_TEST_ENVIRONMENT;
 
-EXTRA_DIST += $(BATS_TESTS) tests/helpers.bash
+# Makers and checkers: they run in their folder and need nothing but bash and python3.
+EXTRA_DIST += $(BATS_TESTS) \
+	tests/cut-everywhere \
+	tests/formats.py \
+	tests/helpers.bash \
+	tests/make-model \
+	tests/make-samples \
+	tests/reference_random.py \
+	tests/samples_apr.py \
+	tests/samples_gguf.py \
+	tests/samples_safetensors.py \
+	tests/samples_stream.py \
+	tests/show-stream \
+	tests/walk-samples
