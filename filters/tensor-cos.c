@@ -125,9 +125,9 @@ static int put_worst(struct tu_builder *b, const struct tu_partial *s, struct tu
     return tu_put_real(b, "worst_b", s->worst_b, error);
 }
 
-static int build_record(struct tu_builder *b, const struct tu_pair_result *r,
-                        struct tu_error *error)
+static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
+    const struct tu_pair_result *r = subject;
     const struct tu_tensor *either = r->a ? r->a : r->b;
     if (tu_put_string(b, "kind", "compare", error) < 0 ||
         tu_put_bytes(b, "name", either->name, either->name_length, error) < 0 ||
@@ -145,18 +145,7 @@ static int build_record(struct tu_builder *b, const struct tu_pair_result *r,
 
 static int put_result(const struct tu_pair_result *r, struct tu_error *error)
 {
-    struct tu_arena arena = {0};
-    struct tu_builder b;
-    struct tensor_value map;
-    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    int result = build_record(&b, r, error);
-    if (result < 0)
-        tu_builder_cancel(&b);
-    else if ((result = tu_builder_end(&b, &map, error)) == 0)
-        result = tu_output_record(&output, &map, error);
-    tu_arena_free(&arena);
-    return result;
+    return tu_output_built(&output, fill_compare, r, error);
 }
 
 static int put_record(const struct tensor_value *map, struct tu_error *error)

@@ -53,18 +53,10 @@ static const struct tu_dtype *plan(const struct tu_tensor *t, bool has_come)
 
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
-    struct tu_feed feed;
     if (!to)
         to = tu_dtype(TENSOR_F32);
-    if (tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
-        return -1;
-    tu_feed_open(&feed, t, operands, count, false);
-    if (scales)
-        feed.access = TU_ACCESS_RANDOM;
-    int result = tu_convert_feed(&feed, &output,
-                                 &(struct tu_conversion){.plan = plan, .scales = scales}, error);
-    tu_feed_close(&feed);
-    return result < 0 ? -1 : tu_output_close(&output, error);
+    const struct tu_conversion how = {.plan = plan, .scales = scales};
+    return tu_convert_operands(t, &output, operands, count, &how, error);
 }
 
 int main(int argc, char **argv)

@@ -169,31 +169,22 @@ static int hash_decoded(struct tu_feed *feed, const struct tu_item *item, struct
 
 /* ---- Records ---- */
 
-static int put_hash(const struct tu_tensor *t, const char *digest, const char *status,
-                    struct tu_error *error)
+/* What a hash record says; without a tensor it is about the model. */
+struct hash {
+    const struct tu_tensor *tensor;
+    const char *digest, *status; /* status: NULL unless checking */
+};
+
+static int fill_hash(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
-    struct tu_arena arena = {0};
-    struct tu_builder b;
-    struct tensor_value map;
-    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
+    const struct hash *h = subject;
+    if (tu_put_string(b, "kind", h->tensor ? "hash" : "model_hash", error) < 0 ||
+        (h->tensor && tu_put_tensor(b, h->tensor, error) < 0) ||
+        (h->status && tu_put_string(b, "status", h->status, error) < 0) ||
+        tu_put_string(b, "algorithm", tu_algorithm_name(algorithm), error) < 0 ||
+        tu_put_string(b, "of", decoded ? "decoded" : "stored", error) < 0)
         return -1;
-    int result = tu_put_string(&b, "kind", t ? "hash" : "model_hash", error);
-    if (result == 0 && t)
-        result = tu_put_tensor(&b, t, error);
-    if (result == 0 && status)
-        result = tu_put_string(&b, "status", status, error);
-    if (result == 0)
-        result = tu_put_string(&b, "algorithm", tu_algorithm_name(algorithm), error);
-    if (result == 0)
-        result = tu_put_string(&b, "of", decoded ? "decoded" : "stored", error);
-    if (result == 0)
-        result = tu_put_string(&b, "digest", digest, error);
-    if (result < 0)
-        tu_builder_cancel(&b);
-    else if ((result = tu_builder_end(&b, &map, error)) == 0)
-        result = tu_output_record(&output, &map, error);
-    tu_arena_free(&arena);
-    return result;
+    return tu_put_string(b, "digest", h->digest, error);
 }
 
 /* Looks a tensor up in the list it is checked against. */
@@ -222,7 +213,8 @@ static int hash_tensor(struct tu_feed *feed, const struct tu_item *item, struct 
     differing += status && strcmp(status, "ok") != 0;
     if (add_sum(&made, name, digest, error) < 0)
         return -1;
-    return put_hash(&item->tensor, digest, status, error);
+    return tu_output_built(&output, fill_hash, &(struct hash){&item->tensor, digest, status},
+                           error);
 }
 
 static int compare_items(const void *a, const void *b)
@@ -247,7 +239,7 @@ static int hash_model(struct tu_digest *d, struct tu_error *error)
     if (output.mode == TU_MODE_TABLE && !check_path)
         printf("# model %s %s %s\n", tu_algorithm_name(algorithm), decoded ? "decoded" : "stored",
                digest);
-    return put_hash(NULL, digest, NULL, error);
+    return tu_output_built(&output, fill_hash, &(struct hash){.digest = digest}, error);
 }
 
 static int hash_items(struct tu_feed *feed, struct tu_digest *d, struct tu_error *error)

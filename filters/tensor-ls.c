@@ -73,24 +73,6 @@ static void count(struct totals *totals, const struct tu_tensor *t)
     }
 }
 
-/* Builds a record by way of fill and puts it out. */
-static int put(int (*fill)(struct tu_builder *, const void *, struct tu_error *),
-               const void *subject, struct tu_error *error)
-{
-    struct tu_arena arena = {0};
-    struct tu_builder b;
-    struct tensor_value map;
-    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    int result = fill(&b, subject, error);
-    if (result < 0)
-        tu_builder_cancel(&b);
-    else if ((result = tu_builder_end(&b, &map, error)) == 0)
-        result = tu_output_record(&output, &map, error);
-    tu_arena_free(&arena);
-    return result;
-}
-
 static int fill_entry(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
     const struct tu_item *item = subject;
@@ -127,10 +109,11 @@ static int put_totals(const struct totals *totals, struct tu_error *error)
     const struct tu_dtype *table = tu_dtype_table(&types);
     for (size_t i = 0; i < types; i++) {
         struct total total = {table[i].name, totals, table[i].code};
-        if (totals->tensors[total.row] && put(fill_total, &total, error) < 0)
+        if (totals->tensors[total.row] && tu_output_built(&output, fill_total, &total, error) < 0)
             return -1;
     }
-    return put(fill_total, &(struct total){"all", totals, TENSOR_DTYPE_LIMIT}, error);
+    return tu_output_built(&output, fill_total, &(struct total){"all", totals, TENSOR_DTYPE_LIMIT},
+                           error);
 }
 
 static void print_summary(const struct totals *totals)
@@ -171,7 +154,7 @@ static int put_meta(const struct tensor_value *source, struct tu_error *error)
         return tu_output_record(&output, source, error);
     const struct tensor_value *meta = tu_value_get(source, "meta");
     for (size_t i = 0; meta && meta->type == TENSOR_MAP && i < meta->map.count; i++)
-        if (put(fill_meta, &meta->map.pairs[i], error) < 0)
+        if (tu_output_built(&output, fill_meta, &meta->map.pairs[i], error) < 0)
             return -1;
     return 0;
 }
@@ -190,7 +173,7 @@ static int list_items(struct tu_feed *feed, struct totals *totals, struct tu_err
         else if (item.kind == TU_KIND_SOURCE && show_meta)
             result = put_meta(&item.map, error);
         else if (item.kind == TU_KIND_TENSOR && !show_meta && !show_totals)
-            result = put(fill_entry, &item, error);
+            result = tu_output_built(&output, fill_entry, &item, error);
     }
     return result;
 }

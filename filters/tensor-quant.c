@@ -51,14 +51,9 @@ static int check_type(struct tu_tool *t, struct tu_error *error)
 
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
-    struct tu_feed feed;
-    if (check_type(t, error) < 0 ||
-        tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
-        return -1;
-    tu_feed_open(&feed, t, operands, count, false);
-    int result = tu_convert_feed(&feed, &output, &(struct tu_conversion){.plan = plan}, error);
-    tu_feed_close(&feed);
-    return result < 0 ? -1 : tu_output_close(&output, error);
+    static const struct tu_conversion how = {.plan = plan};
+    return check_type(t, error) < 0 ? -1
+                                    : tu_convert_operands(t, &output, operands, count, &how, error);
 }
 
 int main(int argc, char **argv)

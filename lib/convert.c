@@ -282,8 +282,8 @@ static int convert_item(struct tu_feed *feed, const struct tu_item *item,
               : tu_feed_pass(feed, item, output, error);
 }
 
-int tu_convert_feed(struct tu_feed *feed, struct tu_output *output, const struct tu_conversion *how,
-                    struct tu_error *error)
+static int convert_items(struct tu_feed *feed, const struct tu_conversion *how,
+                         struct tu_output *output, struct tu_error *error)
 {
     struct tu_item item;
     int more;
@@ -291,4 +291,18 @@ int tu_convert_feed(struct tu_feed *feed, struct tu_output *output, const struct
         if (convert_item(feed, &item, how, output, error) < 0)
             return -1;
     return more;
+}
+
+int tu_convert_operands(struct tu_tool *tool, struct tu_output *output, char **operands,
+                        size_t count, const struct tu_conversion *how, struct tu_error *error)
+{
+    struct tu_feed feed;
+    if (tu_output_open(output, tool, "tensor", tu_tensor_columns, error) < 0)
+        return -1;
+    tu_feed_open(&feed, tool, operands, count, false);
+    if (how->scales)
+        feed.access = TU_ACCESS_RANDOM;
+    int result = convert_items(&feed, how, output, error);
+    tu_feed_close(&feed);
+    return result < 0 ? -1 : tu_output_close(output, error);
 }

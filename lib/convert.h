@@ -11,15 +11,16 @@ typedef const struct tu_dtype *tu_plan_fn(const struct tu_tensor *t, bool has_co
 
 struct tu_conversion {
     tu_plan_fn *plan;
-    bool scales; /* multiply by scales in tensors of their own (scales.h), and leave those out; the
-                    feed's access must be TU_ACCESS_RANDOM */
+    bool scales; /* multiply by scales in tensors of their own (scales.h), and leave those out */
 };
 
-/* Goes through the feed to its end: converts the tensors that the plan names a type for, on all
- * threads of the tool, and passes on everything else.  Values are rounded once, to nearest, ties
- * to even; block types are made by their quantizers, which refuse NaN and infinities. */
-int tu_convert_feed(struct tu_feed *feed, struct tu_output *output, const struct tu_conversion *how,
-                    struct tu_error *error) TU_MUST_CHECK;
+/* The whole work of a converting filter: goes through its operands, converts the tensors that the
+ * plan names a type for, on all threads of the tool, and passes on everything else.  Values are
+ * rounded once, to nearest, ties to even; block types are made by their quantizers, which refuse
+ * NaN and infinities. */
+int tu_convert_operands(struct tu_tool *tool, struct tu_output *output, char **operands,
+                        size_t count, const struct tu_conversion *how,
+                        struct tu_error *error) TU_MUST_CHECK;
 
 /* Whether tensors can be made of a type, and this one has rows of whole blocks of it. */
 bool tu_can_convert(const struct tu_tool *tool, const struct tu_tensor *t,

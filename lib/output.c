@@ -148,6 +148,23 @@ int tu_output_record(struct tu_output *o, const struct tensor_value *map, struct
     return tu_value_equals(tu_value_get(map, "kind"), o->kind) ? print_row(o, map, error) : 0;
 }
 
+int tu_output_built(struct tu_output *o, tu_fill_fn *fill, const void *subject,
+                    struct tu_error *error)
+{
+    struct tu_arena arena = {0};
+    struct tu_builder b;
+    struct tensor_value map;
+    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    int result = fill(&b, subject, error);
+    if (result < 0)
+        tu_builder_cancel(&b);
+    else if ((result = tu_builder_end(&b, &map, error)) == 0)
+        result = tu_output_record(o, &map, error);
+    tu_arena_free(&arena);
+    return result;
+}
+
 int tu_output_tensor(struct tu_output *o, const struct tu_tensor *t,
                      const struct tensor_value *extra, struct tu_error *error)
 {

@@ -40,6 +40,10 @@ static inline bool tu_output_streams(const struct tu_output *o)
 /* A record without chunks.  Outside of streams, records of other kinds are left out. */
 int tu_output_record(struct tu_output *o, const struct tensor_value *map,
                      struct tu_error *error) TU_MUST_CHECK;
+/* The same for a record that fill builds from its subject. */
+typedef int tu_fill_fn(struct tu_builder *b, const void *subject, struct tu_error *error);
+int tu_output_built(struct tu_output *o, tu_fill_fn *fill, const void *subject,
+                    struct tu_error *error) TU_MUST_CHECK;
 /* A tensor; extra as in tu_writer_tensor. */
 int tu_output_tensor(struct tu_output *o, const struct tu_tensor *t,
                      const struct tensor_value *extra, struct tu_error *error) TU_MUST_CHECK;
