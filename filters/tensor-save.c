@@ -305,6 +305,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     bool choosing = t->selection.match.count || t->selection.exclude.count ||
                     t->selection.layer_count || t->selection.by_dtype || t->selection.limit;
     tu_feed_open(&feed, t, operands + 1, count - 1, choosing);
+    feed.announcing = true;
     int result = save_items(&feed, error);
     tu_feed_close(&feed);
     if (result == 0)

@@ -135,8 +135,10 @@ static int next_of_models(struct tu_feed *f, struct tu_item *item, struct tu_err
     }
     if (f->step == TU_FEED_SOURCE) {
         f->step = TU_FEED_TENSORS;
-        item->kind = TU_KIND_INDEX;
-        return build_index(f, &item->map, error) < 0 ? -1 : 1;
+        if (f->announcing) {
+            item->kind = TU_KIND_INDEX;
+            return build_index(f, &item->map, error) < 0 ? -1 : 1;
+        }
     }
     if (f->position < f->selected)
         return give_tensor(f, &f->order[f->position++], item, error);
@@ -183,7 +185,7 @@ static int next_of_stream(struct tu_feed *f, struct tu_item *item, struct tu_err
             item->geometry = record.geometry;
             return renumber(f, &record.map, "source", &item->map, error) < 0 ? -1 : 1;
         } else if (record.kind == TU_KIND_RESULT ||
-                   (record.kind == TU_KIND_INDEX && !f->filtering)) {
+                   (record.kind == TU_KIND_INDEX && f->announcing && !f->filtering)) {
             item->map = record.map;
             return 1;
         }

@@ -25,6 +25,7 @@ struct tu_feed {
     size_t operand_count, next_operand;
     bool filtering;        /* apply the tool's selection */
     enum tu_access access; /* TU_ACCESS_SEQUENTIAL, unless the filter sets another after opening */
+    bool announcing;       /* give INDEX items; false unless the filter sets it after opening */
 
     struct tu_operand operand;
     enum tu_feed_step step;
