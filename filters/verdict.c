@@ -273,8 +273,8 @@ static const char *word_of(const struct court *c)
     if (c->counts[FAILED])
         return "fail";
     if (idle_rule(c))
-        return "none: a rule was about no record";
-    return c->counts[PASSED] || allow_empty ? "pass" : "none: nothing was judged";
+        return "a rule was about no record";
+    return c->counts[PASSED] || allow_empty ? "pass" : "nothing judged";
 }
 
 static size_t shown(const struct court *c)

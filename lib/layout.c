@@ -64,7 +64,12 @@ static const struct layout *find(const char *name, struct tu_error *error)
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
         if (strcmp(layouts[i].name, name) == 0)
             return &layouts[i];
-    tu_fail(error, TU_EUSAGE, "--like: '%s' is no layout (there is qwen2)", name);
+    char names[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                                 layouts[i].name);
+    tu_fail(error, TU_EUSAGE, "--like: '%s' is no layout (there is: %s)", name, names);
     return NULL;
 }
 
@@ -102,6 +107,14 @@ static int compute_sizes(const struct tu_layout_options *o, uint64_t sizes[SIZES
     if (__builtin_mul_overflow(o->heads, o->head_dim, &sizes[QUERY]) ||
         __builtin_mul_overflow(o->kv_heads, o->head_dim, &sizes[KEY]))
         return tu_fail(error, TU_EUSAGE, "heads and head size overflow");
+    /* Before the first tensor is written, for a later one could be the one that is too large; all
+     * matrices of the layouts have one side of the width of the model. */
+    for (int i = 0; i < SIZES; i++) {
+        int64_t elements;
+        if (__builtin_mul_overflow(sizes[i], o->hidden, &elements))
+            return tu_fail(error, TU_EUSAGE, "%" PRIu64 " x %" PRIu64 " elements overflow",
+                           sizes[i], o->hidden);
+    }
     return 0;
 }
 

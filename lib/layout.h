@@ -29,7 +29,8 @@ struct tu_layout_tensor {
     double mean, deviation; /* of values that look like trained ones */
 };
 
-/* Lists the tensors of a layout in the order of the model, in the arena. */
+/* Lists the tensors of a layout in the order of the model, in the arena.  Refuses sizes whose
+ * tensors would have 2^63 elements or more; what their type allows is checked with the type. */
 int tu_layout(const char *name, const struct tu_layout_options *options, struct tu_arena *arena,
               struct tu_layout_tensor **tensors, size_t *count,
               struct tu_error *error) TU_MUST_CHECK;

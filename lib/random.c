@@ -4,7 +4,11 @@
 #include "random.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
+
+/* Normal numbers are made in blocks, so that each step is a loop that the compiler vectorizes. */
+enum { BLOCK = 512 };
 
 static uint64_t mix(uint64_t z)
 {
@@ -46,15 +50,17 @@ static double logarithm(double x)
     bits = (bits & UINT64_C(0x000fffffffffffff)) | UINT64_C(0x3ff0000000000000);
     double m;
     memcpy(&m, &bits, sizeof m);
-    if (m > 0x1.6a09e667f3bcdp+0) {
-        m *= 0.5;
-        exponent++;
-    }
+    bool large = m > 0x1.6a09e667f3bcdp+0;
+    m = large ? m * 0.5 : m;
+    exponent += large;
     double t = (m - 1) / (m + 1), square = t * t, sum = 0;
     for (int k = 23; k >= 1; k -= 2)
         sum = sum * square + 1.0 / k;
     return exponent * 0x1.62e42fefa39efp-1 + 2 * t * sum;
 }
+
+/* The formulas below change where |p - 0.5| does. */
+#define CENTRAL 0.425
 
 struct rational {
     double numerator[8], denominator[8]; /* constant term first */
@@ -94,21 +100,58 @@ static const struct rational tail = {
      7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7,
      2.04426310338993978564e-15}};
 
+/* AS 241 outside |q| <= 0.425, from the natural logarithm of the nearer tail's probability. */
+static double outer_quantile(double log_p)
+{
+    double r = sqrt(-log_p);
+    return r <= 5 ? evaluate(&middle, r - 1.6) : evaluate(&tail, r - 5);
+}
+
+static double central_quantile(double q)
+{
+    return q * evaluate(&central, 0.180625 - q * q);
+}
+
 double tu_normal_quantile(double p)
 {
     double q = p - 0.5;
-    if (q >= -0.425 && q <= 0.425)
-        return q * evaluate(&central, 0.180625 - q * q);
-    double r = sqrt(-logarithm(q < 0 ? p : 1 - p));
-    double x = r <= 5 ? evaluate(&middle, r - 1.6) : evaluate(&tail, r - 5);
+    if (q >= -CENTRAL && q <= CENTRAL)
+        return central_quantile(q);
+    double x = outer_quantile(logarithm(q < 0 ? p : 1 - p));
     return q < 0 ? -x : x;
+}
+
+/* Replaces the quantiles x[i] that the central formula does not hold for.  q[i] = p[i] - 0.5 has
+ * few enough bits that 0.5 - |q| is exactly p or 1 - p. */
+static void replace_tails(const double *q, size_t n, double *x)
+{
+    double logs[BLOCK];
+    size_t where[BLOCK], tails = 0;
+    for (size_t i = 0; i < n; i++) {
+        where[tails] = i; /* overwritten unless counted: a branch would be mispredicted */
+        tails += fabs(q[i]) > CENTRAL;
+    }
+    for (size_t k = 0; k < tails; k++)
+        logs[k] = 0.5 - fabs(q[where[k]]);
+    for (size_t k = 0; k < tails; k++)
+        logs[k] = logarithm(logs[k]);
+    for (size_t k = 0; k < tails; k++)
+        x[where[k]] = copysign(outer_quantile(logs[k]), q[where[k]]);
 }
 
 void tu_random_normal(const struct tu_random *random, uint64_t first, size_t count, double mean,
                       double deviation, float *out)
 {
-    for (size_t i = 0; i < count; i++) {
-        double p = ((double)(tu_random_bits(random, first + i) >> 12) + 0.5) * 0x1p-52;
-        out[i] = (float)(mean + deviation * tu_normal_quantile(p));
+    for (size_t n; count; count -= n, first += n, out += n) {
+        double q[BLOCK], x[BLOCK];
+        n = count < BLOCK ? count : BLOCK;
+        for (size_t i = 0; i < n; i++)
+            q[i] =
+                ((double)(int64_t)(tu_random_bits(random, first + i) >> 12) + 0.5) * 0x1p-52 - 0.5;
+        for (size_t i = 0; i < n; i++)
+            x[i] = central_quantile(q[i]);
+        replace_tails(q, n, x);
+        for (size_t i = 0; i < n; i++)
+            out[i] = (float)(mean + deviation * x[i]);
     }
 }

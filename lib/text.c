@@ -139,7 +139,7 @@ bool tu_parse_size(const char *text, uint64_t *out)
     if (!tu_parse_u64(digits, out))
         return false;
     const char *suffix = text + n;
-    const char *prefix = *suffix ? strchr(prefixes, *suffix) : NULL;
+    const char *prefix = *suffix ? strchr(prefixes, *suffix == 'K' ? 'k' : *suffix) : NULL;
     bool binary = prefix && suffix[1] == 'i';
     const char *rest = suffix + (prefix ? 1 : 0) + (binary ? 1 : 0);
     if (*rest && strcmp(rest, "B") != 0)

@@ -5,6 +5,7 @@ dist_man_MANS = \
 	man/tensor-dequant.1 \
 	man/tensor-format-apr.5 \
 	man/tensor-format-gguf.5 \
+	man/tensor-format-npy.5 \
 	man/tensor-format-safetensors.5 \
 	man/tensor-format.3 \
 	man/tensor-hash.1 \

@@ -7,9 +7,15 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "gguf-swap.h"
 #include "tensorutils/format.h"
 
 #define ALIGNMENT_KEY "general.alignment"
+
+static const char magic[4] = {'G', 'G', 'U', 'F'};
+/* Instead of the magic in the plain form of a big-endian file: the tensor data, and only that, is
+ * little-endian.  bid never takes it, so that no file can claim to be one. */
+static const char turned_magic[4] = {'G', 'G', 'U', 0};
 
 enum {
     MAX_VERSION = 3,
@@ -42,7 +48,7 @@ enum { VALUE_TYPES = sizeof value_types / sizeof *value_types };
 static unsigned bid(const uint8_t *head, size_t length, uint64_t size)
 {
     (void)size;
-    if (length < 4 || memcmp(head, "GGUF", 4) != 0)
+    if (length < 4 || memcmp(head, magic, sizeof magic) != 0)
         return 0;
     if (length < 8)
         return 32;
@@ -51,6 +57,13 @@ static unsigned bid(const uint8_t *head, size_t length, uint64_t size)
 }
 
 /* ---- Reading ---- */
+
+/* The data of a tensor in a big-endian file. */
+struct range {
+    uint64_t offset, length;
+    uint64_t info; /* place of the tensor's description */
+    const struct type_row *type;
+};
 
 struct cursor {
     struct tensor_reader *r;
@@ -61,6 +74,11 @@ struct cursor {
     uint64_t values; /* of metadata so far */
     char *key;       /* MAX_KEY bytes */
     char *string;    /* the last one that was too long to peek at */
+    /* For unwrap, which has no host to tell of metadata and tensors: it only wants to know where
+     * the data lies that must be turned. */
+    bool unwrapping;
+    struct range *ranges;
+    size_t range_count, range_capacity;
 };
 
 static uint64_t left(const struct cursor *c)
@@ -190,14 +208,15 @@ static int read_array(struct cursor *c, const char *key, size_t key_length, unsi
     unsigned least = type == TYPE_ARRAY    ? 4 + c->wide
                      : type == TYPE_STRING ? c->wide
                                            : value_types[type].width;
-    if (take_count(c, least, "items of an array", &count) < 0 ||
-        tensor_value_open(c->r, key, key_length, TENSOR_ARRAY,
-                          (enum tensor_value_type)value_types[type].type) < 0)
+    if (take_count(c, least, "items of an array", &count) < 0)
+        return -1;
+    if (!c->unwrapping && tensor_value_open(c->r, key, key_length, TENSOR_ARRAY,
+                                            (enum tensor_value_type)value_types[type].type) < 0)
         return -1;
     for (uint64_t i = 0; i < count; i++)
         if (read_value(c, NULL, 0, type, depth) < 0)
             return -1;
-    return tensor_value_close(c->r);
+    return c->unwrapping ? 0 : tensor_value_close(c->r);
 }
 
 /* depth is that of an array in this place. */
@@ -219,7 +238,7 @@ static int read_value(struct cursor *c, const char *key, size_t key_length, uint
             return -1;
         value = make_scalar((enum tensor_value_type)value_types[type].type, bits);
     }
-    return tensor_value_add(c->r, key, key_length, &value);
+    return c->unwrapping ? 0 : tensor_value_add(c->r, key, key_length, &value);
 }
 
 /* The value is read by read_value again. */
@@ -333,18 +352,42 @@ static int read_info(struct cursor *c, struct info *info)
     return check_type(c, info, get_number(bytes, 4, c->big_endian));
 }
 
+/* Remembers where data must be turned.  The core checks the ranges of tensors, but only later. */
+static int add_range(struct cursor *c, const struct info *info)
+{
+    uint64_t offset = info->entry.offset, length = info->entry.nbytes;
+    int swaps = gguf_swaps(info->type);
+    if (swaps < 0)
+        return FAIL_TENSOR(c, info, "big-endian data of type %s is not supported",
+                           info->type->name);
+    if (swaps == 0 || length == 0)
+        return 0;
+    if (offset > c->r->size || length > c->r->size - offset)
+        return FAIL_TENSOR(c, info,
+                           "its %" PRIu64 " bytes at byte %" PRIu64 " end beyond the file (%" PRIu64
+                           " bytes)",
+                           length, offset, c->r->size);
+    if (c->range_count == c->range_capacity) {
+        size_t capacity = c->range_capacity ? 2 * c->range_capacity : 64;
+        struct range *grown = reallocarray(c->ranges, capacity, sizeof *grown);
+        if (!grown)
+            return tensor_fail(c->r, info->at, "out of memory");
+        c->ranges = grown;
+        c->range_capacity = capacity;
+    }
+    c->ranges[c->range_count++] = (struct range){offset, length, info->at, info->type};
+    return 0;
+}
+
 static int add_tensor(struct cursor *c, struct info *info, uint64_t data)
 {
     struct tensor_entry *entry = &info->entry;
-    if (c->big_endian && (info->type->elements > 1 || info->type->bytes > 1))
-        return FAIL_TENSOR(c, info, "big-endian tensor data is not supported (type %s)",
-                           info->type->name);
     if (entry->offset % c->alignment)
         return FAIL_TENSOR(c, info, "its offset %" PRIu64 " is no multiple of %" PRIu64,
                            entry->offset, c->alignment);
     if (__builtin_add_overflow(entry->offset, data, &entry->offset))
         return FAIL_TENSOR(c, info, "its offset %" PRIu64 " is too large", entry->offset - data);
-    return tensor_add(c->r, entry);
+    return c->unwrapping ? add_range(c, info) : tensor_add(c->r, entry);
 }
 
 /* The offsets count from a place that only the end of all descriptions tells: they are read twice.
@@ -367,7 +410,7 @@ static int read_infos(struct cursor *c, uint64_t count)
             return -1;
         expected += round_up(info.entry.nbytes, c->alignment);
     }
-    if (!in_order && c->r->lenient)
+    if (!in_order && c->r->lenient && !c->unwrapping)
         tensor_warn(c->r, "the data has gaps or another order than its descriptions, which ggml "
                           "does not read");
     return 0;
@@ -378,7 +421,8 @@ static int read_version(struct cursor *c)
     const uint8_t *bytes = take(c, 8);
     if (!bytes)
         return -1;
-    if (memcmp(bytes, "GGUF", 4) != 0)
+    bool turned = !c->unwrapping && memcmp(bytes, turned_magic, sizeof turned_magic) == 0;
+    if (!turned && memcmp(bytes, magic, sizeof magic) != 0)
         return tensor_fail(c->r, 0, "the file does not begin with GGUF");
     uint32_t version = (uint32_t)get_le(bytes + 4, 4);
     c->big_endian = (version & 0xffff) == 0;
@@ -396,6 +440,8 @@ static int read_file(struct cursor *c)
     uint64_t tensors, pairs;
     if (read_version(c) < 0)
         return -1;
+    if (c->unwrapping && !c->big_endian)
+        return 0;
     unsigned wide = c->wide;
     /* name, dimensions, type, offset; key, type, value */
     if (take_count(c, wide + 4 + 4 + 8, "tensors", &tensors) < 0 ||
@@ -407,13 +453,114 @@ static int read_file(struct cursor *c)
     return read_infos(c, tensors);
 }
 
+/* What unwrap and read have in common. */
+static int read_all(struct cursor *c)
+{
+    c->alignment = DEFAULT_ALIGNMENT;
+    c->key = malloc(MAX_KEY);
+    int result = c->key ? read_file(c) : tensor_fail(c->r, 0, "out of memory");
+    free(c->key);
+    free(c->string);
+    return result;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const struct range *x = a, *y = b;
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* Bytes that two tensors share would be turned twice. */
+static int check_overlaps(struct cursor *c)
+{
+    struct info info;
+    for (size_t i = 1; i < c->range_count; i++) {
+        uint64_t end = c->ranges[i - 1].offset + c->ranges[i - 1].length;
+        if (c->ranges[i].offset >= end)
+            continue;
+        c->at = c->ranges[i].info;
+        if (read_info(c, &info) < 0)
+            return -1;
+        return FAIL_TENSOR(
+            c, &info, "its bytes overlap those of another tensor, which end at byte %" PRIu64, end);
+    }
+    return 0;
+}
+
+static int copy_plain(struct tensor_reader *r, uint64_t from, uint64_t to)
+{
+    while (from < to) {
+        size_t n = to - from < TENSOR_PEEK_MAX ? (size_t)(to - from) : TENSOR_PEEK_MAX;
+        const uint8_t *bytes = tensor_peek(r, from, n);
+        if (!bytes || tensor_unwrapped(r, bytes, n) < 0)
+            return -1;
+        from += n;
+    }
+    return 0;
+}
+
+/* buffer holds TENSOR_PEEK_MAX bytes. */
+static int copy_turned(struct tensor_reader *r, const struct range *range, uint8_t *buffer)
+{
+    size_t most = TENSOR_PEEK_MAX / range->type->bytes;
+    uint64_t at = range->offset;
+    for (uint64_t blocks = range->length / range->type->bytes; blocks;) {
+        size_t count = blocks < most ? (size_t)blocks : most;
+        size_t n = count * range->type->bytes;
+        const uint8_t *bytes = tensor_peek(r, at, n);
+        if (!bytes)
+            return -1;
+        memcpy(buffer, bytes, n);
+        gguf_swap(range->type, buffer, count);
+        if (tensor_unwrapped(r, buffer, n) < 0)
+            return -1;
+        at += n;
+        blocks -= count;
+    }
+    return 0;
+}
+
+static int copy_all(struct cursor *c, uint8_t *buffer)
+{
+    uint64_t at = sizeof turned_magic;
+    if (tensor_unwrapped(c->r, turned_magic, sizeof turned_magic) < 0)
+        return -1;
+    for (size_t i = 0; i < c->range_count; i++) {
+        const struct range *range = &c->ranges[i];
+        if (copy_plain(c->r, at, range->offset) < 0 || copy_turned(c->r, range, buffer) < 0)
+            return -1;
+        at = range->offset + range->length;
+    }
+    return copy_plain(c->r, at, c->r->size);
+}
+
+static int turn(struct cursor *c)
+{
+    qsort(c->ranges, c->range_count, sizeof *c->ranges, by_offset);
+    if (check_overlaps(c) < 0)
+        return -1;
+    uint8_t *buffer = malloc(TENSOR_PEEK_MAX);
+    int result = buffer ? copy_all(c, buffer) : tensor_fail(c->r, 0, "out of memory");
+    free(buffer);
+    return result;
+}
+
+/* The plain form of a big-endian file has the same bytes at the same places, but for the magic and
+ * the order of bytes in tensor data.  Where nothing is to be turned, read takes the file itself. */
+static int unwrap(struct tensor_reader *r)
+{
+    struct cursor c = {.r = r, .unwrapping = true};
+    int result = read_all(&c);
+    if (result == 0 && c.range_count)
+        result = turn(&c) < 0 ? -1 : 1;
+    free(c.ranges);
+    return result;
+}
+
 static int read_gguf(struct tensor_reader *r)
 {
-    struct cursor c = {.r = r, .alignment = DEFAULT_ALIGNMENT, .key = malloc(MAX_KEY)};
-    int result = c.key ? read_file(&c) : tensor_fail(r, 0, "out of memory");
-    free(c.key);
-    free(c.string);
-    return result;
+    struct cursor c = {.r = r};
+    return read_all(&c);
 }
 
 /* ---- Writing ---- */
@@ -583,7 +730,7 @@ static int write_head(struct tensor_writer *w)
     uint64_t pairs = w->parts > 1 ? SPLIT_KEYS : 0;
     for (size_t i = 0; i < w->metadata->map.count; i++)
         pairs += is_written(&w->metadata->map.pairs[i]);
-    if (tensor_emit(w, "GGUF", 4) < 0 || emit_le(w, MAX_VERSION, 4) < 0 ||
+    if (tensor_emit(w, magic, sizeof magic) < 0 || emit_le(w, MAX_VERSION, 4) < 0 ||
         emit_le(w, w->count, 8) < 0 || emit_le(w, pairs, 8) < 0)
         return -1;
     for (size_t i = 0; i < w->metadata->map.count; i++)
@@ -605,6 +752,7 @@ const struct tensor_format tensor_format_gguf = {
     .tensor_alignment = DEFAULT_ALIGNMENT,
     .data_alignment = DEFAULT_ALIGNMENT,
     .bid = bid,
+    .unwrap = unwrap,
     .read = read_gguf,
     .refuse = refuse,
     .write_head = write_head,

@@ -2,17 +2,24 @@
 plugin_LTLIBRARIES = \
 	plugins/apr.la \
 	plugins/gguf.la \
+	plugins/npy.la \
+	plugins/npz.la \
 	plugins/safetensors.la
 
 plugins_apr_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_gguf_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+plugins_npy_la_LDFLAGS = $(PLUGIN_LDFLAGS)
+plugins_npz_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 plugins_safetensors_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 plugins_apr_la_SOURCES = plugins/apr.c plugins/apr-expand.c plugins/apr-expand.h plugins/bytes.h
 plugins_gguf_la_SOURCES = plugins/gguf.c plugins/bytes.h
+plugins_npy_la_SOURCES = plugins/npy.c plugins/npy-header.c plugins/npy-header.h plugins/bytes.h
+plugins_npz_la_SOURCES = plugins/npz.c plugins/npy-header.c plugins/npy-header.h plugins/bytes.h
 plugins_safetensors_la_SOURCES = plugins/safetensors.c plugins/bytes.h lib/jsontext.c lib/jsontext.h
 
 plugins_apr_la_LIBADD = $(ZLIB_LIBS) $(ZSTD_LIBS)
+plugins_npz_la_LIBADD = $(ZLIB_LIBS)
 plugins_safetensors_la_LIBADD = $(YAJL_LIBS)
 
 # A plugin exports one symbol, named after its file.

@@ -7,15 +7,27 @@ BATS_TESTS = \
 	tests/hash.bats \
 	tests/hostile.bats \
 	tests/ls.bats \
+	tests/npy.bats \
 	tests/parts.bats \
 	tests/pipeline.bats \
+	tests/plugin.bats \
 	tests/quant.bats \
 	tests/rand.bats \
 	tests/save.bats \
 	tests/scales.bats \
-	tests/stream.bats
+	tests/stream.bats \
+	tests/verdict.bats
 
-UNIT_TESTS =
+UNIT_TESTS = \
+	tests/unit/compare \
+	tests/unit/decode \
+	tests/unit/dtype \
+	tests/unit/pack \
+	tests/unit/pool \
+	tests/unit/rule \
+	tests/unit/stream \
+	tests/unit/text \
+	tests/unit/value
 
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(BATS_TESTS) $(UNIT_TESTS)
@@ -37,4 +49,5 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/samples_safetensors.py \
 	tests/samples_stream.py \
 	tests/show-stream \
+	tests/unit/tap.h \
 	tests/walk-samples

@@ -174,13 +174,12 @@ TEST(sizes_for_people)
         uint64_t bytes;
         const char *text;
     } cases[] = {{0, "0 B"},          {999, "999 B"},           {1000, "1.0 kB"},
-                 {1050, "1.1 kB"},    {999949, "999.9 kB"},     {999950, "1.0 MB"},
+                 {999949, "999.9 kB"},     {999950, "1.0 MB"},
                  {3200000000, "3.2 GB"}, {UINT64_MAX, "18.4 EB"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[TU_NUMBER_SIZE];
         tu_format_bytes(cases[i].bytes, text);
-        if (cases[i].bytes != 1050) /* a tie of decimal digits that binary has not */
-            CHECK_STRING(text, cases[i].text);
+        CHECK_STRING(text, cases[i].text);
     }
 }
 
