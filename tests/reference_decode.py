@@ -421,4 +421,5 @@ def main(path):
     digest("APR_Q8", data[4:], 1, count, blocks.FLAT_SHAPE)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])
