@@ -16,10 +16,10 @@ struct field {
     uint8_t count;
 };
 
-/* What a big-endian machine running ggml has in its memory.  Where ggml's struct has an array of
- * bytes, it counts how the code fills and reads it: as native words in Q5_0, Q5_1, IQ3_XXS and
- * IQ1_M, which are turned then, byte by byte in all other types.  In IQ2_XXS that differs from
- * function to function, so the struct decides. */
+/* The fields that ggml's structs declare with more than a byte: scales, minimums and sums, and the
+ * 16-bit words of IQ2_XXS, IQ2_XS, IQ1_S and IQ4_XS.  What is declared as an array of bytes stays
+ * as it is, also where code reads words from it, as gguf-py's converter of byte orders leaves it.
+ */
 static const struct layout {
     uint32_t dtype;
     struct field fields[MAX_FIELDS];
@@ -32,29 +32,29 @@ static const struct layout {
     {TENSOR_I32, {{0, 4, 1}}},
     {TENSOR_I16, {{0, 2, 1}}},
     {TENSOR_I8, {{0}}},
-    {TENSOR_Q4_0, {{0, 2, 1}}},                /* d */
-    {TENSOR_Q4_1, {{0, 2, 2}}},                /* d, m */
-    {TENSOR_Q5_0, {{0, 2, 1}, {2, 4, 1}}},     /* d; qh */
-    {TENSOR_Q5_1, {{0, 2, 2}, {4, 4, 1}}},     /* d, m; qh */
-    {TENSOR_Q8_0, {{0, 2, 1}}},                /* d */
-    {TENSOR_Q8_1, {{0, 2, 2}}},                /* d, s */
-    {TENSOR_Q2_K, {{80, 2, 2}}},               /* d, dmin */
-    {TENSOR_Q3_K, {{108, 2, 1}}},              /* d */
-    {TENSOR_Q4_K, {{0, 2, 2}}},                /* d, dmin */
-    {TENSOR_Q5_K, {{0, 2, 2}}},                /* d, dmin */
-    {TENSOR_Q6_K, {{208, 2, 1}}},              /* d */
-    {TENSOR_Q8_K, {{0, 4, 1}, {260, 2, 16}}},  /* d; bsums */
-    {TENSOR_IQ2_XXS, {{0, 2, 33}}},            /* d, qs */
-    {TENSOR_IQ2_XS, {{0, 2, 33}}},             /* d, qs */
-    {TENSOR_IQ2_S, {{0, 2, 1}}},               /* d */
-    {TENSOR_IQ3_XXS, {{0, 2, 1}, {66, 4, 8}}}, /* d; scales and signs */
-    {TENSOR_IQ3_S, {{0, 2, 1}}},               /* d */
-    {TENSOR_IQ1_S, {{0, 2, 1}, {34, 2, 8}}},   /* d; qh */
-    {TENSOR_IQ1_M, {{48, 2, 4}}},              /* scales */
-    {TENSOR_IQ4_NL, {{0, 2, 1}}},              /* d */
-    {TENSOR_IQ4_XS, {{0, 2, 2}}},              /* d, scales_h */
-    {TENSOR_TQ1_0, {{52, 2, 1}}},              /* d */
-    {TENSOR_TQ2_0, {{64, 2, 1}}},              /* d */
+    {TENSOR_Q4_0, {{0, 2, 1}}},               /* d */
+    {TENSOR_Q4_1, {{0, 2, 2}}},               /* d, m */
+    {TENSOR_Q5_0, {{0, 2, 1}}},               /* d */
+    {TENSOR_Q5_1, {{0, 2, 2}}},               /* d, m */
+    {TENSOR_Q8_0, {{0, 2, 1}}},               /* d */
+    {TENSOR_Q8_1, {{0, 2, 2}}},               /* d, s */
+    {TENSOR_Q2_K, {{80, 2, 2}}},              /* d, dmin */
+    {TENSOR_Q3_K, {{108, 2, 1}}},             /* d */
+    {TENSOR_Q4_K, {{0, 2, 2}}},               /* d, dmin */
+    {TENSOR_Q5_K, {{0, 2, 2}}},               /* d, dmin */
+    {TENSOR_Q6_K, {{208, 2, 1}}},             /* d */
+    {TENSOR_Q8_K, {{0, 4, 1}, {260, 2, 16}}}, /* d; bsums */
+    {TENSOR_IQ2_XXS, {{0, 2, 33}}},           /* d, qs */
+    {TENSOR_IQ2_XS, {{0, 2, 33}}},            /* d, qs */
+    {TENSOR_IQ2_S, {{0, 2, 1}}},              /* d */
+    {TENSOR_IQ3_XXS, {{0, 2, 1}}},            /* d */
+    {TENSOR_IQ3_S, {{0, 2, 1}}},              /* d */
+    {TENSOR_IQ1_S, {{0, 2, 1}, {34, 2, 8}}},  /* d; qh */
+    {TENSOR_IQ1_M, {{0}}},
+    {TENSOR_IQ4_NL, {{0, 2, 1}}}, /* d */
+    {TENSOR_IQ4_XS, {{0, 2, 2}}}, /* d, scales_h */
+    {TENSOR_TQ1_0, {{52, 2, 1}}}, /* d */
+    {TENSOR_TQ2_0, {{64, 2, 1}}}, /* d */
     {TENSOR_MXFP4, {{0}}},
     {TENSOR_NVFP4, {{0}}},
     {TENSOR_Q1_0, {{0, 2, 1}}}, /* d */

@@ -364,9 +364,8 @@ static int add_range(struct cursor *c, const struct info *info)
         return 0;
     if (offset > c->r->size || length > c->r->size - offset)
         return FAIL_TENSOR(c, info,
-                           "its %" PRIu64 " bytes at byte %" PRIu64 " end beyond the file (%" PRIu64
-                           " bytes)",
-                           length, offset, c->r->size);
+                           "its data at byte %" PRIu64 " ends beyond the file (%" PRIu64 " bytes)",
+                           offset, c->r->size);
     if (c->range_count == c->range_capacity) {
         size_t capacity = c->range_capacity ? 2 * c->range_capacity : 64;
         struct range *grown = reallocarray(c->ranges, capacity, sizeof *grown);

@@ -1,9 +1,12 @@
 # Tests.  A .bats file and a program of tests/unit are one line each; both print TAP.
 BATS_TESTS = \
+	tests/byte-order.bats \
 	tests/cat.bats \
 	tests/cos.bats \
+	tests/decode.bats \
 	tests/dequant.bats \
 	tests/every-filter.bats \
+	tests/golden.bats \
 	tests/hash.bats \
 	tests/hostile.bats \
 	tests/ls.bats \
@@ -38,11 +41,17 @@ AM_TESTS_ENVIRONMENT = BATS_LIB_PATH='$(srcdir)/tests'; TU_TEST_ENVIRONMENT='$(a
 
 # Makers and checkers: they run in their folder and need nothing but bash and python3.
 EXTRA_DIST += $(BATS_TESTS) \
+	tests/blocks.py \
 	tests/cut-everywhere \
+	tests/decode.sha256 \
 	tests/formats.py \
+	tests/golden-check \
 	tests/helpers.bash \
+	tests/liar.c \
+	tests/make-blocks \
 	tests/make-model \
 	tests/make-samples \
+	tests/reference_decode.py \
 	tests/reference_random.py \
 	tests/samples_apr.py \
 	tests/samples_gguf.py \
