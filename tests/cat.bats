@@ -122,13 +122,13 @@ names() {
 
 @test "selection and order of a stream are those of a file" {
     tensor-cat layers.safetensors > "$BATS_TEST_TMPDIR/layers.tsr"
-    for options in '--sort name' '--sort size --limit 3' '--layers 0-9 --sort size' '--dtype F32 --exclude embed' '--limit 2 --match *w'; do
-        # shellcheck disable=SC2086
-        set -f
-        [ "$(names tensor-cat $options layers.safetensors)" = "$(names tensor-cat $options "$BATS_TEST_TMPDIR/layers.tsr")" ]
-        [ "$(names tensor-cat $options layers.safetensors)" = "$(names tensor-cat $options < "$BATS_TEST_TMPDIR/layers.tsr")" ]
-        [ "$(names tensor-cat $options layers.safetensors)" = \
-            "$(names sh -c "cat '$BATS_TEST_TMPDIR/layers.tsr' | tensor-cat $options")" ]
+    for options in '--sort=name' '--sort=size --limit=3' '--layers=0-9 --sort=size' '--dtype=F32 --exclude=embed' '--limit=2 --match=*w'; do
+        read -ra options <<< "$options"
+        want=$(names tensor-cat "${options[@]}" layers.safetensors)
+        [ -n "$want" ]
+        [ "$(names tensor-cat "${options[@]}" "$BATS_TEST_TMPDIR/layers.tsr")" = "$want" ]
+        [ "$(names tensor-cat "${options[@]}" < "$BATS_TEST_TMPDIR/layers.tsr")" = "$want" ]
+        [ "$(names tensor-cat "${options[@]}" <(cat "$BATS_TEST_TMPDIR/layers.tsr"))" = "$want" ]
     done
 }
 

@@ -224,7 +224,7 @@ for line in sys.stdin: assert isinstance(json.loads(line), dict)'"
 
 @test "an unknown TENSORUTILS_CPU is trouble" {
     while read -r command; do
-        refuses "TENSORUTILS_CPU=mmx" env TENSORUTILS_CPU=mmx $command
+        refuses "TENSORUTILS_CPU=mmx" sh -c "TENSORUTILS_CPU=mmx $command"
     done < <(writers)
 }
 

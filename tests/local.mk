@@ -6,6 +6,7 @@ BATS_TESTS = \
 	tests/decode.bats \
 	tests/dequant.bats \
 	tests/every-filter.bats \
+	tests/examples.bats \
 	tests/golden.bats \
 	tests/hash.bats \
 	tests/hostile.bats \
@@ -33,6 +34,7 @@ UNIT_TESTS = \
 	tests/unit/value
 
 check_PROGRAMS += $(UNIT_TESTS)
+check_DATA = tests/environment
 TESTS += $(BATS_TESTS) $(UNIT_TESTS)
 TEST_EXTENSIONS = .bats
 BATS_LOG_COMPILER = $(BATS)
@@ -41,6 +43,7 @@ AM_TESTS_ENVIRONMENT = BATS_LIB_PATH='$(srcdir)/tests'; TU_TEST_ENVIRONMENT='$(a
 
 # Makers and checkers: they run in their folder and need nothing but bash and python3.
 EXTRA_DIST += $(BATS_TESTS) \
+	tests/.shellcheckrc \
 	tests/blocks.py \
 	tests/cut-everywhere \
 	tests/decode.sha256 \

@@ -75,10 +75,11 @@ refused() {
 }
 
 @test "what is installed" {
-    for filter in $(sed -n 's,^[[:blank:]]*filters/\([a-z0-9-]*\).*,\1,p' "$srcdir/filters/local.mk"); do
+    sed -n 's,^[[:blank:]]*filters/\([a-z0-9-]*\).*,\1,p' "$srcdir/filters/local.mk" > filters
+    while read -r filter; do
         [ -x "$(find "$PKG_CONFIG_SYSROOT_DIR" -path "*/bin/$filter")" ]
         [ -s "$(find "$PKG_CONFIG_SYSROOT_DIR" -path "*/man1/$filter.1")" ]
-    done
+    done < filters
     # a plugin exports its one symbol
     for plugin in gguf safetensors apr; do
         run -0 pipeline "nm -D --defined-only '$(find "$PKG_CONFIG_SYSROOT_DIR" -name "$plugin.so")' | grep -v ' [wW] ' | grep -o 'tensor_format_[a-z]*'"
