@@ -67,7 +67,7 @@ static int on_number(void *context, const char *text, size_t length)
     char *end;
     errno = 0;
     int64_t integer = strtoll(copy, &end, 10);
-    if (*end == '\0' && errno == 0)
+    if (*end == '\0' && errno == 0 && strcmp(copy, "-0") != 0)
         return add(p, &(struct tensor_value){.type = TENSOR_INT64, .sint = integer});
     uint64_t natural;
     if (tu_parse_u64(copy, &natural))

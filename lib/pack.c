@@ -92,6 +92,18 @@ int tu_scan_object(struct tu_scan *scan, const uint8_t *bytes, size_t length)
 static int build(struct tu_builder *b, const char *key, size_t key_length,
                  const msgpack_object *object, struct tu_error *error);
 
+/* Keys are strings; those that are no UTF-8 go as bin, as other such strings do. */
+static int key_of(const msgpack_object *object, const char **text, size_t *length,
+                  struct tu_error *error)
+{
+    bool is_bin = object->type == MSGPACK_OBJECT_BIN;
+    if (!is_bin && object->type != MSGPACK_OBJECT_STR)
+        return tu_fail(error, TU_EINVALID, "a map has a key that is no string");
+    *text = is_bin ? object->via.bin.ptr : object->via.str.ptr;
+    *length = is_bin ? object->via.bin.size : object->via.str.size;
+    return 0;
+}
+
 static int build_container(struct tu_builder *b, const char *key, size_t key_length,
                            const msgpack_object *object, struct tu_error *error)
 {
@@ -103,11 +115,11 @@ static int build_container(struct tu_builder *b, const char *key, size_t key_len
     for (uint32_t i = 0; i < count; i++) {
         const msgpack_object *item =
             is_map ? &object->via.map.ptr[i].val : &object->via.array.ptr[i];
-        const msgpack_object *name = is_map ? &object->via.map.ptr[i].key : NULL;
-        if (name && name->type != MSGPACK_OBJECT_STR)
-            return tu_fail(error, TU_EINVALID, "a map has a key that is no string");
-        if (build(b, name ? name->via.str.ptr : NULL, name ? name->via.str.size : 0, item, error) <
-            0)
+        const char *name = NULL;
+        size_t length = 0;
+        if (is_map && key_of(&object->via.map.ptr[i].key, &name, &length, error) < 0)
+            return -1;
+        if (build(b, name, length, item, error) < 0)
             return -1;
     }
     return tu_builder_close(b, error);
@@ -163,11 +175,10 @@ static int build_record(const msgpack_object *object, struct tu_arena *arena,
         return -1;
     for (uint32_t i = 0; i < object->via.map.size; i++) {
         const msgpack_object_kv *pair = &object->via.map.ptr[i];
-        int result =
-            pair->key.type != MSGPACK_OBJECT_STR
-                ? tu_fail(error, TU_EINVALID, "a map has a key that is no string")
-                : build(&b, pair->key.via.str.ptr, pair->key.via.str.size, &pair->val, error);
-        if (result < 0) {
+        const char *key = NULL;
+        size_t length = 0;
+        if (key_of(&pair->key, &key, &length, error) < 0 ||
+            build(&b, key, length, &pair->val, error) < 0) {
             tu_builder_cancel(&b);
             return -1;
         }

@@ -310,8 +310,11 @@ int tu_save_open(struct tu_saver *s, const struct tensor_format *format, const c
     if (!format->refuse)
         return tu_fail(error, TU_EUSAGE, "%s: format %s can be read but not written", path,
                        format->name);
-    if (!force && lstat(path, &st) == 0)
+    bool exists = lstat(path, &st) == 0;
+    if (exists && !force)
         return exists_already(s, error);
+    if (exists && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+        return tu_fail(error, TU_EUSAGE, "%s: is no regular file, and is not replaced", path);
     if (open_temporary(s, error) == 0)
         return 0;
     tu_save_close(s);

@@ -192,7 +192,8 @@ static int expand_piece(struct tensor_reader *r, ZSTD_DStream *stream, ZSTD_inBu
                                ZSTD_RATIO_MAX);
         if (tensor_unwrapped(r, bytes, out.pos) < 0)
             return -1;
-    } while (in->pos < in->size || out.pos == out.size);
+        /* A full buffer may hide more, unless the frame has ended. */
+    } while (in->pos < in->size || (out.pos == out.size && *state != 0));
     return 0;
 }
 

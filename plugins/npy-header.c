@@ -88,7 +88,7 @@ static int read_type(struct text *t, struct npy_header *h)
     size_t length;
     if (!take_string(t, &name, &length))
         return bad(t, "its descr is no plain type");
-    if (length == 3 && strchr("<>=|", name[0]))
+    if (length == 3 && memchr("<>=|", name[0], 4))
         for (size_t i = 0; i < TYPES; i++)
             if (memcmp(types[i].name, name + 1, 2) == 0)
                 h->dtype = types[i].dtype;

@@ -329,12 +329,16 @@ static int unwrap(struct tensor_reader *r)
     struct directory d = {0};
     struct member m;
     bool deflated = false;
+    uint64_t stored = 0;
     if (read_directory(r, &d) < 0)
         return -1;
-    for (uint64_t i = 0, at = d.offset; i < d.count && !deflated; i++) {
+    for (uint64_t i = 0, at = d.offset; i < d.count; i++) {
         if (read_member(r, &d, &at, &m) < 0)
             return -1;
-        deflated = m.is_array && m.method == DEFLATED;
+        deflated |= m.is_array && m.method == DEFLATED;
+        stored += m.is_array ? m.stored : 0;
+        if (stored > r->size) /* a small archive could expand to any size that way */
+            return tensor_fail(r, m.header, "members of the zip archive share their bytes");
     }
     if (!deflated)
         return 0;

@@ -159,6 +159,12 @@ folder() {
     [ "$(folder)" = "a.tsr b.tsr m.safetensors " ]
 }
 
+@test "what is no file is never replaced" {
+    mkfifo pipe.gguf
+    refuses "pipe.gguf" tensor-save --force pipe.gguf a.tsr
+    [ -p pipe.gguf ]
+}
+
 @test "a file can take the place of its own source" {
     tensor-save m.safetensors a.tsr
     tensor-dequant --to bf16 m.safetensors | tensor-save --force m.safetensors

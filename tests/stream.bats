@@ -366,6 +366,24 @@ END
         (ulimit -v 300000; exec timeout 20 tensor-ls)'
 }
 
+@test "no tensor is ever whole in memory" {
+    [ -z "$TU_SANITIZED" ] || skip "a sanitizer keeps shadows of memory"
+    # 400 MB that take no room on the disk; the largest process of the pipeline keeps below 64 MB.
+    local header='{"w":{"dtype":"F32","shape":[10000,10000],"data_offsets":[0,400000000]}}'
+    cd "$BATS_TEST_TMPDIR"
+    printf "\\$(printf '%03o' "${#header}")\\0\\0\\0\\0\\0\\0\\0%s" "$header" > zeros.safetensors
+    truncate -s $((8 + ${#header} + 400000000)) zeros.safetensors
+    for pipeline in 'tensor-cat zeros.safetensors | tensor-cos - zeros.safetensors' \
+        'tensor-cos zeros.safetensors zeros.safetensors' 'tensor-cat zeros.safetensors | tensor-dequant --to f16 | tensor-ls'; do
+        run -0 python3 -c 'import resource, subprocess, sys
+subprocess.run(["sh", "-c", sys.argv[1]], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)' "$pipeline"
+        echo "$pipeline: $output MB"
+        [ "$output" -lt 64 ]
+    done
+    rm zeros.safetensors
+}
+
 @test "a stream larger than memory passes through little of it" {
     [ -z "$TU_SANITIZED" ] || skip "a sanitizer maps terabytes"
     # Address space, not resident memory, is what can be bounded here: 64 MB beside the threads' stacks.
