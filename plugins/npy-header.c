@@ -8,202 +8,321 @@
 
 #include "bytes.h"
 
+enum {
+    VERSION_AT = NPY_MAGIC_BYTES,
+    LENGTH_AT = VERSION_AT + 2,
+    MAJOR_MAX = 3,
+};
+
 static const struct {
     char name[4];
     uint8_t dtype;
 } types[] = {
-    {"f8", TENSOR_F64}, {"f4", TENSOR_F32}, {"f2", TENSOR_F16}, {"i8", TENSOR_I64},
-    {"i4", TENSOR_I32}, {"i2", TENSOR_I16}, {"i1", TENSOR_I8},  {"u8", TENSOR_U64},
-    {"u4", TENSOR_U32}, {"u2", TENSOR_U16}, {"u1", TENSOR_U8},  {"b1", TENSOR_BOOL},
-    {"c8", TENSOR_C64},
+    {"<f8", TENSOR_F64},  {"<f4", TENSOR_F32}, {"<f2", TENSOR_F16}, {"<c8", TENSOR_C64},
+    {"<i8", TENSOR_I64},  {"<i4", TENSOR_I32}, {"<i2", TENSOR_I16}, {"|i1", TENSOR_I8},
+    {"<u8", TENSOR_U64},  {"<u4", TENSOR_U32}, {"<u2", TENSOR_U16}, {"|u1", TENSOR_U8},
+    {"|b1", TENSOR_BOOL},
 };
-enum { TYPES = sizeof types / sizeof *types };
+
+enum { TYPES = sizeof types / sizeof *types, TYPE_LENGTH = 3 };
 
 const char *npy_type_name(uint32_t dtype)
 {
-    static const char *const names[TENSOR_DTYPE_LIMIT] = {
-        [TENSOR_F64] = "<f8", [TENSOR_F32] = "<f4", [TENSOR_F16] = "<f2", [TENSOR_I64] = "<i8",
-        [TENSOR_I32] = "<i4", [TENSOR_I16] = "<i2", [TENSOR_I8] = "|i1",  [TENSOR_U64] = "<u8",
-        [TENSOR_U32] = "<u4", [TENSOR_U16] = "<u2", [TENSOR_U8] = "|u1",  [TENSOR_BOOL] = "|b1",
-        [TENSOR_C64] = "<c8"};
-    return dtype < TENSOR_DTYPE_LIMIT ? names[dtype] : NULL;
+    for (size_t i = 0; i < TYPES; i++)
+        if (types[i].dtype == dtype)
+            return types[i].name;
+    return NULL;
 }
 
-/* The text of the header, a Python dictionary. */
-struct text {
+/* ---- The header's text: a Python dictionary ---- */
+
+enum key { DESCR, ORDER, SHAPE, KEYS };
+
+static const char *const keys[KEYS] = {"descr", "fortran_order", "shape"};
+
+struct header {
     struct tensor_reader *r;
+    const struct npy_array *array;
     uint64_t offset; /* of the text in the file */
-    const char *begin, *at, *end;
+    const char *text;
+    size_t length, at;
+
+    unsigned seen; /* keys, as bits */
+    bool fortran;
+    bool python2; /* which wrote long integers with an L */
+    uint32_t dtype, rank;
+    uint64_t shape[TENSOR_MAX_RANK];
 };
 
-static int bad(const struct text *t, const char *what)
+#define FAIL_AT(h, where, format, ...)                                                             \
+    tensor_fail((h)->r, where, "array '%.*s': " format, SHOWN((h)->array->name_length),            \
+                (h)->array->name, __VA_ARGS__)
+#define FAIL(h, ...) FAIL_AT(h, (h)->offset + (h)->at, __VA_ARGS__)
+
+static int fail_text(const struct header *h, const char *expected)
 {
-    return tensor_fail(t->r, t->offset + (uint64_t)(t->at - t->begin), "the numpy header: %s",
-                       what);
+    if (h->at == h->length)
+        return FAIL(h, "its header ends where %s is expected", expected);
+    unsigned char c = (unsigned char)h->text[h->at];
+    if (c < ' ' || c > '~')
+        return FAIL(h, "its header has the byte 0x%02x where %s is expected", c, expected);
+    return FAIL(h, "its header has '%c' where %s is expected", c, expected);
 }
 
-static void skip_blanks(struct text *t)
+static void skip_blanks(struct header *h)
 {
-    while (t->at < t->end && strchr(" \t\n", *t->at) && *t->at)
-        t->at++;
+    while (h->at < h->length && memchr(" \t\r\n", h->text[h->at], 4))
+        h->at++;
 }
 
-/* Takes a character that has to come next. */
-static bool take(struct text *t, char c)
+/* Whether a mark comes next, which is then taken. */
+static bool take(struct header *h, char mark)
 {
-    skip_blanks(t);
-    if (t->at == t->end || *t->at != c)
+    skip_blanks(h);
+    if (h->at == h->length || h->text[h->at] != mark)
         return false;
-    t->at++;
+    h->at++;
     return true;
 }
 
-static bool take_word(struct text *t, const char *word)
+static bool take_word(struct header *h, const char *word)
 {
     size_t length = strlen(word);
-    skip_blanks(t);
-    if ((size_t)(t->end - t->at) < length || memcmp(t->at, word, length) != 0)
+    skip_blanks(h);
+    if (h->length - h->at < length || memcmp(h->text + h->at, word, length) != 0)
         return false;
-    t->at += length;
+    h->at += length;
     return true;
 }
 
-/* A string without escapes, which numpy needs none of. */
-static bool take_string(struct text *t, const char **string, size_t *length)
+/* A string without escapes: nothing that is read here needs them. */
+static int take_string(struct header *h, const char *expected, const char **out, size_t *length)
 {
-    skip_blanks(t);
-    if (t->at == t->end || (*t->at != '\'' && *t->at != '"'))
-        return false;
-    char quote = *t->at++;
-    *string = t->at;
-    while (t->at < t->end && *t->at != quote && *t->at != '\\')
-        t->at++;
-    *length = (size_t)(t->at - *string);
-    return t->at < t->end && *t->at++ == quote;
+    char quote = take(h, '\'') ? '\'' : '"';
+    if (quote == '"' && !take(h, '"'))
+        return fail_text(h, expected);
+    *out = h->text + h->at;
+    size_t begin = h->at;
+    while (h->at < h->length && h->text[h->at] != quote) {
+        unsigned char c = (unsigned char)h->text[h->at];
+        if (c < ' ' || c == '\\')
+            return FAIL(h, "its header has a string with the byte 0x%02x", c);
+        h->at++;
+    }
+    *length = h->at - begin;
+    return take(h, quote) ? 0 : fail_text(h, "the end of a string");
 }
 
-static int read_type(struct text *t, struct npy_header *h)
+static int fail_type(const struct header *h, const char *name, size_t length)
+{
+    static const struct {
+        char letters[4];
+        const char *why;
+    } kinds[] = {{"O", " (it holds pickles)"},
+                 {"SaU", " (it holds text)"},
+                 {"mM", " (it holds times)"},
+                 {"V", " (it holds raw bytes)"}};
+    const char *why = "";
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && length > 1; i++)
+        if (name[1] && strchr(kinds[i].letters, name[1]))
+            why = kinds[i].why;
+    if (equals(name, length, "|V2") || equals(name, length, "<V2"))
+        why = " (if it is bfloat16, see --lenient)";
+    return FAIL(h, "numpy type '%.*s' is not supported%s", SHOWN(length), name, why);
+}
+
+/* What ml_dtypes makes of bfloat16: its name is lost. */
+static bool is_bfloat16(const struct header *h, const char *name, size_t length)
+{
+    if (!h->r->lenient || (!equals(name, length, "|V2") && !equals(name, length, "<V2")))
+        return false;
+    tensor_warn(h->r, "array '%.*s': elements of two raw bytes are taken for BF16",
+                SHOWN(h->array->name_length), h->array->name);
+    return true;
+}
+
+static int read_type(struct header *h)
 {
     const char *name;
     size_t length;
-    if (!take_string(t, &name, &length))
-        return bad(t, "its descr is no plain type");
-    if (length == 3 && memchr("<>=|", name[0], 4))
-        for (size_t i = 0; i < TYPES; i++)
-            if (memcmp(types[i].name, name + 1, 2) == 0)
-                h->dtype = types[i].dtype;
-    bool single = length == 3 && name[2] == '1';
-    if (h->dtype && name[0] == '>' && !single)
-        return bad(t, "big-endian numbers are not supported");
-    if (!h->dtype && t->r->lenient && length == 3 && memcmp(name + 1, "V2", 2) == 0) {
-        tensor_warn(t->r, "elements of two raw bytes are taken for BF16");
+    if (take(h, '[') || take(h, '('))
+        return FAIL(h, "%s", "a structured type is not supported");
+    if (take_string(h, "a type", &name, &length) < 0)
+        return -1;
+    for (size_t i = 0; i < TYPES && length == TYPE_LENGTH; i++) {
+        if (memcmp(types[i].name + 1, name + 1, TYPE_LENGTH - 1) != 0)
+            continue;
+        bool single = types[i].name[0] == '|';
+        if (name[0] == '>' && !single)
+            return FAIL(h, "big-endian data is not supported (type '%.*s')", TYPE_LENGTH, name);
+        if (name[0] == '<' || (single && (name[0] == '|' || name[0] == '>')))
+            h->dtype = types[i].dtype;
+    }
+    if (!h->dtype && is_bfloat16(h, name, length))
         h->dtype = TENSOR_BF16;
+    return h->dtype ? 0 : fail_type(h, name, length);
+}
+
+static int read_order(struct header *h)
+{
+    h->fortran = take_word(h, "True");
+    return h->fortran || take_word(h, "False") ? 0 : fail_text(h, "True or False");
+}
+
+static int read_dimension(struct header *h, uint64_t *out)
+{
+    skip_blanks(h);
+    size_t begin = h->at;
+    for (*out = 0; h->at < h->length; h->at++) {
+        unsigned digit = (unsigned char)h->text[h->at] - (unsigned)'0';
+        if (digit > 9)
+            break;
+        if (h->at > begin && *out == 0)
+            return FAIL(h, "%s", "a dimension has a leading zero");
+        if (__builtin_mul_overflow(*out, 10u, out) || __builtin_add_overflow(*out, digit, out))
+            return FAIL(h, "%s", "a dimension is too large");
     }
-    if (h->dtype)
-        return 0;
-    return tensor_fail(t->r, t->offset, "numpy type '%.*s' is not supported%s", SHOWN(length), name,
-                       length > 1 && name[1] == 'O' ? " (it holds pickles)" : "");
+    if (h->at == begin)
+        return fail_text(h, "a natural number");
+    if (h->r->lenient && take(h, 'L'))
+        h->python2 = true;
+    return 0;
 }
 
-static int read_number(struct text *t, uint64_t *out)
+/* One number in parentheses is no tuple, unless a comma follows. */
+static int read_shape(struct header *h)
 {
-    skip_blanks(t);
-    const char *begin = t->at;
-    for (*out = 0; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++)
-        if (__builtin_mul_overflow(*out, 10, out) ||
-            __builtin_add_overflow(*out, (uint64_t)(*t->at - '0'), out))
-            return bad(t, "a dimension is too large");
-    return t->at > begin ? 0 : bad(t, "its shape holds what is no natural number");
-}
-
-static int read_shape(struct text *t, struct npy_header *h)
-{
-    if (!take(t, '('))
-        return bad(t, "its shape is no tuple");
-    while (!take(t, ')')) {
+    if (!take(h, '('))
+        return fail_text(h, "the tuple of the shape");
+    for (bool comma = true; !take(h, ')'); comma = take(h, ',')) {
+        if (!comma)
+            return fail_text(h, "a comma or the end of the shape");
         if (h->rank == TENSOR_MAX_RANK)
-            return bad(t, "it has more than 16 dimensions");
-        if (read_number(t, &h->shape[h->rank++]) < 0)
+            return FAIL(h, "it has more than %u dimensions", TENSOR_MAX_RANK);
+        if (read_dimension(h, &h->shape[h->rank++]) < 0)
             return -1;
-        if (!take(t, ',') && (h->rank == 1 || t->at == t->end || *t->at != ')'))
-            return bad(t, "its shape is no tuple");
+        skip_blanks(h);
+        if (h->rank == 1 && (h->at == h->length || h->text[h->at] != ','))
+            return fail_text(h, "the comma of a tuple");
     }
     return 0;
 }
 
-enum { DESCR = 1, ORDER = 2, SHAPE = 4, ALL = 7 };
-
-static int read_entry(struct text *t, struct npy_header *h, unsigned *seen, bool *fortran)
+static int read_pair(struct header *h)
 {
-    const char *key;
+    static int (*const readers[KEYS])(struct header *) = {read_type, read_order, read_shape};
+    const char *name;
     size_t length;
-    if (!take_string(t, &key, &length) || !take(t, ':'))
-        return bad(t, "it is no dictionary");
-    unsigned which = equals(key, length, "descr")           ? DESCR
-                     : equals(key, length, "fortran_order") ? ORDER
-                     : equals(key, length, "shape")         ? SHAPE
-                                                            : 0;
-    if (!which || *seen & which)
-        return bad(t, "a key that is unknown or comes twice");
-    *seen |= which;
-    if (which == DESCR)
-        return read_type(t, h);
-    if (which == SHAPE)
-        return read_shape(t, h);
-    *fortran = take_word(t, "True");
-    return *fortran || take_word(t, "False") ? 0
-                                             : bad(t, "fortran_order is neither True nor False");
+    unsigned key = 0;
+    if (take_string(h, "a key", &name, &length) < 0)
+        return -1;
+    while (key < KEYS && !equals(name, length, keys[key]))
+        key++;
+    if (key == KEYS)
+        return FAIL(h, "its header has the unknown key '%.*s'", SHOWN(length), name);
+    if (h->seen & 1u << key)
+        return FAIL(h, "its header has %s twice", keys[key]);
+    h->seen |= 1u << key;
+    return take(h, ':') ? readers[key](h) : fail_text(h, "a colon");
 }
 
-static int read_dictionary(struct text *t, struct npy_header *h)
+static int read_dictionary(struct header *h)
 {
-    unsigned seen = 0, wide = 0;
-    bool fortran = false;
-    if (!take(t, '{'))
-        return bad(t, "it is no dictionary");
-    while (!take(t, '}')) {
-        if (read_entry(t, h, &seen, &fortran) < 0)
+    if (!take(h, '{'))
+        return fail_text(h, "a dictionary");
+    for (bool comma = true; !take(h, '}'); comma = take(h, ',')) {
+        if (!comma)
+            return fail_text(h, "a comma or the end of the dictionary");
+        if (read_pair(h) < 0)
             return -1;
-        if (!take(t, ',') && (t->at == t->end || *t->at != '}'))
-            return bad(t, "it is no dictionary");
     }
-    skip_blanks(t);
-    if (t->at != t->end || seen != ALL)
-        return bad(t, seen == ALL ? "it goes on behind its dictionary" : "a key is missing");
-    for (uint32_t i = 0; i < h->rank; i++)
-        wide += h->shape[i] != 1;
-    if (fortran && wide > 1)
-        return bad(t, "the array is in Fortran order (save it with numpy.ascontiguousarray)");
-    return 0;
+    for (unsigned key = 0; key < KEYS; key++)
+        if (!(h->seen & 1u << key))
+            return FAIL(h, "its header has no %s", keys[key]);
+    skip_blanks(h);
+    return h->at == h->length ? 0 : fail_text(h, "its end");
 }
 
-int npy_read_header(struct tensor_reader *r, uint64_t at, uint64_t end, struct npy_header *out)
+/* ---- The array ---- */
+
+/* Finds the text of the header, which then ends where the data begins. */
+static int find_text(struct header *h)
 {
-    static const uint8_t magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
-    *out = (struct npy_header){0};
-    if (end < at || end - at < 12)
-        return tensor_fail(r, at, "an array of numpy has at least 12 bytes");
-    const uint8_t *bytes = tensor_peek(r, at, 12);
+    const struct npy_array *a = h->array;
+    const uint8_t *bytes = a->size < LENGTH_AT + 4 ? NULL : tensor_peek(h->r, a->offset, 12);
+    if (a->size < LENGTH_AT + 4)
+        return FAIL_AT(h, a->offset, "its %" PRIu64 " bytes are too few", a->size);
     if (!bytes)
         return -1;
-    if (memcmp(bytes, magic, sizeof magic) != 0)
-        return tensor_fail(r, at, "no array of numpy");
-    unsigned major = bytes[6], width = major == 1 ? 2 : 4;
-    if (major < 1 || major > 3 || bytes[7] != 0)
-        return tensor_fail(r, at + 6, "numpy format %d.%d is not known (1.0 to 3.0 are)", major,
-                           bytes[7]);
-    uint64_t length = get_le(bytes + 8, width);
-    if (length > end - at - 8 - width)
-        return tensor_fail(r, at + 8, "the header's %" PRIu64 " bytes end beyond the array",
-                           length);
+    if (memcmp(bytes, NPY_MAGIC, NPY_MAGIC_BYTES) != 0)
+        return FAIL_AT(h, a->offset, "%s", "it is no .npy");
+    unsigned major = bytes[VERSION_AT], minor = bytes[VERSION_AT + 1], width = major == 1 ? 2 : 4;
+    if (major < 1 || major > MAJOR_MAX || minor != 0)
+        return FAIL_AT(h, a->offset + VERSION_AT, "version %u.%u is not known (1.0 to %d.0 are)",
+                       major, minor, MAJOR_MAX);
+    uint64_t length = get_le(bytes + LENGTH_AT, width), left = a->size - LENGTH_AT - width;
+    if (length > left)
+        return FAIL_AT(h, a->offset + LENGTH_AT,
+                       "its header of %" PRIu64 " bytes ends beyond it (truncated?)", length);
     if (length > TENSOR_PEEK_MAX)
-        return tensor_fail(r, at + 8, "the header has %" PRIu64 " bytes (at most %d)", length,
-                           TENSOR_PEEK_MAX);
-    struct text t = {.r = r, .offset = at + 8 + width};
-    t.begin = t.at = tensor_peek(r, t.offset, (size_t)length);
-    if (!t.begin)
+        return FAIL_AT(h, a->offset + LENGTH_AT, "its header has %" PRIu64 " bytes (at most %u)",
+                       length, TENSOR_PEEK_MAX);
+    h->length = (size_t)length;
+    h->offset = a->offset + LENGTH_AT + width;
+    h->text = tensor_peek(h->r, h->offset, h->length);
+    return h->text ? 0 : -1;
+}
+
+/* In both orders the same bytes, if at most one dimension counts. */
+static bool is_transposed(const struct header *h)
+{
+    unsigned wide = 0;
+    for (uint32_t i = 0; i < h->rank; i++) {
+        if (h->shape[i] == 0)
+            return false;
+        wide += h->shape[i] > 1;
+    }
+    return h->fortran && wide > 1;
+}
+
+/* The bytes behind the header must be the array's: a file of several is no .npy to numpy.load. */
+static int check_size(const struct header *h, uint64_t left, uint64_t need)
+{
+    if (need == left || need == UINT64_MAX) /* too large: the core tells */
+        return 0;
+    uint64_t data = h->offset + h->length;
+    if (need > left)
+        return FAIL_AT(h, data, "type and shape need %" PRIu64 " bytes, it has %" PRIu64, need,
+                       left);
+    if (!h->r->lenient)
+        return FAIL_AT(h, data + need, "%" PRIu64 " bytes follow its data", left - need);
+    tensor_warn(h->r, "array '%.*s': %" PRIu64 " bytes follow its data",
+                SHOWN(h->array->name_length), h->array->name, left - need);
+    return 0;
+}
+
+int npy_add(struct tensor_reader *r, const struct npy_array *array)
+{
+    struct header h = {.r = r, .array = array};
+    if (find_text(&h) < 0 || read_dictionary(&h) < 0)
         return -1;
-    t.end = t.begin + length;
-    out->length = 8 + width + length;
-    return read_dictionary(&t, out);
+    if (is_transposed(&h))
+        return FAIL(&h, "%s",
+                    "it is in Fortran order, its data transposed (numpy.ascontiguousarray helps)");
+    if (h.python2)
+        tensor_warn(r, "array '%.*s': its shape is written as by Python 2",
+                    SHOWN(array->name_length), array->name);
+    uint64_t data = h.offset + h.length, need = type_row(h.dtype)->bytes;
+    for (uint32_t i = 0; i < h.rank; i++)
+        need = multiply_capped(need, h.shape[i]);
+    if (check_size(&h, array->offset + array->size - data, need) < 0)
+        return -1;
+    struct tensor_entry entry = {.name = array->name,
+                                 .name_length = array->name_length,
+                                 .dtype = h.dtype,
+                                 .rank = h.rank,
+                                 .shape = h.shape,
+                                 .offset = data,
+                                 .nbytes = need};
+    return tensor_add(r, &entry);
 }

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* The header of numpy's .npy, which .npz holds, too. */
+/* One array as numpy stores it, a whole .npy file or a member of a .npz. */
 #ifndef TENSORUTILS_NPY_HEADER_H
 #define TENSORUTILS_NPY_HEADER_H
 
 #include "tensorutils/format.h"
 
-struct npy_header {
-    uint32_t dtype;
-    uint32_t rank;
-    uint64_t shape[TENSOR_MAX_RANK];
-    uint64_t length; /* bytes before the data */
+#define NPY_MAGIC       "\x93NUMPY"
+#define NPY_MAGIC_BYTES 6u
+
+struct npy_array {
+    const char *name; /* must not come from tensor_peek */
+    size_t name_length;
+    uint64_t offset, size; /* of header and data, inside the file */
 };
 
-/* Reads the header that begins at a byte of the file and must end before another. */
-int npy_read_header(struct tensor_reader *r, uint64_t at, uint64_t end, struct npy_header *out);
+/* Reads the header and adds the array as a tensor. */
+int npy_add(struct tensor_reader *r, const struct npy_array *array);
 
 /* numpy's name of a type, as "<f4"; NULL if it has none. */
 const char *npy_type_name(uint32_t dtype);

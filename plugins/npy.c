@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* numpy's .npy: one array, whose name the file does not have; see tensor-format-npy(5). */
+/* numpy's .npy: one array, whose name the file does not tell; see tensor-format-npy(5). */
 #include "config.h"
 
 #include <inttypes.h>
@@ -9,29 +9,27 @@
 #include "bytes.h"
 #include "npy-header.h"
 
-enum { ALIGNMENT = 64, PREFIX = 10 };
+#define ARRAY_NAME "array"
 
-static const char array_name[] = "array";
+enum {
+    PREFIX_BYTES = 10, /* before the header's text, in version 1.0 */
+    ALIGNMENT = 64,
+    DIGITS = 21,                          /* that numpy has room for in the first dimension */
+    TEXT_MAX = 96 + 24 * TENSOR_MAX_RANK, /* well below the 65535 bytes of version 1.0 */
+};
 
 static unsigned bid(const uint8_t *head, size_t length, uint64_t size)
 {
     (void)size;
-    return length >= 6 && memcmp(head, "\x93NUMPY", 6) == 0 ? 48 : 0;
+    if (length < NPY_MAGIC_BYTES || memcmp(head, NPY_MAGIC, NPY_MAGIC_BYTES) != 0)
+        return 0;
+    return 8 * NPY_MAGIC_BYTES;
 }
 
 static int read_npy(struct tensor_reader *r)
 {
-    struct npy_header h;
-    if (npy_read_header(r, 0, r->size, &h) < 0)
-        return -1;
-    struct tensor_entry entry = {.name = array_name,
-                                 .name_length = sizeof array_name - 1,
-                                 .dtype = h.dtype,
-                                 .rank = h.rank,
-                                 .shape = h.shape,
-                                 .offset = h.length,
-                                 .nbytes = r->size - h.length};
-    return tensor_add(r, &entry);
+    return npy_add(r, &(struct npy_array){
+                          .name = ARRAY_NAME, .name_length = strlen(ARRAY_NAME), .size = r->size});
 }
 
 static const char *refuse(const struct tensor_entry *entry)
@@ -39,26 +37,32 @@ static const char *refuse(const struct tensor_entry *entry)
     return npy_type_name(entry->dtype) ? NULL : lacks_type(entry->dtype);
 }
 
-/* The dictionary as numpy writes it. */
-static size_t describe(const struct tensor_entry *e, char *text, size_t size)
+/* The dictionary and the room behind it that numpy leaves for a larger first dimension. */
+static size_t describe(const struct tensor_entry *entry, char text[static TEXT_MAX])
 {
-    size_t n = (size_t)snprintf(text, size, "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                                npy_type_name(e->dtype));
-    for (uint32_t i = 0; i < e->rank; i++)
-        n += (size_t)snprintf(text + n, size - n, "%s%" PRIu64, i ? ", " : "", e->shape[i]);
-    return n + (size_t)snprintf(text + n, size - n, "%s), }", e->rank == 1 ? "," : "");
+    int n = snprintf(text, TEXT_MAX, "{'descr': '%s', 'fortran_order': False, 'shape': (",
+                     npy_type_name(entry->dtype));
+    for (uint32_t i = 0; i < entry->rank; i++)
+        n += snprintf(text + n, TEXT_MAX - (size_t)n, i ? ", %" PRIu64 : "%" PRIu64,
+                      entry->shape[i]);
+    n += snprintf(text + n, TEXT_MAX - (size_t)n, entry->rank == 1 ? ",), }" : "), }");
+    if (entry->rank)
+        n += snprintf(text + n, TEXT_MAX - (size_t)n, "%*s",
+                      DIGITS - snprintf(NULL, 0, "%" PRIu64, entry->shape[0]), "");
+    return (size_t)n;
 }
 
 static int write_head(struct tensor_writer *w)
 {
-    char text[128 + 24 * TENSOR_MAX_RANK];
+    char text[TEXT_MAX];
     if (w->count != 1)
         return tensor_write_fail(w, "a .npy file holds one array, not %zu (choose one by --match)",
                                  w->count);
-    size_t length = describe(&w->tensors[0], text, sizeof text);
-    uint64_t total = round_up(PREFIX + length + 1, ALIGNMENT);
-    if (tensor_emit(w, "\x93NUMPY\x01\x00", 8) < 0 || emit_le(w, total - PREFIX, 2) < 0 ||
-        tensor_emit(w, text, length) < 0 || emit_fill(w, ' ', total - PREFIX - length - 1) < 0)
+    size_t length = describe(w->tensors, text);
+    uint64_t padded = round_up(PREFIX_BYTES + length + 1, ALIGNMENT) - PREFIX_BYTES;
+    if (tensor_emit(w, NPY_MAGIC "\x01\x00", NPY_MAGIC_BYTES + 2) < 0 ||
+        emit_le(w, padded, 2) < 0 || tensor_emit(w, text, length) < 0 ||
+        emit_fill(w, ' ', padded - length - 1) < 0)
         return -1;
     return tensor_emit(w, "\n", 1);
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* numpy's .npz: a zip archive of .npy members, stored or deflated; see tensor-format-npy(5). */
+/* numpy's .npz: a zip archive of .npy members, stored or deflated; see tensor-format-npy(5).
+ *
+ * The directory at the end of the archive is what counts, but where a reader that goes by something
+ * else would find other arrays, the archive is refused. */
 #include "config.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <zlib.h>
@@ -10,369 +14,589 @@
 #include "bytes.h"
 #include "npy-header.h"
 
+#define SUFFIX       ".npy"
+#define SUFFIX_BYTES 4u
+
+/* What the records of an archive begin with. */
+#define LOCAL_MARK   "PK\x03\x04"
+#define ENTRY_MARK   "PK\x01\x02"
+#define END_MARK     "PK\x05\x06"
+#define END64_MARK   "PK\x06\x06"
+#define LOCATOR_MARK "PK\x06\x07"
+#define MARK_BYTES   4u
+
+/* What unwrap makes of an archive with deflated arrays: this mark, then for each array the length
+ * of its name (2 bytes), its size (8 bytes), the name and the array. */
+#define PLAIN_MARK       "NPZplain"
+#define PLAIN_MARK_BYTES 8u
+#define PLAIN_HEAD_BYTES 10u
+
 enum {
-    END_BYTES = 22,
-    END64_LOCATOR_BYTES = 20,
-    END64_BYTES = 56,
+    LOCAL_BYTES = 30, /* of the records, without what is variable */
     ENTRY_BYTES = 46,
-    LOCAL_BYTES = 30,
-    COMMENT_MAX = 65535,
-    FLAG_ENCRYPTED = 1,
+    END_BYTES = 22,
+    END64_BYTES = 56,
+    LOCATOR_BYTES = 20,
+    COMMENT_MAX = UINT16_MAX,
+    WIDE_FIELD = 1,          /* zip64: values of 64 bits */
+    FLAG_ENCRYPTED = 0x2041, /* in any way, the directory included */
+    FLAG_STREAMED = 0x0008,  /* checksum and sizes follow the data */
+    FLAG_PATCH = 0x0020,
+    REFUSED_FLAGS = FLAG_ENCRYPTED | FLAG_PATCH,
     STORED = 0,
     DEFLATED = 8,
-    DEFLATE_RATIO_MAX = 1032, /* no deflate stream makes more of its bytes */
-    PIECE = 256 * 1024,
+    DEFLATE_RATIO_MAX = 1032, /* 258 bytes of 2 bits */
+    PIECE = 128 * 1024,
 };
-
-static const uint8_t end_mark[4] = {'P', 'K', 5, 6};
-static const uint8_t end64_mark[4] = {'P', 'K', 6, 6};
-static const uint8_t locator_mark[4] = {'P', 'K', 6, 7};
-static const uint8_t entry_mark[4] = {'P', 'K', 1, 2};
-static const uint8_t local_mark[4] = {'P', 'K', 3, 4};
-/* What unwrap makes of an archive with deflated members: this mark, then for each array the length
- * of its name (2 bytes), the name, its size (8 bytes) and the array. */
-static const uint8_t plain_mark[8] = {'N', 'P', 'Z', 'p', 'l', 'a', 'i', 'n'};
-
-static const char npy_suffix[] = ".npy";
 
 struct directory {
-    uint64_t offset, size, count;
+    uint64_t offset, end, count;
 };
 
-/* One member of the archive. */
+/* A member, as the directory has it. */
 struct member {
-    char name[1024];
-    size_t name_length; /* without ".npy" */
+    size_t name; /* place in archive.names */
+    size_t name_length;
     bool is_array;
-    unsigned method;
+    uint64_t local; /* place of its record in the file */
+    uint64_t data;  /* of its bytes */
+    uint64_t packed, size;
     uint32_t crc;
-    uint64_t stored, size,
-        header;    /* bytes in the archive, plain bytes, place of the local header */
-    uint64_t data; /* place of the bytes */
+    uint16_t method, flags; /* those of REFUSED_FLAGS */
 };
+
+struct archive {
+    struct tensor_reader *r;
+    struct directory directory;
+    struct member *members;
+    size_t count, capacity;
+    char *names;
+    size_t names_length, names_capacity;
+    size_t arrays;
+    bool deflated; /* some array is */
+};
+
+#define FAIL_MEMBER(a, m, at, format, ...)                                                         \
+    tensor_fail((a)->r, at, "member '%.*s': " format, SHOWN((m)->name_length),                     \
+                (a)->names + (m)->name, __VA_ARGS__)
+
+static bool has_mark(const uint8_t *bytes, const char *mark)
+{
+    return memcmp(bytes, mark, MARK_BYTES) == 0;
+}
 
 static unsigned bid(const uint8_t *head, size_t length, uint64_t size)
 {
-    (void)size;
-    bool zip = length >= 4 && (memcmp(head, local_mark, 4) == 0 || memcmp(head, end_mark, 4) == 0);
-    return zip ? 32 : 0;
+    if (length < END_BYTES || !(has_mark(head, LOCAL_MARK) || has_mark(head, END_MARK)))
+        return 0;
+    if (has_mark(head, END_MARK)) /* an archive of nothing */
+        return size == END_BYTES ? 8 * MARK_BYTES : 0;
+    size_t end = length < LOCAL_BYTES ? SIZE_MAX : LOCAL_BYTES + (size_t)get_le(head + 26, 2);
+    bool named = end <= length && end >= LOCAL_BYTES + SUFFIX_BYTES &&
+                 memcmp(head + end - SUFFIX_BYTES, SUFFIX, SUFFIX_BYTES) == 0;
+    return named ? 8 * (MARK_BYTES + SUFFIX_BYTES) : 8;
 }
 
-/* ---- The directory ---- */
+/* ---- The end of the archive ---- */
 
-static int find_end(struct tensor_reader *r, uint64_t *at)
+/* The first place that may be the end record is taken, and no other may follow. */
+static int find_end(struct tensor_reader *r, uint64_t *out)
 {
-    uint64_t reach = END_BYTES + COMMENT_MAX;
-    uint64_t from = r->size > reach ? r->size - reach : 0;
-    size_t length = (size_t)(r->size - from);
-    if (length < END_BYTES)
-        return tensor_fail(r, 0, "a zip archive has at least %d bytes", END_BYTES);
+    size_t reach = END_BYTES + COMMENT_MAX;
+    size_t length = r->size < reach ? (size_t)r->size : reach;
+    uint64_t from = r->size - length;
     const uint8_t *bytes = tensor_peek(r, from, length);
     if (!bytes)
         return -1;
-    for (size_t i = length - END_BYTES + 1; i-- > 0;) {
-        if (memcmp(bytes + i, end_mark, 4) == 0 &&
-            get_le(bytes + i + 20, 2) == length - i - END_BYTES) {
-            *at = from + i;
-            return 0;
-        }
+    for (size_t i = 0; i + END_BYTES <= length; i++) {
+        size_t rest = length - i - END_BYTES;
+        if (!has_mark(bytes + i, END_MARK) || get_le(bytes + i + 20, 2) != rest)
+            continue;
+        if (memmem(bytes + i + MARK_BYTES, length - i - MARK_BYTES, END_MARK, MARK_BYTES))
+            return tensor_fail(r, from + i, "the zip archive has two end records");
+        *out = from + i;
+        return 0;
     }
     return tensor_fail(r, r->size, "the zip archive has no end record (is it truncated?)");
 }
 
-/* Larger archives have a second end record, to which a locator before the first one points. */
-static int read_end64(struct tensor_reader *r, uint64_t end, struct directory *d)
+static int fail_disks(struct tensor_reader *r, uint64_t at)
 {
-    if (end < END64_LOCATOR_BYTES)
-        return 0;
-    const uint8_t *locator = tensor_peek(r, end - END64_LOCATOR_BYTES, END64_LOCATOR_BYTES);
-    if (!locator)
-        return -1;
-    if (memcmp(locator, locator_mark, 4) != 0)
-        return 0;
-    uint64_t at = get_le(locator + 8, 8);
-    if (at > end || end - at < END64_BYTES)
-        return tensor_fail(r, end - END64_LOCATOR_BYTES, "the zip64 end record lies nowhere");
+    return tensor_fail(r, at, "the zip archive is one part of several");
+}
+
+/* A value of the end record: its 64-bit twin counts, and both must agree. */
+static bool agrees(uint64_t narrow, uint64_t most, uint64_t wide)
+{
+    return narrow == most || narrow == wide;
+}
+
+/* Archives of many bytes or members have a second end record, which a locator before the first one
+ * points to. */
+static int read_end64(struct tensor_reader *r, uint64_t locator, uint64_t at, struct directory *d)
+{
+    if (at > locator || locator - at < END64_BYTES)
+        return tensor_fail(r, locator, "the zip64 end record lies nowhere");
     const uint8_t *bytes = tensor_peek(r, at, END64_BYTES);
     if (!bytes)
         return -1;
-    if (memcmp(bytes, end64_mark, 4) != 0)
-        return tensor_fail(r, at, "no zip64 end record stands where one should");
-    *d = (struct directory){get_le(bytes + 48, 8), get_le(bytes + 40, 8), get_le(bytes + 32, 8)};
+    if (!has_mark(bytes, END64_MARK) || get_le(bytes + 4, 8) != locator - at - 12)
+        return tensor_fail(r, at, "the zip64 end record is broken");
+    if (get_le(bytes + 16, 4) || get_le(bytes + 20, 4) ||
+        get_le(bytes + 24, 8) != get_le(bytes + 32, 8))
+        return fail_disks(r, at);
+    struct directory wide = {.offset = get_le(bytes + 48, 8), .count = get_le(bytes + 32, 8)};
+    wide.end = at;
+    uint64_t size = get_le(bytes + 40, 8);
+    if (wide.offset > at || size != at - wide.offset)
+        return tensor_fail(r, at, "the zip directory does not end where its end record begins");
+    if (!agrees(d->count, UINT16_MAX, wide.count) || !agrees(d->offset, UINT32_MAX, wide.offset) ||
+        !agrees(d->end, UINT32_MAX, size))
+        return tensor_fail(r, at, "the end records of the zip archive disagree");
+    *d = wide;
     return 0;
 }
 
-static int read_directory(struct tensor_reader *r, struct directory *d)
+static int read_end(struct tensor_reader *r, uint64_t at, struct directory *d)
 {
-    uint64_t end = 0;
-    if (find_end(r, &end) < 0)
-        return -1;
-    const uint8_t *bytes = tensor_peek(r, end, END_BYTES);
+    const uint8_t *bytes = tensor_peek(r, at, END_BYTES);
     if (!bytes)
         return -1;
-    if (get_le(bytes + 4, 2) != 0 || get_le(bytes + 6, 2) != 0)
-        return tensor_fail(r, end + 4, "a zip archive of several disks");
-    *d = (struct directory){get_le(bytes + 16, 4), get_le(bytes + 12, 4), get_le(bytes + 10, 2)};
-    if (read_end64(r, end, d) < 0)
+    if (get_le(bytes + 4, 2) || get_le(bytes + 6, 2) ||
+        get_le(bytes + 8, 2) != get_le(bytes + 10, 2))
+        return fail_disks(r, at);
+    *d = (struct directory){get_le(bytes + 16, 4), get_le(bytes + 12, 4), get_le(bytes + 8, 2)};
+    bytes = at < LOCATOR_BYTES ? NULL : tensor_peek(r, at - LOCATOR_BYTES, LOCATOR_BYTES);
+    if (at >= LOCATOR_BYTES && !bytes)
         return -1;
-    if (d->offset > end || d->size > end - d->offset || d->count > d->size / ENTRY_BYTES)
-        return tensor_fail(r, end, "the zip directory does not lie before its end record");
-    return 0;
-}
-
-/* ---- Members ---- */
-
-/* Sizes that 32 bits do not hold stand in the zip64 field, in this order, if at all. */
-static int read_wide_sizes(struct tensor_reader *r, struct member *m, uint64_t at, uint64_t extra,
-                           uint64_t length)
-{
-    uint64_t *const wide[] = {&m->size, &m->stored, &m->header};
-    const uint8_t *bytes = length ? tensor_peek(r, extra, (size_t)length) : NULL;
-    if (length && !bytes)
-        return -1;
-    for (uint64_t i = 0; i + 4 <= length;) {
-        uint64_t n = get_le(bytes + i + 2, 2);
-        if (n > length - i - 4)
-            break;
-        uint64_t place = i + 4, left = n;
-        for (size_t k = 0; get_le(bytes + i, 2) == 1 && k < 3; k++) {
-            if (*wide[k] != UINT32_MAX || left < 8)
-                continue;
-            *wide[k] = get_le(bytes + place, 8);
-            place += 8;
-            left -= 8;
-        }
-        i += 4 + n;
+    if (bytes && has_mark(bytes, LOCATOR_MARK)) {
+        if (get_le(bytes + 4, 4) || get_le(bytes + 16, 4) > 1)
+            return fail_disks(r, at - LOCATOR_BYTES);
+        return read_end64(r, at - LOCATOR_BYTES, get_le(bytes + 8, 8), d);
     }
-    return m->size == UINT32_MAX || m->stored == UINT32_MAX || m->header == UINT32_MAX
-               ? tensor_fail(r, at, "a member of the zip archive lacks its 64-bit sizes")
-               : 0;
-}
-
-/* Where the bytes of a member lie is known from its local header alone. */
-static int locate(struct tensor_reader *r, struct member *m)
-{
-    if (m->header > r->size || r->size - m->header < LOCAL_BYTES)
-        return tensor_fail(r, m->header, "a member of the zip archive lies beyond its end");
-    const uint8_t *bytes = tensor_peek(r, m->header, LOCAL_BYTES);
-    if (!bytes)
-        return -1;
-    if (memcmp(bytes, local_mark, 4) != 0)
-        return tensor_fail(r, m->header, "no local header of a member of the zip archive");
-    if (get_le(bytes + 8, 2) != m->method)
-        return tensor_fail(r, m->header, "the headers of a zip member disagree");
-    m->data = m->header + LOCAL_BYTES + get_le(bytes + 26, 2) + get_le(bytes + 28, 2);
-    if (m->data > r->size || m->stored > r->size - m->data)
-        return tensor_fail(r, m->header, "member '%.*s' ends beyond the zip archive",
-                           SHOWN(m->name_length), m->name);
+    if (d->offset > at || d->end != at - d->offset)
+        return tensor_fail(r, at, "the zip directory does not end where its end record begins");
+    d->end = at;
     return 0;
 }
 
-static int check_member(struct tensor_reader *r, const struct member *m, unsigned flags,
-                        uint64_t at)
+static int find_directory(struct tensor_reader *r, struct directory *d)
 {
-    if (flags & FLAG_ENCRYPTED)
-        return tensor_fail(r, at, "member '%.*s' is encrypted", SHOWN(m->name_length), m->name);
+    uint64_t at = 0;
+    if (find_end(r, &at) < 0 || read_end(r, at, d) < 0)
+        return -1;
+    if (d->count <= (d->end - d->offset) / ENTRY_BYTES)
+        return 0;
+    return tensor_fail(r, at, "%" PRIu64 " members cannot fit a zip directory of %" PRIu64 " bytes",
+                       d->count, d->end - d->offset);
+}
+
+/* ---- The directory ---- */
+
+static void *grow(void *items, size_t *capacity, size_t need, size_t item)
+{
+    if (need <= *capacity)
+        return items;
+    size_t larger = 2 * need < 64 ? 64 : 2 * need;
+    void *moved = reallocarray(items, larger, item);
+    if (moved)
+        *capacity = larger;
+    return moved;
+}
+
+/* Appends a member; more memory is taken only for what the file has shown. */
+static int keep_member(struct archive *a, struct member m, const uint8_t *name)
+{
+    struct member *members = grow(a->members, &a->capacity, a->count + 1, sizeof *members);
+    if (members)
+        a->members = members;
+    char *names = grow(a->names, &a->names_capacity, a->names_length + m.name_length + 1, 1);
+    if (names)
+        a->names = names;
+    if (!members || !names)
+        return tensor_fail(a->r, m.local, "out of memory");
+    m.name = a->names_length;
+    memcpy(a->names + m.name, name, m.name_length);
+    a->names_length += m.name_length;
+    a->members[a->count++] = m;
+    a->arrays += m.is_array;
+    a->deflated = a->deflated || (m.is_array && m.method == DEFLATED);
+    return 0;
+}
+
+/* Replaces values that 32 bits do not hold: they stand in a field of the extra bytes, in the order
+ * of values.  False if they do not. */
+static bool widen(const uint8_t *extra, size_t length, uint64_t *const *values, size_t count)
+{
+    const uint8_t *field = NULL;
+    size_t left = 0;
+    for (size_t at = 0; at + 4 <= length && !field;) {
+        size_t n = (size_t)get_le(extra + at + 2, 2);
+        if (n > length - at - 4)
+            return false;
+        if (get_le(extra + at, 2) == WIDE_FIELD) {
+            field = extra + at + 4;
+            left = n;
+        }
+        at += 4 + n;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (*values[i] != UINT32_MAX)
+            continue;
+        if (left < 8)
+            return false;
+        *values[i] = get_le(field, 8);
+        field += 8;
+        left -= 8;
+    }
+    return true;
+}
+
+/* Whether ".." is a part of a name, as in names that unpack to elsewhere. */
+static bool climbs(const char *name, size_t length)
+{
+    for (size_t at = 0, n; at <= length; at += n + 1) {
+        for (n = 0; at + n < length && name[at + n] != '/' && name[at + n] != '\\';)
+            n++;
+        if (n == 2 && memcmp(name + at, "..", 2) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int check_member(struct archive *a, const struct member *m, uint64_t at)
+{
+    const char *name = a->names + m->name;
+    if (memchr(name, '\0', m->name_length) || climbs(name, m->name_length))
+        return FAIL_MEMBER(a, m, at, "%s", "its name has a NUL or ..");
+    if (!m->is_array)
+        return 0;
+    if (m->flags & FLAG_ENCRYPTED)
+        return FAIL_MEMBER(a, m, at, "%s", "it is encrypted");
+    if (m->flags & FLAG_PATCH)
+        return FAIL_MEMBER(a, m, at, "%s", "it is a patch of other data");
     if (m->method != STORED && m->method != DEFLATED)
-        return tensor_fail(r, at, "member '%.*s' is compressed by method %u (0 and 8 are known)",
-                           SHOWN(m->name_length), m->name, m->method);
-    if (m->method == STORED ? m->stored != m->size : m->size / DEFLATE_RATIO_MAX > m->stored)
-        return tensor_fail(r, at, "%" PRIu64 " bytes of member '%.*s' cannot be %" PRIu64,
-                           m->stored, SHOWN(m->name_length), m->name, m->size);
+        return FAIL_MEMBER(a, m, at, "it is compressed by method %u (0 and 8 are supported)",
+                           m->method);
+    if (m->method == STORED ? m->packed != m->size : m->size / DEFLATE_RATIO_MAX > m->packed)
+        return FAIL_MEMBER(a, m, at, "%" PRIu64 " bytes cannot be %" PRIu64 " when unpacked",
+                           m->packed, m->size);
     return 0;
 }
 
-/* Reads the entry at a place of the directory and moves on to the next. */
-static int read_member(struct tensor_reader *r, const struct directory *d, uint64_t *at,
-                       struct member *m)
+/* The fields of an entry, of which all bytes are there. */
+static struct member get_entry(const uint8_t *bytes)
 {
-    uint64_t left = d->offset + d->size - *at;
-    const uint8_t *bytes = left < ENTRY_BYTES ? NULL : tensor_peek(r, *at, ENTRY_BYTES);
-    if (!bytes || memcmp(bytes, entry_mark, 4) != 0)
-        return tensor_fail(r, *at, "the zip directory is broken");
-    uint64_t name = get_le(bytes + 28, 2), extra = get_le(bytes + 30, 2);
-    uint64_t comment = get_le(bytes + 32, 2), total = ENTRY_BYTES + name + extra + comment;
-    unsigned flags = (unsigned)get_le(bytes + 8, 2);
-    *m = (struct member){.method = (unsigned)get_le(bytes + 10, 2),
-                         .crc = (uint32_t)get_le(bytes + 16, 4),
-                         .stored = get_le(bytes + 20, 4),
-                         .size = get_le(bytes + 24, 4),
-                         .header = get_le(bytes + 42, 4)};
-    if (total > left || name >= sizeof m->name)
-        return tensor_fail(r, *at, "the zip directory is broken");
-    const char *text = tensor_peek(r, *at + ENTRY_BYTES, (size_t)name);
-    if (!text)
-        return -1;
-    memcpy(m->name, text, (size_t)name);
-    size_t suffix = sizeof npy_suffix - 1;
-    m->is_array = name > suffix && memcmp(m->name + name - suffix, npy_suffix, suffix) == 0;
-    m->name_length = (size_t)name - (m->is_array ? suffix : 0);
-    if (read_wide_sizes(r, m, *at, *at + ENTRY_BYTES + name, extra) < 0)
-        return -1;
-    if (m->is_array && (check_member(r, m, flags, *at) < 0 || locate(r, m) < 0))
+    struct member m = {.name_length = (size_t)get_le(bytes + 28, 2),
+                       .flags = (uint16_t)(get_le(bytes + 8, 2) & REFUSED_FLAGS),
+                       .method = (uint16_t)get_le(bytes + 10, 2),
+                       .crc = (uint32_t)get_le(bytes + 16, 4),
+                       .packed = get_le(bytes + 20, 4),
+                       .size = get_le(bytes + 24, 4),
+                       .local = get_le(bytes + 42, 4)};
+    const uint8_t *end = bytes + ENTRY_BYTES + m.name_length;
+    m.is_array =
+        m.name_length >= SUFFIX_BYTES && memcmp(end - SUFFIX_BYTES, SUFFIX, SUFFIX_BYTES) == 0;
+    return m;
+}
+
+/* Reads the entry at *at and moves on to the next one. */
+static int read_entry(struct archive *a, uint64_t *at)
+{
+    uint64_t begin = *at, left = a->directory.end - begin;
+    const uint8_t *bytes = left < ENTRY_BYTES ? NULL : tensor_peek(a->r, begin, ENTRY_BYTES);
+    if (!bytes || !has_mark(bytes, ENTRY_MARK))
+        return tensor_fail(a->r, begin, "no entry of the zip directory stands where one should");
+    size_t name = (size_t)get_le(bytes + 28, 2), extra = (size_t)get_le(bytes + 30, 2);
+    size_t total = ENTRY_BYTES + name + extra + (size_t)get_le(bytes + 32, 2);
+    if (total > left)
+        return tensor_fail(a->r, begin, "an entry of the zip directory ends beyond it");
+    bytes = tensor_peek(a->r, begin, total);
+    if (!bytes)
         return -1;
     *at += total;
+    if (get_le(bytes + 34, 2))
+        return fail_disks(a->r, begin);
+    struct member m = get_entry(bytes);
+    bytes += ENTRY_BYTES;
+    if (!widen(bytes + name, extra, (uint64_t *[]){&m.size, &m.packed, &m.local}, 3))
+        return tensor_fail(a->r, begin, "an entry of the zip directory lacks its 64-bit values");
+    if (keep_member(a, m, bytes) < 0)
+        return -1;
+    return check_member(a, &a->members[a->count - 1], begin);
+}
+
+static int read_directory(struct archive *a)
+{
+    if (find_directory(a->r, &a->directory) < 0)
+        return -1;
+    uint64_t at = a->directory.offset;
+    for (uint64_t i = 0; i < a->directory.count; i++)
+        if (read_entry(a, &at) < 0)
+            return -1;
+    if (at != a->directory.end)
+        return tensor_fail(a->r, at, "the zip directory has more than its %" PRIu64 " members",
+                           a->directory.count);
+    if (a->arrays == 0 && a->count)
+        return tensor_fail(a->r, at,
+                           "no member of the zip archive is an array of numpy (" SUFFIX ")");
     return 0;
 }
 
-static int add_array(struct tensor_reader *r, const char *name, size_t name_length, uint64_t at,
-                     uint64_t size)
+/* ---- The members ---- */
+
+/* The fields of a record that was written before the sizes were known are 0. */
+static bool is_same(uint64_t here, uint64_t there, unsigned flags)
 {
-    struct npy_header h;
-    if (npy_read_header(r, at, at + size, &h) < 0)
+    return here == there || (flags & FLAG_STREAMED && here == 0);
+}
+
+/* Whether the record before a member's bytes, but for its name, says what the directory says. */
+static bool is_confirmed(const struct member *m, const uint8_t *bytes, const uint8_t *extra,
+                         size_t extra_length)
+{
+    unsigned flags = (unsigned)get_le(bytes + 6, 2);
+    uint64_t packed = get_le(bytes + 18, 4), size = get_le(bytes + 22, 4);
+    return widen(extra, extra_length, (uint64_t *[]){&size, &packed}, 2) &&
+           (flags & REFUSED_FLAGS) == m->flags && get_le(bytes + 8, 2) == m->method &&
+           is_same(get_le(bytes + 14, 4), m->crc, flags) && is_same(packed, m->packed, flags) &&
+           is_same(size, m->size, flags);
+}
+
+/* Reads the record before a member's bytes: it alone tells where they begin. */
+static int read_local(struct archive *a, struct member *m)
+{
+    uint64_t room = a->directory.offset, at = m->local;
+    if (at > room || room - at < LOCAL_BYTES)
+        return FAIL_MEMBER(a, m, at, "%s", "its place lies beyond the zip members");
+    const uint8_t *bytes = tensor_peek(a->r, at, LOCAL_BYTES);
+    if (!bytes)
         return -1;
-    struct tensor_entry entry = {.name = name,
-                                 .name_length = name_length,
-                                 .dtype = h.dtype,
-                                 .rank = h.rank,
-                                 .shape = h.shape,
-                                 .offset = at + h.length,
-                                 .nbytes = size - h.length};
-    return tensor_add(r, &entry);
+    if (!has_mark(bytes, LOCAL_MARK))
+        return FAIL_MEMBER(a, m, at, "%s", "no zip member begins at its place");
+    size_t name = (size_t)get_le(bytes + 26, 2), extra = (size_t)get_le(bytes + 28, 2);
+    m->data = at + LOCAL_BYTES + name + extra;
+    if (m->data > room || m->packed > room - m->data)
+        return FAIL_MEMBER(a, m, at, "its %" PRIu64 " bytes end beyond the zip members", m->packed);
+    bytes = tensor_peek(a->r, at, LOCAL_BYTES + name + extra);
+    if (!bytes)
+        return -1;
+    const uint8_t *text = bytes + LOCAL_BYTES;
+    if (name != m->name_length || memcmp(text, a->names + m->name, name) != 0 ||
+        !is_confirmed(m, bytes, text + name, extra))
+        return FAIL_MEMBER(a, m, at, "%s",
+                           "its zip headers disagree on name, method, sizes or checksum");
+    return 0;
+}
+
+static int by_place(const void *x, const void *y)
+{
+    const struct member *a = x, *b = y;
+    return (a->local > b->local) - (a->local < b->local);
+}
+
+/* Bytes of two members would be unpacked twice, which is what the worst bombs are made of. */
+static int locate_members(struct archive *a)
+{
+    if (a->count)
+        qsort(a->members, a->count, sizeof *a->members, by_place);
+    uint64_t end = 0;
+    for (size_t i = 0; i < a->count; i++) {
+        struct member *m = &a->members[i];
+        if (m->local < end)
+            return FAIL_MEMBER(a, m, m->local, "its bytes overlap those of '%.*s'",
+                               SHOWN(m[-1].name_length), a->names + m[-1].name);
+        if (read_local(a, m) < 0)
+            return -1;
+        end = m->data + m->packed;
+    }
+    return 0;
+}
+
+static size_t array_name_length(const struct member *m)
+{
+    return m->name_length - SUFFIX_BYTES;
 }
 
 /* ---- Deflated members ---- */
 
-static int inflate_pieces(struct tensor_reader *r, const struct member *m, z_stream *z)
+/* The plain bytes of a member so far. */
+struct output {
+    uint64_t made;
+    uint32_t crc;
+};
+
+static int put(struct archive *a, const struct member *m, struct output *o, const uint8_t *bytes,
+               size_t length)
 {
-    uint8_t out[PIECE / 4];
-    uint64_t at = m->data, left = m->stored, made = 0;
-    uint32_t crc = 0;
-    int state = Z_OK;
-    while (state == Z_OK) {
-        size_t n = left < PIECE ? (size_t)left : PIECE;
-        if (z->avail_in == 0 && n) {
-            const void *bytes = tensor_peek(r, at, n);
-            if (!bytes)
-                return -1;
-            z->next_in = (Bytef *)bytes;
-            z->avail_in = (uInt)n;
-            at += n;
-            left -= n;
-        }
-        z->next_out = out;
-        z->avail_out = sizeof out;
-        state = inflate(z, Z_NO_FLUSH);
-        size_t got = sizeof out - z->avail_out;
-        made += got;
-        crc = (uint32_t)crc32_z(crc, out, got);
-        if (made > m->size)
-            break;
-        if (tensor_unwrapped(r, out, got) < 0)
-            return -1;
-    }
-    if (state != Z_STREAM_END || made != m->size || crc != m->crc)
-        return tensor_fail(r, m->data, "member '%.*s': bad deflate stream, size or checksum",
-                           SHOWN(m->name_length), m->name);
-    return 0;
+    if (length > m->size - o->made)
+        return FAIL_MEMBER(a, m, m->data, "it unpacks to more than its stated %" PRIu64 " bytes",
+                           m->size);
+    o->made += length;
+    o->crc = (uint32_t)crc32_z(o->crc, bytes, length);
+    return tensor_unwrapped(a->r, bytes, length);
 }
 
-static int emit_inflated(struct tensor_reader *r, const struct member *m)
+/* Unpacks one piece of a member; 1 if more are expected. */
+static int inflate_piece(struct archive *a, const struct member *m, z_stream *z, struct output *o)
+{
+    uint8_t bytes[PIECE];
+    int state;
+    do {
+        z->next_out = bytes;
+        z->avail_out = sizeof bytes;
+        state = inflate(z, Z_NO_FLUSH);
+        if (state != Z_OK && state != Z_STREAM_END && state != Z_BUF_ERROR)
+            return FAIL_MEMBER(a, m, m->data, "bad deflate stream (%s)",
+                               z->msg ? z->msg : "out of memory");
+        if (put(a, m, o, bytes, sizeof bytes - z->avail_out) < 0)
+            return -1;
+    } while (state == Z_OK && (z->avail_in || z->avail_out == 0));
+    return state != Z_STREAM_END;
+}
+
+static int inflate_member(struct archive *a, const struct member *m, z_stream *z, struct output *o)
+{
+    uint64_t done = 0;
+    int more = 1;
+    while (more > 0 && done < m->packed) {
+        size_t n = m->packed - done < PIECE ? (size_t)(m->packed - done) : PIECE;
+        const uint8_t *bytes = tensor_peek(a->r, m->data + done, n);
+        if (!bytes)
+            return -1;
+        z->next_in = (Bytef *)bytes;
+        z->avail_in = (uInt)n;
+        more = inflate_piece(a, m, z, o);
+        done += n;
+    }
+    if (more > 0)
+        return FAIL_MEMBER(a, m, m->data, "%s", "its deflate stream breaks off");
+    if (more == 0 && (done < m->packed || z->avail_in))
+        return FAIL_MEMBER(a, m, m->data, "%s", "its deflate stream ends before its bytes do");
+    return more;
+}
+
+static int put_inflated(struct archive *a, const struct member *m, struct output *o)
 {
     z_stream z = {0};
     if (inflateInit2(&z, -MAX_WBITS) != Z_OK)
-        return tensor_fail(r, m->data, "out of memory");
-    int result = inflate_pieces(r, m, &z);
+        return FAIL_MEMBER(a, m, m->data, "%s", "out of memory");
+    int result = inflate_member(a, m, &z, o);
     inflateEnd(&z);
     return result;
 }
 
-static int emit_stored(struct tensor_reader *r, const struct member *m)
+static int put_stored(struct archive *a, const struct member *m, struct output *o)
 {
-    for (uint64_t done = 0; done < m->stored;) {
-        size_t n = m->stored - done < PIECE ? (size_t)(m->stored - done) : PIECE;
-        const void *bytes = tensor_peek(r, m->data + done, n);
-        if (!bytes || tensor_unwrapped(r, bytes, n) < 0)
+    while (o->made < m->size) {
+        size_t n = m->size - o->made < PIECE ? (size_t)(m->size - o->made) : PIECE;
+        const uint8_t *bytes = tensor_peek(a->r, m->data + o->made, n);
+        if (!bytes || put(a, m, o, bytes, n) < 0)
             return -1;
-        done += n;
     }
     return 0;
 }
 
-static int emit_member(struct tensor_reader *r, const struct member *m)
+static int emit_member(struct archive *a, const struct member *m)
 {
-    uint8_t length[2], size[8];
-    put_le(length, m->name_length, 2);
-    put_le(size, m->size, 8);
-    if (tensor_unwrapped(r, length, 2) < 0 || tensor_unwrapped(r, m->name, m->name_length) < 0 ||
-        tensor_unwrapped(r, size, 8) < 0)
+    struct output o = {0};
+    uint8_t head[PLAIN_HEAD_BYTES];
+    put_le(head, array_name_length(m), 2);
+    put_le(head + 2, m->size, 8);
+    if (tensor_unwrapped(a->r, head, sizeof head) < 0 ||
+        tensor_unwrapped(a->r, a->names + m->name, array_name_length(m)) < 0 ||
+        (m->method == STORED ? put_stored(a, m, &o) : put_inflated(a, m, &o)) < 0)
         return -1;
-    return m->method == STORED ? emit_stored(r, m) : emit_inflated(r, m);
+    if (o.made != m->size)
+        return FAIL_MEMBER(a, m, m->data,
+                           "it unpacks to %" PRIu64 " bytes, not its stated %" PRIu64, o.made,
+                           m->size);
+    if (o.crc != m->crc)
+        return FAIL_MEMBER(a, m, m->data, "%s", "its checksum is wrong");
+    return 0;
+}
+
+static int emit_members(struct archive *a)
+{
+    if (tensor_unwrapped(a->r, PLAIN_MARK, PLAIN_MARK_BYTES) < 0)
+        return -1;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->members[i].is_array && emit_member(a, &a->members[i]) < 0)
+            return -1;
+    return 1;
 }
 
 /* ---- The format ---- */
 
-static bool is_plain(struct tensor_reader *r)
+static void free_archive(struct archive *a)
 {
-    const uint8_t *bytes =
-        r->size < sizeof plain_mark ? NULL : tensor_peek(r, 0, sizeof plain_mark);
-    return bytes && memcmp(bytes, plain_mark, sizeof plain_mark) == 0;
+    free(a->members);
+    free(a->names);
 }
 
-/* Goes over the arrays of the archive. */
-static int each_member(struct tensor_reader *r,
-                       int (*each)(struct tensor_reader *, const struct member *))
+static int unwrap(struct tensor_reader *r)
 {
-    struct directory d = {0};
-    struct member m;
-    if (read_directory(r, &d) < 0)
-        return -1;
-    for (uint64_t i = 0, at = d.offset; i < d.count; i++)
-        if (read_member(r, &d, &at, &m) < 0 || (m.is_array && each(r, &m) < 0))
+    struct archive a = {.r = r};
+    int result = read_directory(&a);
+    if (result == 0 && a.deflated)
+        result = locate_members(&a) < 0 ? -1 : emit_members(&a);
+    free_archive(&a);
+    return result;
+}
+
+static int add_members(struct archive *a)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        const struct member *m = &a->members[i];
+        if (!m->is_array)
+            continue;
+        struct npy_array array = {a->names + m->name, array_name_length(m), m->data, m->size};
+        if (npy_add(a->r, &array) < 0)
             return -1;
+    }
     return 0;
 }
 
-/* An archive that has a deflated array is made plain. */
-static int unwrap(struct tensor_reader *r)
+static int read_archive(struct tensor_reader *r)
 {
-    struct directory d = {0};
-    struct member m;
-    bool deflated = false;
-    uint64_t stored = 0;
-    if (read_directory(r, &d) < 0)
-        return -1;
-    for (uint64_t i = 0, at = d.offset; i < d.count; i++) {
-        if (read_member(r, &d, &at, &m) < 0)
-            return -1;
-        deflated |= m.is_array && m.method == DEFLATED;
-        stored += m.is_array ? m.stored : 0;
-        if (stored > r->size) /* a small archive could expand to any size that way */
-            return tensor_fail(r, m.header, "members of the zip archive share their bytes");
-    }
-    if (!deflated)
-        return 0;
-    if (tensor_unwrapped(r, plain_mark, sizeof plain_mark) < 0 || each_member(r, emit_member) < 0)
-        return -1;
-    return 1;
-}
-
-static int add_stored(struct tensor_reader *r, const struct member *m)
-{
-    return add_array(r, m->name, m->name_length, m->data, m->size);
+    struct archive a = {.r = r};
+    int result = read_directory(&a);
+    if (result == 0)
+        result = locate_members(&a);
+    if (result == 0)
+        result = add_members(&a);
+    free_archive(&a);
+    return result;
 }
 
 static int read_plain(struct tensor_reader *r)
 {
-    char name[sizeof((struct member *)0)->name];
-    for (uint64_t at = sizeof plain_mark; at < r->size;) {
-        const uint8_t *bytes = tensor_peek(r, at, 2);
-        size_t length = bytes ? (size_t)get_le(bytes, 2) : 0;
-        if (!bytes || length > sizeof name || !(bytes = tensor_peek(r, at + 2, length + 8)))
+    char name[UINT16_MAX];
+    for (uint64_t at = PLAIN_MARK_BYTES; at < r->size;) {
+        const uint8_t *bytes = tensor_peek(r, at, PLAIN_HEAD_BYTES);
+        if (!bytes)
             return -1;
-        memcpy(name, bytes, length);
-        uint64_t size = get_le(bytes + length, 8);
-        at += 2 + length + 8;
-        if (size > r->size - at || add_array(r, name, length, at, size) < 0)
+        struct npy_array array = {name, (size_t)get_le(bytes, 2), 0, get_le(bytes + 2, 8)};
+        at += PLAIN_HEAD_BYTES;
+        bytes = tensor_peek(r, at, array.name_length);
+        if (!bytes)
             return -1;
-        at += size;
+        memcpy(name, bytes, array.name_length);
+        array.offset = at += array.name_length;
+        if (array.size > r->size - at)
+            return tensor_fail(r, at, "an array ends beyond the file");
+        if (npy_add(r, &array) < 0)
+            return -1;
+        at += array.size;
     }
     return 0;
 }
 
 static int read_npz(struct tensor_reader *r)
 {
-    return is_plain(r) ? read_plain(r) : each_member(r, add_stored);
+    const uint8_t *bytes = r->size < PLAIN_MARK_BYTES ? NULL : tensor_peek(r, 0, PLAIN_MARK_BYTES);
+    bool plain = bytes && memcmp(bytes, PLAIN_MARK, PLAIN_MARK_BYTES) == 0;
+    return plain ? read_plain(r) : read_archive(r);
 }
 
 const struct tensor_format tensor_format_npz = {
