@@ -349,6 +349,7 @@ static int read_index(struct tu_model *m, const struct tu_model_options *options
         return -1;
     if (tu_builder_begin(&ir.builder, &m->arena, TU_DUPLICATES_REFUSED, error) < 0)
         return -1;
+    ir.builder.max_depth = TU_METADATA_DEPTH;
     int result = m->format->read(&ir.public);
     if (result < 0 && error->code == TU_OK)
         tu_fail(error, TU_EINVALID, "%s: its %s plugin failed without a reason", m->source.path,

@@ -431,7 +431,9 @@ int tu_source_metadata(const struct tensor_value *record, struct tu_arena *arena
         return -1;
     struct tensor_pair *pairs = (struct tensor_pair *)out->map.pairs;
     for (size_t i = 0; i < out->map.count; i++) {
-        const struct tensor_value *name = tu_value_get(types, pairs[i].key.string.bytes);
+        const struct tensor_value *key = &pairs[i].key;
+        const struct tensor_value *name =
+            tu_value_find(types, key->string.bytes, key->string.length);
         if (name && name->type == TENSOR_STRING &&
             retype_named(&pairs[i].value, name, arena, error) < 0)
             return -1;

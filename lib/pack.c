@@ -101,6 +101,8 @@ static int key_of(const msgpack_object *object, const char **text, size_t *lengt
         return tu_fail(error, TU_EINVALID, "a map has a key that is no string");
     *text = is_bin ? object->via.bin.ptr : object->via.str.ptr;
     *length = is_bin ? object->via.bin.size : object->via.str.size;
+    if (!*text)
+        *text = ""; /* msgpack keeps the empty string nowhere */
     return 0;
 }
 

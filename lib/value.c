@@ -43,8 +43,8 @@ static int append(struct tu_builder_level *level, const struct tensor_value *key
 
 static int push(struct tu_builder *b, const struct tu_builder_level *level, struct tu_error *error)
 {
-    if (b->depth == TU_VALUE_DEPTH)
-        return tu_fail(error, TU_EINVALID, "nested deeper than %d", TU_VALUE_DEPTH);
+    if (b->depth == b->max_depth)
+        return tu_fail(error, TU_EINVALID, "nested deeper than %zu", b->max_depth);
     b->levels[b->depth++] = *level;
     return 0;
 }
@@ -52,7 +52,8 @@ static int push(struct tu_builder *b, const struct tu_builder_level *level, stru
 int tu_builder_begin(struct tu_builder *b, struct tu_arena *arena, enum tu_duplicates duplicates,
                      struct tu_error *error)
 {
-    *b = (struct tu_builder){.arena = arena, .duplicates = duplicates};
+    *b = (struct tu_builder){
+        .arena = arena, .max_depth = TU_VALUE_DEPTH, .duplicates = duplicates};
     b->levels = calloc(TU_VALUE_DEPTH, sizeof *b->levels);
     if (!b->levels)
         return tu_fail_memory(error);
@@ -233,14 +234,22 @@ int tu_put_shape(struct tu_builder *b, const char *key, const uint64_t *shape, u
     return tu_builder_close(b, error);
 }
 
-const struct tensor_value *tu_value_get(const struct tensor_value *map, const char *key)
+const struct tensor_value *tu_value_find(const struct tensor_value *map, const char *key,
+                                         size_t length)
 {
     if (!map || map->type != TENSOR_MAP)
         return NULL;
-    for (size_t i = map->map.count; i-- > 0;)
-        if (tu_value_equals(&map->map.pairs[i].key, key))
+    for (size_t i = map->map.count; i-- > 0;) {
+        const struct tensor_value *k = &map->map.pairs[i].key;
+        if (k->string.length == length && memcmp(k->string.bytes, key, length) == 0)
             return &map->map.pairs[i].value;
+    }
     return NULL;
+}
+
+const struct tensor_value *tu_value_get(const struct tensor_value *map, const char *key)
+{
+    return tu_value_find(map, key, strlen(key));
 }
 
 bool tu_value_is_unsigned(const struct tensor_value *value)

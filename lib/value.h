@@ -12,6 +12,8 @@
 
 /* Nesting that is accepted anywhere: in streams, JSON and files. */
 #define TU_VALUE_DEPTH 32
+/* The same of a file's metadata, which a stream carries inside a record. */
+#define TU_METADATA_DEPTH (TU_VALUE_DEPTH - 1)
 
 /* What a second member with the key of an earlier one means. */
 enum tu_duplicates {
@@ -24,6 +26,7 @@ struct tu_builder {
     struct tu_arena *arena;
     struct tu_builder_level *levels; /* open maps and arrays, outermost first */
     size_t depth;
+    size_t max_depth; /* TU_VALUE_DEPTH unless set after the beginning to less */
     enum tu_duplicates duplicates;
 };
 
@@ -56,6 +59,9 @@ int tu_put_shape(struct tu_builder *b, const char *key, const uint64_t *shape, u
 
 /* The member of a map under a key; NULL if there is none or map is no map. */
 const struct tensor_value *tu_value_get(const struct tensor_value *map, const char *key);
+/* The same for a key of any bytes. */
+const struct tensor_value *tu_value_find(const struct tensor_value *map, const char *key,
+                                         size_t length);
 
 /* Reads of a type, false where the value is NULL or of another type.  Numbers convert where that
  * is exact; tu_value_number takes any number. */

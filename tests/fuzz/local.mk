@@ -1,0 +1,50 @@
+# Fuzz targets; README says how they are run.  make check replays their seeds and what failed once.
+check_PROGRAMS += tests/fuzz/replay
+
+FUZZ_SOURCES = \
+	tests/fuzz/check.c \
+	tests/fuzz/decode.c \
+	tests/fuzz/entry.c \
+	tests/fuzz/expand.c \
+	tests/fuzz/formats.c \
+	tests/fuzz/fuzz.h \
+	tests/fuzz/stream.c \
+	tests/fuzz/tools.c \
+	tests/fuzz/words.c
+# The formats are linked in, not loaded.
+FUZZ_PLUGINS = \
+	$(plugins_apr_la_SOURCES) \
+	$(plugins_gguf_la_SOURCES) \
+	plugins/npy.c \
+	$(plugins_npz_la_SOURCES) \
+	plugins/safetensors.c
+
+tests_fuzz_replay_SOURCES = $(FUZZ_SOURCES) tests/fuzz/standalone.c $(FUZZ_PLUGINS)
+tests_fuzz_replay_CFLAGS = $(AM_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS)
+tests_fuzz_replay_LDADD = libtensorutils.la $(YAJL_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
+
+BATS_TESTS += tests/fuzz/replay.bats
+
+EXTRA_DIST += tests/fuzz/README tests/fuzz/make-seeds tests/fuzz/run tests/fuzz/found \
+	tests/fuzz/apr.dict \
+	tests/fuzz/gguf.dict \
+	tests/fuzz/index.dict \
+	tests/fuzz/json.dict \
+	tests/fuzz/npy.dict \
+	tests/fuzz/npz.dict \
+	tests/fuzz/rule.dict \
+	tests/fuzz/safetensors.dict \
+	tests/fuzz/stream.dict \
+	tests/fuzz/text.dict
+
+FUZZ_SECONDS = 60
+fuzz: config.h
+	FUZZ_CPPFLAGS='$(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) \
+		$(CRYPTO_CFLAGS) $(XXHASH_CFLAGS)' \
+	FUZZ_LIBS='$(MSGPACK_LIBS) $(YAJL_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS) $(CRYPTO_LIBS) \
+		$(XXHASH_LIBS) $(LIBS)' \
+	$(srcdir)/tests/fuzz/run $(FUZZ_SECONDS) $(libtensorutils_la_SOURCES) $(KERNEL_SOURCES) \
+		$(FUZZ_SOURCES) $(FUZZ_PLUGINS)
+clean-local:
+	rm -rf tests/fuzz/out
+.PHONY: fuzz
