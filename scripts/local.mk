@@ -1,1 +1,1 @@
-EXTRA_DIST += scripts/build scripts/check scripts/demo scripts/gen-iq-grids scripts/setup .ci/run
+EXTRA_DIST += scripts/build scripts/check scripts/demo scripts/fuzz scripts/gen-iq-grids scripts/setup .ci/run
