@@ -24,7 +24,6 @@ struct waiting {
 struct passing {
     struct tu_arena arena;
     struct tensor_value map;
-    struct passing *next;
 };
 
 struct side {
@@ -43,6 +42,9 @@ struct side {
     bool ended;
 };
 
+/* More than any block has. */
+enum { CARRY_BYTES = 512 };
+
 /* Where the bytes of one tensor of a pair come from. */
 struct place {
     enum { IN_MODEL, IN_SPOOL, IN_STREAM } where;
@@ -50,6 +52,10 @@ struct place {
     const struct tu_model *model;   /* for IN_MODEL */
     const struct tu_tensor *tensor; /* in the side */
     uint64_t base;                  /* in the temporary file, for IN_SPOOL */
+    /* IN_STREAM: how many bytes were read, and the last of them.  Tiles that the other side cuts may
+     * begin in the block in which the one before ended. */
+    uint64_t read;
+    uint8_t carry[CARRY_BYTES];
 };
 
 struct pair {
@@ -80,19 +86,25 @@ struct tile {
 
 struct run {
     struct tu_tool *tool;
-    struct side sides[2];                    /* a, b */
-    int lead;                                /* the side that is gone through; the other is asked */
-    struct pair *pair;                       /* whose tiles are being taken */
-    struct passing *passing, **last_passing; /* records that come before that pair */
+    struct side sides[2];      /* a, b */
+    struct tu_selection names; /* what the tool's selection says of names */
+    int lead;                  /* the side that is gone through; the other is asked */
+    struct pair *filling;      /* being found; a record may come in between */
+    struct pair *pair;         /* whose tiles are being taken */
+    struct passing *passing;   /* a record that comes before them */
     uint64_t given;
     const struct tu_pair_sink *sink;
     uint64_t done, total;
 };
 
+/* What a search came to, where it did not fail. */
+enum { ENDED, FOUND, PASSED /* a record was met: put it out and go on */ };
+
 /* ---- Sides ---- */
 
-static int open_side(struct side *s, struct tu_tool *tool, const char *path, struct tu_error *error)
+static int open_side(struct run *run, struct side *s, const char *path, struct tu_error *error)
 {
+    struct tu_tool *tool = run->tool;
     /* Standard input is read as a stream even where it is a file, so that other records in it pass.
      */
     enum tu_access access = tool->selection.order != TU_ORDER_FILE ? TU_ACCESS_RANDOM
@@ -110,7 +122,7 @@ static int open_side(struct side *s, struct tu_tool *tool, const char *path, str
             return tu_fail_memory(error);
     if (!s->met)
         return tu_fail_memory(error);
-    return tu_operand_select(o, &tool->selection, &s->order, &s->selected, error);
+    return tu_operand_select(o, &run->names, &s->order, &s->selected, error);
 }
 
 static void ignore(void *node)
@@ -162,38 +174,25 @@ static int pass_on(struct run *run, const struct tensor_value *map, struct tu_er
         free_passing(p);
         return -1;
     }
-    *run->last_passing = p;
-    run->last_passing = &p->next;
-    return 0;
+    run->passing = p;
+    return PASSED;
 }
 
-static struct passing *next_passing(struct run *run)
-{
-    struct passing *p = run->passing;
-    if (p) {
-        run->passing = p->next;
-        if (!run->passing)
-            run->last_passing = &run->passing;
-    }
-    return p;
-}
-
-/* The next selected tensor of a stream: 1, 0 at its end, -1. */
+/* The next tensor of a stream that has a selected name. */
 static int next_in_stream(struct run *run, struct side *s, struct tu_record *record,
                           struct tu_error *error)
 {
-    const struct tu_tool *tool = run->tool;
     int more;
     while (!s->ended && (more = tu_stream_next(&s->operand.stream, record, error)) != 0) {
         if (more < 0)
             return -1;
-        if (record->kind == TU_KIND_TENSOR && tu_selects(&tool->selection, &record->tensor))
-            return 1;
-        if (record->kind == TU_KIND_RESULT && pass_on(run, &record->map, error) < 0)
-            return -1;
+        if (record->kind == TU_KIND_TENSOR && tu_selects(&run->names, &record->tensor))
+            return FOUND;
+        if (record->kind == TU_KIND_RESULT)
+            return pass_on(run, &record->map, error);
     }
     s->ended = true;
-    return 0;
+    return ENDED;
 }
 
 static int compare_waiting(const void *a, const void *b)
@@ -291,11 +290,11 @@ static int find_in_stream(struct run *run, struct side *s, const struct tu_tenso
     int found = find_waiting(s, like, out, error);
     while (found == 0) {
         int more = next_in_stream(run, s, record, error);
-        if (more <= 0)
+        if (more != FOUND)
             return more;
         if (compare_waiting(&record->tensor, like) == 0) {
             *out = (struct place){.where = IN_STREAM, .side = s, .tensor = &record->tensor};
-            return note(s, &record->tensor, true, error) < 0 ? -1 : 1;
+            return note(s, &record->tensor, true, error) < 0 ? -1 : FOUND;
         }
         found = put_waiting(s, &record->tensor, error);
     }
@@ -323,15 +322,31 @@ static bool same_shape(const struct tu_tensor *a, const struct tu_tensor *b)
     return n == strip(b, &y) && memcmp(x, y, n * sizeof *x) == 0;
 }
 
-static int read_place(const struct place *p, uint64_t offset, void *buffer, size_t length,
+/* Bytes from offset on, which is where the last ones ended or less than a block before. */
+static int read_stream(struct place *p, uint64_t offset, uint8_t *buffer, size_t length,
+                       struct tu_error *error)
+{
+    size_t again = (size_t)(p->read - offset), kept = length < CARRY_BYTES ? length : CARRY_BYTES;
+    if (again)
+        memcpy(buffer, p->carry + CARRY_BYTES - again, again);
+    if (tu_stream_read(&p->side->operand.stream, buffer + again, length - again, error) < 0)
+        return -1;
+    p->read = offset + length;
+    memcpy(p->carry + CARRY_BYTES - kept, buffer + length - kept, kept);
+    return 0;
+}
+
+static int read_place(struct place *p, uint64_t offset, void *buffer, size_t length,
                       struct tu_error *error)
 {
     if (p->where == IN_MODEL)
         return tu_model_read(p->model, p->tensor, offset, buffer, length, error);
     if (p->where == IN_STREAM)
-        return tu_stream_read(&p->side->operand.stream, buffer, length, error);
-    struct tu_source spool = {
-        .fd = p->side->spool, .path = "temporary file", .size = p->side->spooled};
+        return read_stream(p, offset, buffer, length, error);
+    /* The file may be growing: it is bounded by what is known to be in it. */
+    struct tu_source spool = {.fd = p->side->spool,
+                              .path = "temporary file",
+                              .size = p->base + p->tensor->nbytes};
     return tu_source_read(&spool, p->base + offset, buffer, length, error);
 }
 
@@ -386,7 +401,7 @@ static int add_to_pair(struct pair *p, int i, const struct place *place, struct 
     return copy_tensor(&p->arena, place->tensor, &p->tensors[i], error);
 }
 
-/* The next tensor of the leading side: 1, 0 when there is none left, -1. */
+/* The next tensor of the leading side. */
 static int next_of_lead(struct run *run, struct tu_record *record, struct place *out,
                         struct tu_error *error)
 {
@@ -395,13 +410,14 @@ static int next_of_lead(struct run *run, struct tu_record *record, struct place 
     if (s->operand.is_stream) {
         out->where = IN_STREAM;
         out->tensor = &record->tensor;
-        return next_in_stream(run, s, record, error);
+        int more = next_in_stream(run, s, record, error);
+        return more == FOUND && note(s, out->tensor, true, error) < 0 ? -1 : more;
     }
     if (s->position == s->selected)
-        return 0;
+        return ENDED;
     out->model = s->order[s->position].model;
     out->tensor = s->order[s->position++].tensor;
-    return 1;
+    return FOUND;
 }
 
 /* The next that waits for a partner which never came, or NULL. */
@@ -425,8 +441,8 @@ static const struct tu_tensor *next_unmet_in_models(struct side *s)
     return NULL;
 }
 
-/* What the other side has left when the leading one has ended: 1, 0, -1.  It has no partner, so
- * nobody will read its bytes. */
+/* What the other side has left when the leading one has ended.  It has no partner, so nobody will
+ * read its bytes. */
 static int next_left_over(struct run *run, struct tu_record *record, struct place *out,
                           struct tu_error *error)
 {
@@ -434,10 +450,10 @@ static int next_left_over(struct run *run, struct tu_record *record, struct plac
     *out = (struct place){.where = IN_MODEL, .side = s};
     out->tensor = s->operand.is_stream ? next_unmet(s) : next_unmet_in_models(s);
     if (out->tensor || !s->operand.is_stream)
-        return out->tensor != NULL;
+        return out->tensor ? FOUND : ENDED;
     out->tensor = &record->tensor;
     int more = next_in_stream(run, s, record, error);
-    return more > 0 && note(s, out->tensor, true, error) < 0 ? -1 : more;
+    return more == FOUND && note(s, out->tensor, true, error) < 0 ? -1 : more;
 }
 
 static int find_partner(struct run *run, const struct tu_tensor *like, struct tu_record *record,
@@ -448,25 +464,45 @@ static int find_partner(struct run *run, const struct tu_tensor *like, struct tu
                                 : find_in_models(s, like, out, error);
 }
 
+/* Finds the leading tensor of a pair, or one that is left over, unless that was done before a record
+ * came in between. */
+static int fill_first(struct run *run, struct pair *p, struct tu_error *error)
+{
+    struct tu_record record;
+    struct place place;
+    if (p->present[run->lead])
+        return FOUND;
+    int more = next_of_lead(run, &record, &place, error);
+    if (more == FOUND)
+        return add_to_pair(p, run->lead, &place, error) < 0 ? -1 : FOUND;
+    if (more == ENDED)
+        more = next_left_over(run, &record, &place, error);
+    return more == FOUND && add_to_pair(p, !run->lead, &place, error) < 0 ? -1 : more;
+}
+
 static int fill_pair(struct run *run, struct pair *p, struct tu_error *error)
 {
-    struct tu_record first, second;
-    struct place place, partner;
-    int more = next_of_lead(run, &first, &place, error);
-    if (more == 0) {
-        more = next_left_over(run, &second, &place, error);
-        if (more > 0 && add_to_pair(p, !run->lead, &place, error) < 0)
-            return -1;
-    } else if (more > 0) {
-        if (add_to_pair(p, run->lead, &place, error) < 0)
-            return -1;
-        int found = find_partner(run, &p->tensors[run->lead], &second, &partner, error);
-        if (found < 0 || (found && add_to_pair(p, !run->lead, &partner, error) < 0))
+    struct tu_record record;
+    struct place partner;
+    int more = fill_first(run, p, error);
+    if (more == FOUND && p->present[run->lead]) {
+        int found = find_partner(run, &p->tensors[run->lead], &record, &partner, error);
+        if (found < 0 || found == PASSED)
+            return found;
+        if (found == FOUND && add_to_pair(p, !run->lead, &partner, error) < 0)
             return -1;
     }
-    if (more <= 0)
+    if (more != FOUND)
         return more;
-    return settle_match(run, p, error) < 0 ? -1 : 1;
+    return settle_match(run, p, error) < 0 ? -1 : FOUND;
+}
+
+/* Types differ between the sides: a pair is selected where one of them is asked for. */
+static bool is_selected(const struct run *run, const struct pair *p)
+{
+    const struct tu_selection *s = &run->tool->selection;
+    return !s->by_dtype || (p->present[0] && s->dtypes[p->tensors[0].dtype]) ||
+           (p->present[1] && s->dtypes[p->tensors[1].dtype]);
 }
 
 /* After the limit the rest is gone through without comparing, so that a broken stream is noticed.
@@ -480,17 +516,20 @@ static bool beyond_limit(struct run *run)
 static int next_pair(struct run *run, struct tu_error *error)
 {
     for (;;) {
-        struct pair *p = calloc(1, sizeof *p);
-        if (!p)
+        if (!run->filling && !(run->filling = calloc(1, sizeof *run->filling)))
             return tu_fail_memory(error);
+        struct pair *p = run->filling;
         int more = fill_pair(run, p, error);
-        if (more > 0 && !beyond_limit(run)) {
+        if (more == PASSED)
+            return more;
+        run->filling = NULL;
+        if (more == FOUND && is_selected(run, p) && !beyond_limit(run)) {
             run->given++;
             run->pair = p;
-            return 1;
+            return FOUND;
         }
         free_pair(p);
-        if (more <= 0)
+        if (more != FOUND)
             return more;
     }
 }
@@ -516,13 +555,14 @@ static int take(void *context, void *slot, struct tu_error *error)
 {
     struct run *run = context;
     struct tile *t = slot;
-    if (!run->pair && !run->passing) {
+    if (!run->pair) {
         int more = next_pair(run, error);
-        if (more < 0 || (more == 0 && !run->passing))
+        if (more < 0 || more == ENDED)
             return more;
     }
     t->count = 0;
-    t->passing = next_passing(run);
+    t->passing = run->passing;
+    run->passing = NULL;
     if (t->passing)
         return 1;
     struct pair *p = t->pair = run->pair;
@@ -611,7 +651,6 @@ static int run_pairs(struct run *run, struct tu_error *error)
                                          .work = work,
                                          .put = put,
                                          .release = release};
-    run->last_passing = &run->passing;
     run->lead = choose_lead(run);
     const struct side *lead = &run->sides[run->lead];
     for (size_t i = 0; i < lead->selected; i++)
@@ -619,8 +658,8 @@ static int run_pairs(struct run *run, struct tu_error *error)
     int result = tu_pipeline_run(&pipeline, (unsigned)run->tool->jobs, error);
     if (run->pair)
         free_pair(run->pair);
-    for (struct passing *p; (p = next_passing(run));)
-        free_passing(p);
+    if (run->filling)
+        free_pair(run->filling);
     if (result == 0)
         result = tu_operand_unchanged(&run->sides[0].operand, error);
     return result < 0 ? -1 : tu_operand_unchanged(&run->sides[1].operand, error);
@@ -629,12 +668,13 @@ static int run_pairs(struct run *run, struct tu_error *error)
 int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
                         const struct tu_pair_sink *sink, struct tu_error *error)
 {
-    struct run run = {.tool = tool, .sink = sink};
+    struct run run = {.tool = tool, .names = tool->selection, .sink = sink};
+    run.names.by_dtype = false;
     if (strcmp(a, "-") == 0 && strcmp(b, "-") == 0)
         return tu_fail(error, TU_EUSAGE, "both operands are standard input");
-    int result = open_side(&run.sides[0], tool, a, error);
+    int result = open_side(&run, &run.sides[0], a, error);
     if (result == 0) {
-        result = open_side(&run.sides[1], tool, b, error);
+        result = open_side(&run, &run.sides[1], b, error);
         if (result == 0)
             result = run_pairs(&run, error);
         close_side(&run.sides[1]);

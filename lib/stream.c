@@ -493,7 +493,9 @@ int tu_stream_next(struct tu_stream_reader *r, struct tu_record *record, struct 
 
 /* ---- Writing ---- */
 
-enum { WRITE_BUFFER = 64 * 1024, CHUNK_MAX = 1 << 30 };
+/* Small pieces gather; large ones go on at once, so that a reader never waits for a writer that waits
+ * for it in turn. */
+enum { WRITE_BUFFER = 64 * 1024, DIRECT_BYTES = 8 * 1024, CHUNK_MAX = 1 << 30 };
 
 static int write_fully(int fd, const void *bytes, size_t length, struct tu_error *error)
 {
@@ -519,9 +521,10 @@ static int flush(struct tu_stream_writer *w, struct tu_error *error)
 
 static int put(struct tu_stream_writer *w, const void *bytes, size_t length, struct tu_error *error)
 {
-    if (length > WRITE_BUFFER - w->used && flush(w, error) < 0)
+    bool direct = length >= DIRECT_BYTES;
+    if ((direct || length > WRITE_BUFFER - w->used) && flush(w, error) < 0)
         return -1;
-    if (length >= WRITE_BUFFER)
+    if (direct)
         return write_fully(w->fd, bytes, length, error);
     memcpy(w->buffer + w->used, bytes, length);
     w->used += length;

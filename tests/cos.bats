@@ -388,6 +388,34 @@ for got, want in ((r["norm_a"], x * n ** 0.5), (r["norm_b"], 2 * x * n ** 0.5), 
     [ "$output" = "name w x z l.0.y " ]
 }
 
+@test "a type selects a pair on either side, whichever way the operands come" {
+    make-model a.safetensors 'w F16 1 = 1' 'x F16 1 = 2' 'y F16 1 = 1' -- b.safetensors 'w F32 1 = 1' 'x F16 1 = 2' 'z F32 1 = 1'
+    tensor-cat a.safetensors > a.tsr
+    tensor-cat b.safetensors > b.tsr
+    printf '%s\n' 'ok w' 'only_b z' > expected
+    for pair in 'a.tsr b.tsr' '<(cat a.tsr) b.tsr' 'a.tsr <(cat b.tsr)' '<(cat a.tsr) <(cat b.tsr)'; do
+        run -0 pipeline "tensor-cos --json --dtype F32 $pair | sed 's/.*\"name\":\"\([a-z]*\)\".*\"status\":\"\([a-z_]*\)\".*/\2 \1/'"
+        [ "$output" = "$(< expected)" ]
+    done
+}
+
+@test "a packing that runs over the rows meets one that does not, through a pipe, too" {
+    PYTHONPATH=$srcdir/tests python3 -B - <<'END'
+from formats import Tensor, stream
+block = bytes.fromhex("00300028") + bytes(range(140))
+for name, blocks, said in (("flat", 352, {"packing": "flat"}), ("rows", 600, {})):
+    with open(name + ".tsr", "wb") as file:
+        file.write(stream([Tensor("w", "Q4_K", [300, 300], block * blocks, **said)]))
+END
+    tensor-cos --json flat.tsr rows.tsr > expected
+    grep -q '"status":"ok"' expected
+    for jobs in 1 3; do
+        # shellcheck disable=SC2002
+        cat flat.tsr | tensor-cos -j $jobs --json - rows.tsr | cmp - expected
+        tensor-cos -j $jobs --json <(cat flat.tsr) <(cat rows.tsr) | cmp - expected
+    done
+}
+
 @test "--tsv has all fields, a table the most used ones" {
     make-model a.safetensors 'w F32 2 = 3 4' 'u F32 1 = nan' -- b.safetensors 'w F32 2 = 4 3' 'v F32 1 = 1' 'u F32 1 = 1'
     run -0 tensor-cos --tsv a.safetensors b.safetensors

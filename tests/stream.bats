@@ -286,9 +286,11 @@ END
 }
 
 @test "one name twice in a stream is not told to be alone" {
-    cp v.tsr "$BATS_TEST_TMPDIR"
+    cp v.tsr samples/good-plain.tsr "$BATS_TEST_TMPDIR"
     cd "$BATS_TEST_TMPDIR"
     cat v.tsr v.tsr > vv.tsr
+    run -2 bash -c 'cat vv.tsr | tensor-cos - good-plain.tsr | verdict --min 0 --allow only_a,only_b'
+    says "'v'" "twice"
     run -2 bash -c 'tensor-cos <(cat vv.tsr) <(cat v.tsr) | verdict --min 0 --allow only_a'
     run -2 bash -c 'tensor-cos <(cat v.tsr) <(cat vv.tsr) | verdict --min 0 --allow only_b'
 }
@@ -364,6 +366,27 @@ END
     # A record that says it has 4 GiB of text, and a producer that goes on and on.
     refuses "" bash -c '{ head -c -6 samples/bad-str32-4g.tsr; cat /dev/zero; } |
         (ulimit -v 300000; exec timeout 20 tensor-ls)'
+}
+
+@test "records that pass through take no memory, however many they are" {
+    [ -z "$TU_SANITIZED" ] || skip "a sanitizer maps terabytes"
+    run -0 bash -o pipefail -c 'python3 -c "
+import sys
+from struct import pack
+sys.stdout.buffer.write(bytes.fromhex(\"82a46b696e64a673747265616da776657273696f6e01\") + bytes.fromhex(\"81a46b696e64a16e\") * 500000 +
+                        bytes.fromhex(\"83a46b696e64a3656e64a774656e736f727300a77265636f726473ce\") + pack(\">I\", 500000))" |
+        (ulimit -v 150000; exec tensor-cos -j 2 - samples/good-plain.tsr) | tail -c 1 | wc -c'
+    [ "$output" = 1 ]
+}
+
+@test "a pipeline that divides and meets again does not wait for itself" {
+    # Output must not linger in a filter that waits for input which the other branch holds up.
+    tensor-rand --tensor x=512x2048 --type F64 > f64.tsr
+    mkfifo quantized
+    run -0 timeout 20 bash -o pipefail -c \
+        'tee < f64.tsr >(tensor-quant --to Q2_K > quantized) | tensor-cos --json - quantized | grep -c "\"status\":\"ok\""'
+    [ "$output" = 1 ]
+    rm f64.tsr quantized
 }
 
 @test "no tensor is ever whole in memory" {

@@ -7,13 +7,22 @@
 
 extern const struct tu_kernels tu_kernels_baseline;
 #if TU_HAVE_X86_KERNELS
+#include <cpuid.h>
+
 extern const struct tu_kernels tu_kernels_avx2, tu_kernels_avx512;
+
+/* Not every compiler's __builtin_cpu_supports knows it. */
+static bool has_f16c(void)
+{
+    unsigned a, b, c = 0, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
 
 /* __builtin_cpu_supports also asks whether the system saves the registers. */
 static bool has_avx2(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c") && __builtin_cpu_supports("bmi2");
+           __builtin_cpu_supports("bmi2") && has_f16c();
 }
 
 static bool has_avx512(void)
