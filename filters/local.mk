@@ -1,5 +1,6 @@
 # A new filter is one line here.
 bin_PROGRAMS += \
+	filters/tensor-attn \
 	filters/tensor-cat \
 	filters/tensor-cos \
 	filters/tensor-dequant \
@@ -11,3 +12,4 @@ bin_PROGRAMS += \
 	filters/verdict
 
 LDADD = libtensorutils.la
+filters_tensor_attn_LDADD = libattention.la $(LDADD)

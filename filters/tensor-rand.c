@@ -19,6 +19,7 @@ static struct tu_list tensor_texts;
 static uint64_t seed;
 static const struct tu_dtype *type;
 static const char *like;
+static struct tu_list attention_texts;
 static struct tu_layout_options layout;
 static bool uniform, have_mean, have_deviation;
 static double mean = 0, deviation = 1, low = 0, high = 1;
@@ -56,6 +57,9 @@ static const struct tu_option options[] = {
     {0, "low", "X", "least value of the uniform distribution (default 0)", tu_option_double, &low},
     {0, "high", "X", "bound of the uniform distribution (default 1)", tu_option_double, &high},
     {0, "like", "NAME", "make a whole model with the layout of: qwen2", tu_option_string, &like},
+    {0, "attention", "SIZES",
+     "make P.q, P.k and P.v, as heads=28,kv-heads=4,head-dim=128,kv-len=2",
+     tu_option_list, &attention_texts},
     {0, "num-layers", "N", "layers of the model (default: as the layout)", tu_option_u64,
      &layout.layers},
     {0, "hidden", "N", "width of the model", tu_option_u64, &layout.hidden},
@@ -171,6 +175,81 @@ static int put_named(const char *text, struct tu_error *error)
     return result;
 }
 
+/* What --attention says; 0: not said. */
+struct attention_sizes {
+    uint64_t heads, kv_heads, head_dim, value_dim, kv_len, q_len, batch;
+    const char *name;
+    int name_length;
+};
+
+/* One KEY=VALUE of --attention. */
+static int parse_attention_size(const char *text, size_t length, struct attention_sizes *s)
+{
+    const struct {
+        const char *key;
+        uint64_t *to;
+    } keys[] = {{"heads", &s->heads},       {"kv-heads", &s->kv_heads}, {"head-dim", &s->head_dim},
+                {"value-dim", &s->value_dim}, {"kv-len", &s->kv_len},     {"q-len", &s->q_len},
+                {"batch", &s->batch}};
+    char digits[24];
+    size_t key = strcspn(text, "=");
+    if (key >= length || length - key - 1 == 0)
+        return -1;
+    const char *value = text + key + 1;
+    size_t rest = length - key - 1;
+    if (key == 4 && strncmp(text, "name", key) == 0) {
+        s->name = value;
+        s->name_length = (int)rest;
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof keys / sizeof *keys && rest < sizeof digits; i++)
+        if (strlen(keys[i].key) == key && strncmp(keys[i].key, text, key) == 0) {
+            memcpy(digits, value, rest);
+            digits[rest] = '\0';
+            return tu_parse_u64(digits, keys[i].to) && *keys[i].to ? 0 : -1;
+        }
+    return -1;
+}
+
+static int put_attention_tensor(const struct attention_sizes *s, char part, uint64_t length,
+                                uint64_t heads, uint64_t dim, struct tu_error *error)
+{
+    struct tu_layout_tensor t = {.mean = mean, .deviation = deviation};
+    char *name;
+    if (s->batch)
+        t.shape[t.rank++] = s->batch;
+    t.shape[t.rank++] = length;
+    t.shape[t.rank++] = heads;
+    t.shape[t.rank++] = dim;
+    if (asprintf(&name, "%.*s.%c", s->name_length, s->name, part) < 0)
+        return tu_fail_memory(error);
+    t.name = name;
+    int result = put_tensor(&t, error);
+    free(name);
+    return result;
+}
+
+static int put_attention(const char *text, struct tu_error *error)
+{
+    struct attention_sizes s = {
+        .q_len = 1, .head_dim = 128, .name = "attn", .name_length = (int)strlen("attn")};
+    for (const char *p = text; *p;) {
+        size_t length = strcspn(p, ",");
+        if (parse_attention_size(p, length, &s) < 0)
+            return tu_fail(error, TU_EUSAGE, "--attention: '%.*s' is no KEY=NUMBER that it knows",
+                           (int)length, p);
+        p += length + (p[length] == ',');
+    }
+    if (!s.heads || !s.kv_len)
+        return tu_fail(error, TU_EUSAGE, "--attention: heads and kv-len are needed");
+    uint64_t kv_heads = s.kv_heads ? s.kv_heads : s.heads;
+    uint64_t value_dim = s.value_dim ? s.value_dim : s.head_dim;
+    if (put_attention_tensor(&s, 'q', s.q_len, s.heads, s.head_dim, error) < 0 ||
+        put_attention_tensor(&s, 'k', s.kv_len, kv_heads, s.head_dim, error) < 0)
+        return -1;
+    return put_attention_tensor(&s, 'v', s.kv_len, kv_heads, value_dim, error);
+}
+
 /* The metadata that such a model's configuration would state. */
 static int put_source(struct tu_arena *arena, struct tu_error *error)
 {
@@ -221,8 +300,8 @@ static int check_options(struct tu_error *error)
         type->kind == TENSOR_KIND_QUANT || type->kind == TENSOR_KIND_COMPLEX)
         return tu_fail(error, TU_EUSAGE, "--type: %s cannot be made here (pipe into tensor-quant)",
                        type->name);
-    if (!like && tensor_texts.count == 0)
-        return tu_fail(error, TU_EUSAGE, "nothing to make: give --tensor or --like");
+    if (!like && tensor_texts.count == 0 && attention_texts.count == 0)
+        return tu_fail(error, TU_EUSAGE, "nothing to make: give --tensor, --like or --attention");
     if (!(low < high) || !(deviation >= 0))
         return tu_fail(error, TU_EUSAGE, "--low must be below --high, --deviation not negative");
     return 0;
@@ -239,6 +318,9 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     for (size_t i = 0; i < tensor_texts.count; i++)
         if (put_named(tensor_texts.items[i], error) < 0)
             return -1;
+    for (size_t i = 0; i < attention_texts.count; i++)
+        if (put_attention(attention_texts.items[i], error) < 0)
+            return -1;
     return tu_output_close(&output, error);
 }
 
@@ -246,7 +328,8 @@ int main(int argc, char **argv)
 {
     static const struct tu_command command = {
         .name = "tensor-rand",
-        .synopsis = "--tensor NAME=SHAPE... [OPTION]...\n--like qwen2 [OPTION]...",
+        .synopsis = "--tensor NAME=SHAPE... [OPTION]...\n--like qwen2 [OPTION]...\n"
+                    "--attention SIZES... [OPTION]...",
         .about = "Makes tensors from a seed, the same bytes on every machine: single ones, or a\n"
                  "whole model with the layout of a known architecture.",
         .options = options,
@@ -254,5 +337,6 @@ int main(int argc, char **argv)
     };
     int status = tu_main(&command, &tool, argc, argv);
     free(tensor_texts.items);
+    free(attention_texts.items);
     return status;
 }

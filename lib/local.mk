@@ -36,8 +36,20 @@ libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_
 libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $(ZLIB_LIBS) \
 	$(CRYPTO_LIBS) $(XXHASH_LIBS)
 
+# Attention, apart because only its filters need a BLAS.
+noinst_LTLIBRARIES += libattention.la
+libattention_la_SOURCES = \
+	lib/attention-filter.c lib/attention-filter.h \
+	lib/attention-oracle.c \
+	lib/attention.c lib/attention.h \
+	lib/qkv.c lib/qkv.h \
+	lib/timing.c lib/timing.h
+libattention_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
+libattention_la_LIBADD = libtensorutils.la $(OPENBLAS_LIBS)
+
 # The hot loops, once for each instruction set; lib/kernels/kernels.h says how.
 KERNEL_SOURCES = \
+	lib/kernels/attend.c \
 	lib/kernels/bits.h \
 	lib/kernels/decode.c \
 	lib/kernels/encode.c \

@@ -41,7 +41,7 @@ writers() {
 }
 
 setup() {
-    make-model a.tsr 'w F32 2x2 = 1 2 3 4' 'b F32 3 = 1 2 3'
+    make-model a.tsr 'w F32 2x2 = 1 2 3 4' 'b F32 3 = 1 2 3' 'q F32 1x1x1 = 1' 'k F32 1x1x1 = 1' 'v F32 1x1x1 = 1'
     tensor-cos a.tsr a.tsr > results.tsr
 }
 

@@ -1,5 +1,6 @@
 # Tests.  A .bats file and a program of tests/unit are one line each; both print TAP.
 BATS_TESTS = \
+	tests/attn.bats \
 	tests/byte-order.bats \
 	tests/cat.bats \
 	tests/cos.bats \
@@ -23,6 +24,7 @@ BATS_TESTS = \
 	tests/verdict.bats
 
 UNIT_TESTS = \
+	tests/unit/attention \
 	tests/unit/compare \
 	tests/unit/decode \
 	tests/unit/dtype \
@@ -34,6 +36,7 @@ UNIT_TESTS = \
 	tests/unit/value
 
 check_PROGRAMS += $(UNIT_TESTS)
+tests_unit_attention_LDADD = libattention.la $(LDADD)
 check_DATA = tests/environment
 TESTS += $(BATS_TESTS) $(UNIT_TESTS)
 TEST_EXTENSIONS = .bats
@@ -54,6 +57,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/make-blocks \
 	tests/make-model \
 	tests/make-samples \
+	tests/reference_attention.py \
 	tests/reference_decode.py \
 	tests/reference_random.py \
 	tests/samples_apr.py \

@@ -54,6 +54,24 @@ struct tu_lanes {
 typedef void tu_reduce_fn(const float *restrict a, const float *restrict b, size_t n, float bound,
                           struct tu_lanes *restrict lanes);
 
+/* The loops of attention (attention.h). */
+struct tu_attend_kernels {
+    /* out[rows][keys] = q[r] . k[j]: element i of a row is q_stride (k_stride) floats behind that
+     * of the row before.  Element i of the product adds to lane i % 16, lanes are added in halves. */
+    void (*scores)(const float *restrict q, size_t q_stride, size_t rows, const float *restrict k,
+                   size_t k_stride, size_t keys, size_t dim, float *restrict out);
+    /* out[rows][dim] = sum over j of p[rows][keys] * v[j], in the order of the keys. */
+    void (*weigh)(const float *restrict p, size_t rows, const float *restrict v, size_t v_stride,
+                  size_t keys, size_t dim, float *restrict out);
+    /* s[i] = e^(s[i] - max) for s[i] <= max, by at most 2 units in the last place; gives their sum
+     * over 16 lanes. */
+    float (*exp)(float *restrict s, size_t n, float max);
+    /* The largest of them; NaN if one is NaN, -infinity if there are none. */
+    float (*max)(const float *restrict s, size_t n);
+    /* s[i] = cap * tanh(s[i] / cap) */
+    void (*cap)(float *restrict s, size_t n, float cap);
+};
+
 /* The kernels of one instruction set. */
 struct tu_kernels {
     const char *name;
@@ -61,6 +79,7 @@ struct tu_kernels {
     tu_decode_wide_fn *decode_wide[TENSOR_DTYPE_LIMIT]; /* TENSOR_DTYPE_WIDE types alone */
     tu_encode_fn *encode[TENSOR_DTYPE_LIMIT]; /* NULL: the type cannot be made from reals */
     tu_reduce_fn *reduce;
+    struct tu_attend_kernels attend;
 };
 
 /* What was built, best first, with what this machine can run; i from 0 until NULL comes. */

@@ -54,6 +54,13 @@ ENCODED_TYPES(DECLARE_ENCODER)
 
 extern tu_reduce_fn TU_KERNEL(reduce);
 
+/* As the members of struct tu_attend_kernels. */
+extern __typeof__(*((struct tu_attend_kernels *)0)->scores) TU_KERNEL(attend_scores);
+extern __typeof__(*((struct tu_attend_kernels *)0)->weigh) TU_KERNEL(attend_weigh);
+extern __typeof__(*((struct tu_attend_kernels *)0)->exp) TU_KERNEL(attend_exp);
+extern __typeof__(*((struct tu_attend_kernels *)0)->max) TU_KERNEL(attend_max);
+extern __typeof__(*((struct tu_attend_kernels *)0)->cap) TU_KERNEL(attend_cap);
+
 #define NAME_OF_(isa) #isa
 #define NAME_OF(isa)  NAME_OF_(isa)
 
@@ -80,4 +87,6 @@ const struct tu_kernels TU_KERNEL(kernels) = {
 #undef ROW
         },
     .reduce = TU_KERNEL(reduce),
+    .attend = {TU_KERNEL(attend_scores), TU_KERNEL(attend_weigh), TU_KERNEL(attend_exp),
+               TU_KERNEL(attend_max), TU_KERNEL(attend_cap)},
 };

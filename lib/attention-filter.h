@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* What tensor-attn and tensor-attn-gpu have in common: all but who computes. */
+#ifndef TU_ATTENTION_FILTER_H
+#define TU_ATTENTION_FILTER_H
+
+#include "output.h"
+#include "qkv.h"
+
+/* What the command line asks for. */
+struct tu_attention_command {
+    struct tu_qkv_options group;
+    bool stages;
+    bool wide;              /* float64 */
+    uint64_t bench, repeat; /* runs; 0: not asked for */
+};
+
+/* Who computes. */
+struct tu_attention_backend {
+    const char *path; /* of timing records */
+    /* One result of a group, in order, to the sink; how->kernels and how->threads vary with
+     * --repeat. */
+    int (*attend)(void *context, struct tu_qkv *group, enum tu_attention_result result,
+                  const struct tu_attention_how *how, const struct tu_attention_sink *sink,
+                  struct tu_error *error);
+    /* --bench: times runs of OUT and puts out the records; NULL: attend is timed as a whole. */
+    int (*bench)(void *context, struct tu_qkv *group, const char *name, uint64_t runs,
+                 struct tu_output *output, struct tu_error *error);
+    void *context;
+};
+
+/* Rows for option tables, each with its target in a struct tu_attention_command whose scale is NaN
+ * at first. */
+/* clang-format off */
+#define TU_ATTENTION_OPTIONS(c) \
+    {0, "scale", "X", "factor of q.k (default 1/sqrt(head_dim))", tu_option_double, &(c).group.scale}, \
+    {0, "causal", NULL, "a query sees no later keys; the last query is at the last key", tu_option_flag, &(c).group.causal}, \
+    {0, "window", "N", "a query sees only the last N keys up to its own", tu_option_u64, &(c).group.window}, \
+    {0, "soft-cap", "X", "bound scores by X tanh(score / X)", tu_option_double, &(c).group.soft_cap}, \
+    {0, "alibi", NULL, "add the linear biases of ALiBi", tu_option_flag, &(c).group.alibi}, \
+    {0, "heads", "N", "query heads, where q is [n, heads * head_dim]", tu_option_u64, &(c).group.heads}, \
+    {0, "kv-heads", "N", "key heads in such tensors (default: as --heads)", tu_option_u64, &(c).group.kv_heads}, \
+    {0, "stages", NULL, "put out scores and weights, too", tu_option_flag, &(c).stages}, \
+    {0, "bench", "N", "put out the time of N runs instead", tu_option_u64, &(c).bench}, \
+    {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &(c).repeat}
+/* clang-format on */
+
+/* The whole work of such a filter. */
+int tu_attention_filter(struct tu_tool *tool, struct tu_output *output, const char *operand,
+                        const struct tu_attention_command *command,
+                        const struct tu_attention_backend *backend,
+                        struct tu_error *error) TU_MUST_CHECK;
+
+#endif

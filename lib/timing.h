@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* How long something takes, and whether it comes out the same: what --bench and --repeat report. */
+#ifndef TU_TIMING_H
+#define TU_TIMING_H
+
+#include "output.h"
+
+/* Seconds of a clock that only goes forward. */
+double tu_seconds(void);
+
+/* Runs of one thing.  The record has median_ms, p10_ms and p90_ms (of the runs, the nearest rank),
+ * and gb_per_s and gflop_per_s of the median where bytes and flops are known. */
+struct tu_timing {
+    const char *name;   /* of the tensor that is made */
+    const char *what;   /* what was timed: "attention", "kernel", "transfer" */
+    const char *path;   /* the way it was done: "f32", "cuda" */
+    const double *ms;
+    size_t runs;
+    double bytes, flops;     /* of a run; 0: not known */
+    double peak_gb_per_s;    /* of the device; 0: not known */
+};
+extern const struct tu_column tu_timing_columns[];
+/* A `timing` record. */
+int tu_put_timing(struct tu_output *o, const struct tu_timing *timing,
+                  struct tu_error *error) TU_MUST_CHECK;
+
+/* Results that are to be the same bits in every run. */
+struct tu_repeats {
+    uint64_t runs, differing; /* runs that differ from the first */
+    uint64_t first_difference; /* element; of the first run that differs */
+    double first, other;       /* its values */
+    char difference[64];       /* how that run was made */
+};
+extern const struct tu_column tu_repeat_columns[];
+/* A `repeat` record: name, runs, differing, and where the first difference is. */
+int tu_put_repeats(struct tu_output *o, const char *name, const struct tu_repeats *repeats,
+                   struct tu_error *error) TU_MUST_CHECK;
+
+#endif
