@@ -44,6 +44,8 @@ _Noreturn void fuzz_broken(const char *file, int line, const char *what);
 void fuzz_check_error(const struct tu_error *error);
 /* Text that was made for people holds no control characters and is UTF-8. */
 void fuzz_check_printable(const char *text, size_t length);
+/* JSON does not tell float32 from float64, which is written with other digits. */
+bool fuzz_has_float32(const struct tensor_value *value);
 /* Metadata becomes JSON and MessagePack, and comes back the same. */
 void fuzz_check_metadata(const struct tensor_value *map);
 /* What model.h says of every tensor, and the metadata. */
