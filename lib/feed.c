@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COPY_BYTES = 256 * 1024 };
+/* An index is one record, whole in memory, and only a hint: one of more tensors is not worth it. */
+enum { COPY_BYTES = 256 * 1024, ANNOUNCED_MAX = 100000 };
 
 static char standard_input[] = "-";
 static char *const standard_operands[] = {standard_input};
@@ -135,7 +136,7 @@ static int next_of_models(struct tu_feed *f, struct tu_item *item, struct tu_err
     }
     if (f->step == TU_FEED_SOURCE) {
         f->step = TU_FEED_TENSORS;
-        if (f->announcing) {
+        if (f->announcing && f->selected <= ANNOUNCED_MAX) {
             item->kind = TU_KIND_INDEX;
             return build_index(f, &item->map, error) < 0 ? -1 : 1;
         }

@@ -73,6 +73,9 @@ int tu_scan_object(struct tu_scan *scan, const uint8_t *bytes, size_t length)
         if (rest < s.header)
             return 0;
         uint64_t body = s.length ? big_endian(p + 1, s.length) : s.body;
+        bool more = !s.container && rest - s.header < body + s.fixed;
+        if (!more && ++scan->objects > TU_SCAN_OBJECTS)
+            return -1;
         if (s.container && body) {
             if (scan->depth == TU_VALUE_DEPTH)
                 return -1;
@@ -80,7 +83,7 @@ int tu_scan_object(struct tu_scan *scan, const uint8_t *bytes, size_t length)
             scan->position += s.header;
             continue;
         }
-        if (!s.container && rest - s.header < body + s.fixed)
+        if (more)
             return 0;
         scan->position += s.header + (s.container ? 0 : (size_t)body + s.fixed);
         if (finish_object(scan))

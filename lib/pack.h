@@ -5,16 +5,20 @@
 
 #include "value.h"
 
+/* Values of one object: each takes some 60 bytes of memory, whatever it takes in the stream. */
+#define TU_SCAN_OBJECTS (UINT64_C(1) << 24)
+
 /* Finds where a MessagePack object ends in bytes that are still arriving, so that nothing is
  * allocated on the word of a length field.  Zero-initialise for each object. */
 struct tu_scan {
     size_t position;                   /* bytes understood so far */
+    uint64_t objects;                  /* that ended or opened so far */
     size_t depth;                      /* open maps and arrays */
     uint64_t left[TU_VALUE_DEPTH + 1]; /* objects still to come in each */
 };
 
 /* 1: the object is bytes[0 .. scan->position); 0: more bytes are needed, call again with the same
- * scan and all bytes so far; -1: no MessagePack, an extension type, or nested too deep. */
+ * scan and all bytes so far; -1: no MessagePack, an extension type, nested too deep, or of too many values. */
 int tu_scan_object(struct tu_scan *scan, const uint8_t *bytes, size_t length);
 
 /* Decodes one whole object that tu_scan_object has accepted. */

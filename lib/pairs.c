@@ -65,6 +65,7 @@ struct pair {
     bool present[2];
     struct place places[2];
     struct tu_decoder decoders[2];
+    int cutter;          /* the side whose rows cut the tiles */
     uint64_t unit, next; /* of tiles */
     struct tu_partial sums;
     /* Maxima of the tiles that were put, for those that are worked on meanwhile: they save work
@@ -383,7 +384,8 @@ static int settle_match(struct run *run, struct pair *p, struct tu_error *error)
             return -1;
         uint64_t a = tu_geometry_unit(&p->decoders[0].geometry);
         uint64_t b = tu_geometry_unit(&p->decoders[1].geometry);
-        p->unit = a > b ? a : b;
+        p->cutter = b > a;
+        p->unit = b > a ? b : a;
     }
     return 0;
 }
@@ -566,7 +568,7 @@ static int take(void *context, void *slot, struct tu_error *error)
     if (t->passing)
         return 1;
     struct pair *p = t->pair = run->pair;
-    const struct tu_geometry *g = &p->decoders[0].geometry;
+    const struct tu_geometry *g = &p->decoders[p->cutter].geometry;
     bool compared = p->match == TU_MATCH_BOTH && p->tensors[0].elements;
     t->first = p->next;
     t->count = compared ? tu_geometry_tile(g, p->unit, p->next) : 0;

@@ -154,8 +154,10 @@ static ssize_t scan_object(struct tu_stream_reader *r, struct tu_error *error)
         int found = tu_scan_object(&scan, r->buffer + r->begin, available(r));
         if (found < 0)
             return stream_fail(r,
-                               "no tensor stream: bad MessagePack, an extension type, or nested "
-                               "too deep",
+                               scan.objects > TU_SCAN_OBJECTS
+                                   ? "a record of more than 2^24 values"
+                                   : "no tensor stream: bad MessagePack, an extension type, or "
+                                     "nested too deep",
                                error);
         if (found)
             return (ssize_t)scan.position;

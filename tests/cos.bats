@@ -413,6 +413,9 @@ END
         # shellcheck disable=SC2002
         cat flat.tsr | tensor-cos -j $jobs --json - rows.tsr | cmp - expected
         tensor-cos -j $jobs --json <(cat flat.tsr) <(cat rows.tsr) | cmp - expected
+        # the rows cut the tiles, whichever side they are on
+        run -0 pipeline "tensor-cos -j $jobs --tsv rows.tsr flat.tsr | cut -f 2-6"
+        [ "$output" = "$(tensor-cos --tsv flat.tsr rows.tsr | cut -f 2-6)" ]
     done
 }
 

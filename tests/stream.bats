@@ -379,6 +379,14 @@ sys.stdout.buffer.write(bytes.fromhex(\"82a46b696e64a673747265616da776657273696f
     [ "$output" = 1 ]
 }
 
+@test "a record of very many values is refused before it fills memory" {
+    [ -z "$TU_SANITIZED" ] || skip "a sanitizer maps terabytes"
+    refuses "a record of more than 2^24 values" bash -c 'python3 -c "
+import sys
+sys.stdout.buffer.write(bytes.fromhex(\"82a46b696e64a673747265616da776657273696f6e0182a46b696e64a16ea161dd02000000\") + bytes([0xc0]) * (1 << 25))" |
+        (ulimit -v 400000; exec tensor-ls)'
+}
+
 @test "a pipeline that divides and meets again does not wait for itself" {
     # Output must not linger in a filter that waits for input which the other branch holds up.
     tensor-rand --tensor x=512x2048 --type F64 > f64.tsr
