@@ -5,6 +5,7 @@ bin_PROGRAMS += \
 	filters/tensor-cos \
 	filters/tensor-dequant \
 	filters/tensor-hash \
+	filters/tensor-heads \
 	filters/tensor-ls \
 	filters/tensor-quant \
 	filters/tensor-rand \
@@ -13,3 +14,4 @@ bin_PROGRAMS += \
 
 LDADD = libtensorutils.la
 filters_tensor_attn_LDADD = libattention.la $(LDADD)
+filters_tensor_heads_LDADD = libattention.la $(LDADD)

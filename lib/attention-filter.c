@@ -260,10 +260,6 @@ static int open_output(struct filter *f, struct tu_error *error)
 
 static int check(const struct tu_attention_command *c, struct tu_error *error)
 {
-    if (c->group.soft_cap < 0 || c->group.soft_cap != c->group.soft_cap)
-        return tu_fail(error, TU_EUSAGE, "--soft-cap is not positive");
-    if (c->group.kv_heads && !c->group.heads)
-        return tu_fail(error, TU_EUSAGE, "--kv-heads needs --heads");
     if (c->bench && c->repeat)
         return tu_fail(error, TU_EUSAGE, "--bench and --repeat exclude each other");
     if (c->bench > 1000000 || c->repeat > 1000000)

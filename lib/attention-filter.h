@@ -28,17 +28,10 @@ struct tu_attention_backend {
     void *context;
 };
 
-/* Rows for option tables, each with its target in a struct tu_attention_command whose scale is NaN
- * at first. */
+/* Rows for option tables, each with its target in a struct tu_attention_command. */
 /* clang-format off */
 #define TU_ATTENTION_OPTIONS(c) \
-    {0, "scale", "X", "factor of q.k (default 1/sqrt(head_dim))", tu_option_double, &(c).group.scale}, \
-    {0, "causal", NULL, "a query sees no later keys; the last query is at the last key", tu_option_flag, &(c).group.causal}, \
-    {0, "window", "N", "a query sees only the last N keys up to its own", tu_option_u64, &(c).group.window}, \
-    {0, "soft-cap", "X", "bound scores by X tanh(score / X)", tu_option_double, &(c).group.soft_cap}, \
-    {0, "alibi", NULL, "add the linear biases of ALiBi", tu_option_flag, &(c).group.alibi}, \
-    {0, "heads", "N", "query heads, where q is [n, heads * head_dim]", tu_option_u64, &(c).group.heads}, \
-    {0, "kv-heads", "N", "key heads in such tensors (default: as --heads)", tu_option_u64, &(c).group.kv_heads}, \
+    TU_QKV_OPTIONS((c).group), \
     {0, "stages", NULL, "put out scores and weights, too", tu_option_flag, &(c).stages}, \
     {0, "bench", "N", "put out the time of N runs instead", tu_option_u64, &(c).bench}, \
     {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &(c).repeat}

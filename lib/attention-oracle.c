@@ -41,8 +41,8 @@ static double finish_score(const struct tu_attention *a, uint64_t head, uint64_t
         s = a->soft_cap * tanh(s / a->soft_cap);
     if (a->slopes)
         s += (double)a->slopes[head] * away;
-    uint64_t mask_head = a->mask_heads > 1 ? head : 0;
-    float mask = a->mask ? a->mask[(mask_head * a->queries + query) * a->keys + key] : 0;
+    float mask =
+        a->mask ? a->mask[(head % a->mask_heads * a->queries + query) * a->keys + key] : 0;
     bool hidden = mask == -INFINITY || (a->causal && away > 0) ||
                   (a->window && away <= -(double)a->window);
     return hidden ? -INFINITY : a->mask ? s + (double)mask : s;

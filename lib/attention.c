@@ -81,9 +81,7 @@ void tu_attention_seen(const struct tu_attention *a, uint64_t query, uint64_t *f
 /* The row of the mask for a query and head, or NULL. */
 static const float *mask_row(const struct tu_attention *a, uint64_t head, uint64_t query)
 {
-    return a->mask
-               ? a->mask + ((a->mask_heads > 1 ? head : 0) * a->queries + query) * a->keys
-               : NULL;
+    return a->mask ? a->mask + (head % a->mask_heads * a->queries + query) * a->keys : NULL;
 }
 
 /* ---- Work, in pieces that are put out in order ---- */

@@ -46,7 +46,7 @@ struct tu_attention {
     const float *slopes; /* [heads], or NULL */
     const float *sinks;  /* [heads], or NULL */
     const float *mask;   /* [mask_heads][queries][keys], the same for every batch, or NULL */
-    uint64_t mask_heads; /* 1 (one for all heads) or heads */
+    uint64_t mask_heads; /* head h has the mask h % mask_heads */
 };
 
 /* Fails where kv_heads does not divide heads, a size is 0 or a product leaves 62 bits.  keys may be

@@ -42,6 +42,7 @@ libattention_la_SOURCES = \
 	lib/attention-filter.c lib/attention-filter.h \
 	lib/attention-oracle.c \
 	lib/attention.c lib/attention.h \
+	lib/heads.c lib/heads.h \
 	lib/qkv.c lib/qkv.h \
 	lib/timing.c lib/timing.h
 libattention_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)

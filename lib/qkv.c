@@ -13,8 +13,8 @@ enum { PIECE = 8192, SPAN_BYTES = PIECE * 8 + 1024 };
 
 /* ---- Reading ---- */
 
-static int open_tensor(struct tu_qkv_tensor *t, struct tu_member member, const struct tu_tool *tool,
-                       struct tu_error *error)
+int tu_qkv_open(struct tu_qkv_tensor *t, struct tu_member member, const struct tu_tool *tool,
+                struct tu_error *error)
 {
     struct tu_geometry geometry;
     uint8_t head[8] = {0};
@@ -62,6 +62,12 @@ static int read_elements(const struct tu_qkv_tensor *t, uint64_t first, uint64_t
         }
     }
     return 0;
+}
+
+int tu_qkv_elements(const struct tu_qkv_tensor *t, uint64_t first, uint64_t count, double *wide,
+                    struct tu_error *error)
+{
+    return read_elements(t, first, count, NULL, wide, error);
 }
 
 int tu_qkv_read(void *group, enum tu_attention_part part, uint64_t batch, uint64_t first,
@@ -153,10 +159,10 @@ static int read_shapes(struct tu_qkv *g, const struct tu_qkv_options *options,
 
 /* ---- Groups ---- */
 
-static struct tu_member find_beside(const struct tu_operand *o, const struct tu_qkv *g,
-                                    const char *suffix)
+struct tu_member tu_qkv_beside(const struct tu_operand *o, const struct tu_qkv *g,
+                               const char *suffix)
 {
-    char name[TENSOR_MAX_NAME + 8];
+    char name[TENSOR_MAX_NAME + 16];
     size_t length = strlen(suffix);
     memcpy(name, g->prefix, g->prefix_length);
     memcpy(name + g->prefix_length, suffix, length + 1);
@@ -181,7 +187,7 @@ static int add_mask(struct tu_qkv *g, struct tu_member member, const struct tu_t
     if ((t->rank != 2 && t->rank != 3) || last[0] != a->queries || last[1] != a->keys ||
         (a->mask_heads != 1 && a->mask_heads != a->heads))
         return fail_group(g, error, "mask is neither [n_q, n_kv] nor [heads, n_q, n_kv]");
-    if (open_tensor(&mask, member, tool, error) < 0 ||
+    if (tu_qkv_open(&mask, member, tool, error) < 0 ||
         !(g->mask = tu_qkv_floats(&mask, error)))
         return -1;
     if (t->dtype == TENSOR_BOOL)
@@ -196,7 +202,7 @@ static int add_sinks(struct tu_qkv *g, struct tu_member member, const struct tu_
     struct tu_qkv_tensor sinks;
     if (member.tensor->elements != g->attention.heads)
         return fail_group(g, error, "sinks are not one for each head");
-    if (open_tensor(&sinks, member, tool, error) < 0 ||
+    if (tu_qkv_open(&sinks, member, tool, error) < 0 ||
         !(g->sinks = tu_qkv_floats(&sinks, error)))
         return -1;
     g->attention.sinks = g->sinks;
@@ -227,17 +233,24 @@ static int fill_group(struct tu_qkv *g, const struct tu_operand *o, const struct
     g->q.member = q;
     g->prefix = q.tensor->name;
     g->prefix_length = q.tensor->name_length - 1;
-    struct tu_member k = find_beside(o, g, "k"), v = find_beside(o, g, "v");
-    struct tu_member mask = find_beside(o, g, "mask"), sinks = find_beside(o, g, "sinks");
+    struct tu_member k = tu_qkv_beside(o, g, "k"), v = tu_qkv_beside(o, g, "v");
+    struct tu_member mask = tu_qkv_beside(o, g, "mask"), sinks = tu_qkv_beside(o, g, "sinks");
     if (!k.model || !v.model)
         return fail_group(g, error, k.model ? "has no v beside it" : "has no k beside it");
-    if (open_tensor(&g->q, q, tool, error) < 0 || open_tensor(&g->k, k, tool, error) < 0 ||
-        open_tensor(&g->v, v, tool, error) < 0 || read_shapes(g, options, error) < 0 ||
+    if (tu_qkv_open(&g->q, q, tool, error) < 0 || tu_qkv_open(&g->k, k, tool, error) < 0 ||
+        tu_qkv_open(&g->v, v, tool, error) < 0 || read_shapes(g, options, error) < 0 ||
         add_options(g, options, error) < 0)
         return -1;
     if (mask.model && add_mask(g, mask, tool, error) < 0)
         return -1;
     return sinks.model ? add_sinks(g, sinks, tool, error) : 0;
+}
+
+static int check_options(const struct tu_qkv_options *o, struct tu_error *error)
+{
+    if (o->soft_cap < 0 || isnan(o->soft_cap))
+        return tu_fail(error, TU_EUSAGE, "--soft-cap is not positive");
+    return o->kv_heads && !o->heads ? tu_fail(error, TU_EUSAGE, "--kv-heads needs --heads") : 0;
 }
 
 static bool is_q(const struct tu_tensor *t)
@@ -254,6 +267,8 @@ int tu_qkv_find(const struct tu_operand *o, const struct tu_tool *tool,
     size_t total, capacity = 0;
     *groups = NULL;
     *count = 0;
+    if (check_options(options, error) < 0)
+        return -1;
     int result = tu_operand_select(o, &tool->selection, &members, &total, error);
     for (size_t i = 0; i < total && result == 0; i++) {
         if (!is_q(members[i].tensor))

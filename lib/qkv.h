@@ -21,6 +21,19 @@ struct tu_qkv_options {
     bool causal, alibi;
 };
 
+/* Rows for option tables, each with its target in a struct tu_qkv_options whose scale is NaN at
+ * first. */
+/* clang-format off */
+#define TU_QKV_OPTIONS(o) \
+    {0, "scale", "X", "factor of q.k (default 1/sqrt(head_dim))", tu_option_double, &(o).scale}, \
+    {0, "causal", NULL, "a query sees no later keys; the last query is at the last key", tu_option_flag, &(o).causal}, \
+    {0, "window", "N", "a query sees only the last N keys up to its own", tu_option_u64, &(o).window}, \
+    {0, "soft-cap", "X", "bound scores by X tanh(score / X)", tu_option_double, &(o).soft_cap}, \
+    {0, "alibi", NULL, "add the linear biases of ALiBi", tu_option_flag, &(o).alibi}, \
+    {0, "heads", "N", "query heads, where q is [n, heads * head_dim]", tu_option_u64, &(o).heads}, \
+    {0, "kv-heads", "N", "key heads in such tensors (default: as --heads)", tu_option_u64, &(o).kv_heads}
+/* clang-format on */
+
 struct tu_qkv_tensor {
     struct tu_member member; /* no model: there is none */
     struct tu_decoder decoder;
@@ -48,6 +61,16 @@ void tu_qkv_free(struct tu_qkv *group);
 /* Reads rows of a group's tensors: struct tu_attention_rows' read, with the group as context. */
 int tu_qkv_read(void *group, enum tu_attention_part part, uint64_t batch, uint64_t first,
                 uint64_t count, float *narrow, double *wide, struct tu_error *error);
+
+/* Elements of a tensor, decoded exactly but for 64-bit integers beyond 2^53. */
+int tu_qkv_elements(const struct tu_qkv_tensor *t, uint64_t first, uint64_t count, double *wide,
+                    struct tu_error *error) TU_MUST_CHECK;
+/* Makes a tensor ready for reading. */
+int tu_qkv_open(struct tu_qkv_tensor *t, struct tu_member member, const struct tu_tool *tool,
+                struct tu_error *error) TU_MUST_CHECK;
+/* The tensor that stands beside q under another name, as P.attn_out; no model: there is none. */
+struct tu_member tu_qkv_beside(const struct tu_operand *o, const struct tu_qkv *group,
+                               const char *suffix);
 
 /* The whole of a group's tensor, decoded; the caller frees it. */
 float *tu_qkv_floats(const struct tu_qkv_tensor *t, struct tu_error *error);

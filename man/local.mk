@@ -10,6 +10,7 @@ dist_man_MANS = \
 	man/tensor-format-safetensors.5 \
 	man/tensor-format.3 \
 	man/tensor-hash.1 \
+	man/tensor-heads.1 \
 	man/tensor-ls.1 \
 	man/tensor-quant.1 \
 	man/tensor-rand.1 \

@@ -16,7 +16,7 @@ readers() {
     for filter in $(filters); do
         case $filter in
         tensor-rand) ;;
-        tensor-cos) echo "$filter - a.tsr" ;;
+        tensor-cos | tensor-heads) echo "$filter - a.tsr" ;;
         tensor-quant) echo "$filter --to bf16" ;;
         tensor-save) echo "$filter out.safetensors" ;;
         verdict) echo "$filter --min 0" ;;
@@ -31,7 +31,7 @@ writers() {
     for filter in $(filters); do
         case $filter in
         tensor-rand) echo "$filter --tensor w=3" ;;
-        tensor-cos) echo "$filter a.tsr a.tsr" ;;
+        tensor-cos | tensor-heads) echo "$filter a.tsr a.tsr" ;;
         tensor-quant) echo "$filter --to bf16 a.tsr" ;;
         tensor-save) ;;
         verdict) echo "$filter --min 0 results.tsr" ;;
@@ -41,7 +41,7 @@ writers() {
 }
 
 setup() {
-    make-model a.tsr 'w F32 2x2 = 1 2 3 4' 'b F32 3 = 1 2 3' 'q F32 1x1x1 = 1' 'k F32 1x1x1 = 1' 'v F32 1x1x1 = 1'
+    make-model a.tsr 'w F32 2x2 = 1 2 3 4' 'b F32 3 = 1 2 3' 'q F32 1x1x1 = 1' 'k F32 1x1x1 = 1' 'v F32 1x1x1 = 1' 'attn_out F32 1x1x1 = 1'
     tensor-cos a.tsr a.tsr > results.tsr
 }
 

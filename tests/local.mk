@@ -10,6 +10,7 @@ BATS_TESTS = \
 	tests/examples.bats \
 	tests/golden.bats \
 	tests/hash.bats \
+	tests/heads.bats \
 	tests/hostile.bats \
 	tests/ls.bats \
 	tests/npy.bats \

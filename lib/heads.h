@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which heads an attention has paired: every head of an output against what each query head would
+ * have made with each key head.
+ */
+#ifndef TU_HEADS_H
+#define TU_HEADS_H
+
+#include "qkv.h"
+
+/* A pairing that may explain an output: output head h is what query head query(h) makes with key
+ * head key(h). */
+struct tu_head_mapping {
+    const char *text;   /* lives in the result */
+    double least;       /* least cosine over the heads */
+    bool right;         /* the one that attention.h defines */
+    uint64_t *query, *key; /* [heads] */
+};
+
+struct tu_heads {
+    uint64_t heads, kv_heads;
+    /* [heads of the output][heads][kv_heads]: the cosine; NaN where a side is 0 throughout. */
+    double *cosine;
+    struct tu_head_mapping *mappings; /* best first: the first one explains the output best */
+    size_t mapping_count;
+    struct tu_arena arena;
+};
+
+/* Computes the candidates in float64 from the group's q, k and v, and compares them with out, whose
+ * elements are [queries][heads][value_dim] of all batches.  Freed by tu_heads_free. */
+int tu_heads_compare(struct tu_qkv *group, const struct tu_qkv_tensor *out,
+                     const struct tu_tool *tool, struct tu_heads *heads,
+                     struct tu_error *error) TU_MUST_CHECK;
+void tu_heads_free(struct tu_heads *heads);
+
+/* The candidate that output head h resembles most; of equal ones that of the right pairing, or else
+ * the first. */
+void tu_heads_best(const struct tu_heads *heads, uint64_t head, uint64_t *query, uint64_t *key);
+
+#endif
