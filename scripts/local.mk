@@ -1,1 +1,10 @@
-EXTRA_DIST += scripts/build scripts/check scripts/demo scripts/fuzz scripts/gen-iq-grids scripts/setup .ci/run
+EXTRA_DIST += scripts/bench scripts/build scripts/check scripts/demo scripts/fuzz scripts/gen-iq-grids \
+	scripts/setup .ci/run
+
+# Loops and yardsticks for scripts/bench: make bench-kernels
+EXTRA_PROGRAMS = scripts/bench-kernels
+scripts_bench_kernels_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
+scripts_bench_kernels_LDADD = libattention.la $(LDADD)
+bench-kernels: scripts/bench-kernels
+.PHONY: bench-kernels
+CLEANFILES += $(EXTRA_PROGRAMS)
