@@ -3,17 +3,30 @@
 #include "config.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "cli.h"
 #include "output.h"
 #include "pairs.h"
+#include "timing.h"
 
 static struct tu_tool tool;
 static struct tu_output output;
 
+static uint64_t repeat;
+
 static const struct tu_option options[] = {
-    TU_SELECT_OPTIONS(tool), TU_LIMIT_OPTION(tool), TU_SORT_OPTION(tool),      TU_JOBS_OPTION(tool),
-    TU_OUTPUT_OPTIONS(tool), TU_INPUT_OPTION(tool), TU_PROGRESS_OPTIONS(tool), TU_OPTIONS_END,
+    {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &repeat},
+    TU_SELECT_OPTIONS(tool),
+    TU_LIMIT_OPTION(tool),
+    TU_SORT_OPTION(tool),
+    TU_JOBS_OPTION(tool),
+    TU_OUTPUT_OPTIONS(tool),
+    TU_INPUT_OPTION(tool),
+    TU_PROGRESS_OPTIONS(tool),
+    TU_OPTIONS_END,
 };
 
 static const struct tu_column columns[] = {
@@ -153,10 +166,125 @@ static int put_record(const struct tensor_value *map, struct tu_error *error)
     return tu_output_record(&output, map, error);
 }
 
+/* ---- --repeat ---- */
+
+/* The records of the first run, and how the others agreed with them. */
+static struct {
+    struct tu_arena arena;
+    struct tensor_value *records;
+    struct tu_repeats *repeats;
+    size_t count, capacity, repeats_capacity, position;
+    const char *how;
+} runs;
+
+static int build_record(const struct tu_pair_result *r, struct tu_arena *arena,
+                        struct tensor_value *out, struct tu_error *error)
+{
+    struct tu_builder b;
+    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    if (fill_compare(&b, r, error) == 0)
+        return tu_builder_end(&b, out, error);
+    tu_builder_cancel(&b);
+    return -1;
+}
+
+static int keep_result(const struct tu_pair_result *r, struct tu_error *error)
+{
+    if (!TU_GROW(runs.records, runs.count, runs.capacity) ||
+        !TU_GROW(runs.repeats, runs.count, runs.repeats_capacity))
+        return tu_fail_memory(error);
+    runs.repeats[runs.count] = (struct tu_repeats){.runs = repeat};
+    return build_record(r, &runs.arena, &runs.records[runs.count++], error);
+}
+
+/* The first field whose bits differ, or NULL. */
+static const char *find_difference(const struct tensor_value *was, const struct tensor_value *is,
+                                   struct tu_repeats *at)
+{
+    for (size_t i = 0; i < was->map.count && i < is->map.count; i++) {
+        const struct tensor_value *x = &was->map.pairs[i].value, *y = &is->map.pairs[i].value;
+        bool numbers = tu_value_number(x, &at->first) && tu_value_number(y, &at->other);
+        if (numbers && memcmp(&at->first, &at->other, sizeof at->first) != 0)
+            return was->map.pairs[i].key.string.bytes;
+    }
+    return was->map.count == is->map.count ? NULL : "worst_index";
+}
+
+static int check_result(const struct tu_pair_result *r, struct tu_error *error)
+{
+    struct tu_arena arena = {0};
+    struct tensor_value record;
+    struct tu_repeats found = {0};
+    if (runs.position == runs.count)
+        return tu_fail(error, TU_EINVALID, "the operands changed between two runs");
+    int result = build_record(r, &arena, &record, error);
+    struct tu_repeats *repeats = &runs.repeats[runs.position];
+    if (result == 0)
+        found.field = find_difference(&runs.records[runs.position++], &record, &found);
+    if (found.field && tu_repeats_differ(repeats, runs.how)) {
+        repeats->field = found.field;
+        repeats->first = found.first;
+        repeats->other = found.other;
+    }
+    tu_arena_free(&arena);
+    return result;
+}
+
+static int drop_record(const struct tensor_value *map, struct tu_error *error)
+{
+    (void)map, (void)error;
+    return 0;
+}
+
+static int put_repeats(struct tu_error *error)
+{
+    for (size_t i = 0; i < runs.count; i++) {
+        const struct tensor_value *name = tu_value_get(&runs.records[i], "name");
+        if (tu_put_repeats(&output, name->string.bytes, &runs.repeats[i], error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Every run goes through both files, with the instruction sets and threads in turns. */
+static int run_repeatedly(struct tu_tool *t, char **operands, struct tu_error *error)
+{
+    static const struct tu_pair_sink first = {keep_result, drop_record},
+                                     others = {check_result, drop_record};
+    int result = tu_output_open(&output, t, "repeat", tu_repeat_columns, error);
+    for (uint64_t i = 0; i < repeat && result == 0; i++) {
+        char how[64];
+        unsigned threads;
+        struct tu_tool varied = *t;
+        tu_vary(t, i, &varied.kernels, &threads, how);
+        varied.jobs = threads;
+        runs.how = how;
+        runs.position = 0;
+        result = tu_compare_operands(&varied, operands[0], operands[1], i ? &others : &first, error);
+    }
+    if (result == 0)
+        result = put_repeats(error);
+    tu_arena_free(&runs.arena);
+    free(runs.records);
+    free(runs.repeats);
+    return result == 0 ? tu_output_close(&output, error) : result;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
+}
+
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
     static const struct tu_pair_sink sink = {put_result, put_record};
     (void)count;
+    if (repeat && (!is_file(operands[0]) || !is_file(operands[1])))
+        return tu_fail(error, TU_EUSAGE, "--repeat reads its operands again and again: files are needed");
+    if (repeat)
+        return run_repeatedly(t, operands, error);
     if (tu_output_open(&output, t, "compare", columns, error) < 0 ||
         tu_compare_operands(t, operands[0], operands[1], &sink, error) < 0)
         return -1;

@@ -174,25 +174,6 @@ static int record_values(void *context, const void *values, size_t count, struct
     return 0;
 }
 
-/* The way of the n-th run: every instruction set of this machine, with one thread and with all. */
-static struct tu_attention_how vary(const struct filter *f, uint64_t run, char *text, size_t size)
-{
-    struct tu_attention_how how = how_of(f);
-    const struct tu_kernels *usable[8];
-    size_t count = 0;
-    bool supported;
-    const struct tu_kernels *k;
-    for (size_t i = 0; (k = tu_kernels_built(i, &supported)) && count < 8; i++)
-        if (supported)
-            usable[count++] = k;
-    how.kernels = usable[run / 2 % count];
-    if (run % 2)
-        how.threads = how.threads > 1 ? 1 : 3;
-    snprintf(text, size, "run %ju: %s, %u threads", (uintmax_t)run + 1, how.kernels->name,
-             how.threads);
-    return how;
-}
-
 static int repeat(struct filter *f, struct tu_qkv *g, const char *name, struct tu_error *error)
 {
     struct recorder r = {.size = f->command->wide ? sizeof(double) : sizeof(float)};
@@ -200,17 +181,17 @@ static int repeat(struct filter *f, struct tu_qkv *g, const char *name, struct t
     const struct tu_attention_sink sink = {.put = record_values, .context = &r};
     int result = 0;
     for (uint64_t i = 0; i < repeats.runs && result == 0; i++) {
-        char text[sizeof repeats.difference];
-        struct tu_attention_how how = vary(f, i, text, sizeof text);
+        char text[64];
+        struct tu_attention_how how = how_of(f);
+        tu_vary(f->tool, i, &how.kernels, &how.threads, text);
         r.comparing = i > 0;
         r.differs = false;
         r.position = 0;
         result = f->backend->attend(f->backend->context, g, TU_ATTENTION_OUT, &how, &sink, error);
-        if (r.differs && repeats.differing++ == 0) {
+        if (r.differs && tu_repeats_differ(&repeats, text)) {
             repeats.first_difference = r.element;
             repeats.first = r.first;
             repeats.other = r.other;
-            memcpy(repeats.difference, text, sizeof text);
         }
     }
     if (result == 0)

@@ -30,6 +30,7 @@ libtensorutils_la_SOURCES = \
 	lib/source.c lib/source.h \
 	lib/stream.c lib/stream.h \
 	lib/text.c lib/text.h \
+	lib/timing.c lib/timing.h \
 	lib/tsr.c lib/tsr.h \
 	lib/value.c lib/value.h
 libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(CRYPTO_CFLAGS) $(XXHASH_CFLAGS)
@@ -43,8 +44,7 @@ libattention_la_SOURCES = \
 	lib/attention-oracle.c \
 	lib/attention.c lib/attention.h \
 	lib/heads.c lib/heads.h \
-	lib/qkv.c lib/qkv.h \
-	lib/timing.c lib/timing.h
+	lib/qkv.c lib/qkv.h
 libattention_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
 libattention_la_LIBADD = libtensorutils.la $(OPENBLAS_LIBS)
 

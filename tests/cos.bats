@@ -351,6 +351,17 @@ models() {
     done
 }
 
+@test "--repeat runs over threads and processors, and says where bits differ" {
+    models
+    run -0 pipeline 'tensor-cos --repeat 7 x.safetensors y.gguf | verdict --rule "differing == 0"'
+    says "5 judged"
+    run -0 tensor-cos --repeat 7 --json x.safetensors y.gguf
+    [ "${#lines[@]}" -eq 5 ]
+    says '"kind":"repeat","name":"' '"runs":7,"differing":0'
+    refuses "files are needed" tensor-cos --repeat 2 - y.gguf < x.tsr
+    refuses "files are needed" tensor-cos --repeat 2 <(cat x.tsr) y.gguf
+}
+
 @test "the sums are those of float64" {
     # 70001 times 0.1f against 0.2f: dot = n 0.1f 0.2f, so cos = 1 up to rounding; norm = 0.1f sqrt(n)
     python3 - << 'END'
