@@ -140,15 +140,15 @@ static void compare_lz4(const struct memory_reader *m, int result)
 
 /* ---- */
 
-/* What the library's other decoder takes, this one does, unless it needs too much memory, grows
- * beyond reason, or has a block that is larger than its window, which only that other one takes. */
+/* What the library decodes at once, it decodes as a stream here, unless that needs too much memory,
+ * grows beyond reason, or is a bad frame to the library itself, which looks closer at streams. */
 static void compare_zstd(const struct memory_reader *m, int result)
 {
     static uint8_t buffer[EXPANDED_MAX];
     size_t size = (size_t)m->public.size;
     size_t n = size ? ZSTD_decompress(buffer, sizeof buffer, m->data, size) : 0;
     if (size == 0 || ZSTD_isError(n) || strstr(m->message, "memory") ||
-        strstr(m->message, "more than") || strstr(m->message, "Destination buffer"))
+        strstr(m->message, "more than") || strstr(m->message, "bad zstd frame"))
         return;
     FUZZ_CHECK(result == 0 && m->emitted == n);
     FUZZ_CHECK(n == 0 || memcmp(m->out.bytes, buffer, n) == 0);

@@ -78,8 +78,10 @@ static struct tally read_stream(int fd, bool whole)
     FUZZ_WORKS(tu_stream_open(&r, fd, "stream", &tally.error), &tally.error);
     FUZZ_WORKS(tu_stream_head(&r, &head, &tally.error), &tally.error);
     while ((tally.end = tu_stream_next(&r, &record, &tally.error)) > 0)
-        if (count_record(&r, &record, whole, &tally) < 0)
+        if (count_record(&r, &record, whole, &tally) < 0) {
             tally.end = -1;
+            break;
+        }
     FUZZ_CHECK((tally.end < 0) == (tally.error.code != TU_OK));
     if (tally.end < 0)
         fuzz_check_error(&tally.error);
