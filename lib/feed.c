@@ -191,7 +191,7 @@ static int next_of_stream(struct tu_feed *f, struct tu_item *item, struct tu_err
             return 1;
         }
     }
-    return more;
+    return more < 0 ? more : tu_operand_unchanged(&f->operand, error);
 }
 
 int tu_feed_next(struct tu_feed *f, struct tu_item *item, struct tu_error *error)

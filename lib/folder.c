@@ -71,7 +71,7 @@ int tu_read_json(const char *path, uint64_t limit, struct tu_arena *arena, struc
     struct tu_source source;
     struct tu_builder b;
     struct tu_error inner = {0};
-    int fd = tu_open_operand(path, error);
+    int fd = tu_open_part(path, error);
     if (fd < 0)
         return -1;
     if (tu_source_open(&source, fd, path, error) < 0) {
@@ -163,6 +163,9 @@ int tu_parts_of_index(const char *path, struct tu_arena *arena, struct tu_parts 
     if (!map || map->type != TENSOR_MAP || map->map.count == 0)
         return tu_fail(error, TU_EINVALID, "%s: is no shard index: it has no weight_map", path);
     out->weight_map = *map;
+    const struct tensor_value *total = tu_value_get(tu_value_get(&index, "metadata"), "total_size");
+    if (total)
+        out->total_size = *total;
     out->paths = tu_arena_alloc(arena, map->map.count * sizeof *out->paths);
     if (!out->paths)
         return tu_fail_memory(error);

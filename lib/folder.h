@@ -12,6 +12,7 @@ struct tu_parts {
     char **paths;
     size_t count;
     struct tensor_value weight_map; /* of a shard index: tensor to file name; NULL type: none */
+    struct tensor_value total_size; /* as a shard index states it; NULL type: it does not */
     char *config;                   /* path of a config.json beside them, or NULL */
     const char *folder;             /* of an index */
 };

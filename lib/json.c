@@ -10,9 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <yajl/yajl_gen.h>
-#include <yajl/yajl_parse.h>
-
+#include "jsonmemory.h"
 #include "jsontext.h"
 #include "text.h"
 
@@ -22,7 +20,7 @@
 enum { TOKEN_MAX = 16 << 20 };
 
 struct tu_json_parser {
-    yajl_handle handle;
+    struct tu_yajl yajl;
     struct tu_builder *builder;
     struct tu_error *error;
     size_t depth; /* open maps and arrays; the outermost map is the builder's own */
@@ -116,7 +114,7 @@ static int close_level(void *context)
     p->silent = 0;
     p->done = --p->depth == 0;
     if (p->done)
-        p->end = yajl_get_bytes_consumed(p->handle);
+        p->end = yajl_get_bytes_consumed(p->yajl.handle);
     return p->done || tu_builder_close(p->builder, p->error) == 0;
 }
 
@@ -145,13 +143,11 @@ static const yajl_callbacks callbacks = {
 struct tu_json_parser *tu_json_parser_new(struct tu_builder *builder, struct tu_error *error)
 {
     struct tu_json_parser *p = calloc(1, sizeof *p);
-    yajl_handle handle = p ? yajl_alloc(&callbacks, NULL, p) : NULL;
-    if (!handle) {
+    if (!p || !tu_yajl_open(&p->yajl, &callbacks, p)) {
         free(p);
         tu_fail_memory(error);
         return NULL;
     }
-    p->handle = handle;
     p->builder = builder;
     p->error = error;
     return p;
@@ -161,11 +157,13 @@ static int check(struct tu_json_parser *p, yajl_status status)
 {
     if (status == yajl_status_ok)
         return 0;
-    unsigned char *text = yajl_get_error(p->handle, 0, NULL, 0);
+    if (status == yajl_status_client_canceled)
+        return p->yajl.exhausted ? tu_fail_memory(p->error) : -1;
+    unsigned char *text = tu_yajl_error(&p->yajl);
     size_t length = text ? strcspn((const char *)text, "\n") : 0;
     tu_fail(p->error, TU_EINVALID, "bad JSON (%.*s)", (int)length, text ? (const char *)text : "");
     if (text)
-        yajl_free_error(p->handle, text);
+        yajl_free_error(p->yajl.handle, text);
     return -1;
 }
 
@@ -186,7 +184,7 @@ int tu_json_parser_feed(struct tu_json_parser *p, const void *text, size_t lengt
     if (why)
         return tu_fail(p->error, TU_EINVALID, "bad JSON (%s)", why);
     p->silent += length;
-    if (check(p, yajl_parse(p->handle, text, length)) < 0)
+    if (check(p, tu_yajl_parse(&p->yajl, text, length)) < 0)
         return -1;
     if (p->silent > TOKEN_MAX)
         return tu_fail(p->error, TU_EINVALID, "the JSON has a string of more than %d bytes",
@@ -196,7 +194,7 @@ int tu_json_parser_feed(struct tu_json_parser *p, const void *text, size_t lengt
 
 int tu_json_parser_end(struct tu_json_parser *p)
 {
-    int result = p->done ? 0 : check(p, yajl_complete_parse(p->handle));
+    int result = p->done ? 0 : check(p, tu_yajl_parse(&p->yajl, NULL, 0));
     if (result == 0 && !p->done)
         result = tu_fail(p->error, TU_EINVALID, "the JSON is not an object");
     tu_json_parser_cancel(p);
@@ -206,32 +204,39 @@ int tu_json_parser_end(struct tu_json_parser *p)
 void tu_json_parser_cancel(struct tu_json_parser *p)
 {
     free((void *)p->key);
-    yajl_free(p->handle);
+    tu_yajl_close(&p->yajl);
     free(p);
 }
 
 /* ---- Writing ---- */
 
-static void generate(yajl_gen gen, const struct tensor_value *value);
+struct generator {
+    struct tu_jsonmemory memory;
+    yajl_gen gen;
+    char *escaped;
+};
 
-static void generate_string(yajl_gen gen, const struct tensor_value *value)
+static void generate(struct generator *g, const struct tensor_value *value);
+
+static void generate_string(struct generator *g, const struct tensor_value *value)
 {
     const char *text = value->string.bytes;
     size_t length = value->string.length;
     if (tu_is_utf8(text, length)) {
-        yajl_gen_string(gen, (const unsigned char *)text, length);
+        yajl_gen_string(g->gen, (const unsigned char *)text, length);
         return;
     }
     size_t size = 4 * length + 8;
-    char *escaped = malloc(size);
-    if (escaped) {
-        size_t n = tu_escape(text, length, escaped, size);
-        yajl_gen_string(gen, (const unsigned char *)escaped, n);
-    }
-    free(escaped);
+    g->escaped = malloc(size);
+    if (!g->escaped)
+        longjmp(g->memory.exhausted, 1);
+    size_t n = tu_escape(text, length, g->escaped, size);
+    yajl_gen_string(g->gen, (const unsigned char *)g->escaped, n);
+    free(g->escaped);
+    g->escaped = NULL;
 }
 
-static void generate_number(yajl_gen gen, const struct tensor_value *value)
+static void generate_number(struct generator *g, const struct tensor_value *value)
 {
     char text[TU_NUMBER_SIZE];
     if (tu_value_is_unsigned(value))
@@ -242,41 +247,41 @@ static void generate_number(yajl_gen gen, const struct tensor_value *value)
         tu_format_float((float)value->real, text);
     else
         tu_format_double(value->real, text);
-    yajl_gen_number(gen, text, strlen(text));
+    yajl_gen_number(g->gen, text, strlen(text));
 }
 
-static void generate_array(yajl_gen gen, const struct tensor_value *value)
+static void generate_array(struct generator *g, const struct tensor_value *value)
 {
-    yajl_gen_array_open(gen);
+    yajl_gen_array_open(g->gen);
     for (size_t i = 0; i < value->array.count; i++)
-        generate(gen, &value->array.items[i]);
-    yajl_gen_array_close(gen);
+        generate(g, &value->array.items[i]);
+    yajl_gen_array_close(g->gen);
 }
 
-static void generate_map(yajl_gen gen, const struct tensor_value *value)
+static void generate_map(struct generator *g, const struct tensor_value *value)
 {
-    yajl_gen_map_open(gen);
+    yajl_gen_map_open(g->gen);
     for (size_t i = 0; i < value->map.count; i++) {
-        generate_string(gen, &value->map.pairs[i].key);
-        generate(gen, &value->map.pairs[i].value);
+        generate_string(g, &value->map.pairs[i].key);
+        generate(g, &value->map.pairs[i].value);
     }
-    yajl_gen_map_close(gen);
+    yajl_gen_map_close(g->gen);
 }
 
-static void generate(yajl_gen gen, const struct tensor_value *value)
+static void generate(struct generator *g, const struct tensor_value *value)
 {
     if (value->type == TENSOR_NULL || (tu_value_is_real(value) && !isfinite(value->real)))
-        yajl_gen_null(gen);
+        yajl_gen_null(g->gen);
     else if (value->type == TENSOR_BOOLEAN)
-        yajl_gen_bool(gen, value->boolean);
+        yajl_gen_bool(g->gen, value->boolean);
     else if (value->type == TENSOR_STRING)
-        generate_string(gen, value);
+        generate_string(g, value);
     else if (value->type == TENSOR_ARRAY)
-        generate_array(gen, value);
+        generate_array(g, value);
     else if (value->type == TENSOR_MAP)
-        generate_map(gen, value);
+        generate_map(g, value);
     else
-        generate_number(gen, value);
+        generate_number(g, value);
 }
 
 /* yajl escapes C0 controls only; DEL and C1, which terminals obey too, stand inside strings alone
@@ -303,17 +308,30 @@ static char *escape_controls(const unsigned char *text, size_t length, struct tu
     return out;
 }
 
+/* False where memory is used up, by a jump out of yajl or of the above. */
+static bool generate_all(struct generator *g, const struct tensor_value *value)
+{
+    tu_jsonmemory_init(&g->memory);
+    if (setjmp(g->memory.exhausted))
+        return false;
+    g->gen = yajl_gen_alloc(&g->memory.functions);
+    generate(g, value);
+    return true;
+}
+
 int tu_json_text(const struct tensor_value *value, struct tu_arena *arena, const char **text,
                  size_t *length, struct tu_error *error)
 {
-    yajl_gen gen = yajl_gen_alloc(NULL);
-    if (!gen)
-        return tu_fail_memory(error);
-    generate(gen, value);
-    const unsigned char *raw = NULL;
-    size_t raw_length = 0;
-    yajl_gen_get_buf(gen, &raw, &raw_length);
-    *text = escape_controls(raw, raw_length, arena, length);
-    yajl_gen_free(gen);
+    struct generator g = {.gen = NULL};
+    *text = NULL;
+    if (generate_all(&g, value)) {
+        const unsigned char *raw = NULL;
+        size_t raw_length = 0;
+        yajl_gen_get_buf(g.gen, &raw, &raw_length);
+        *text = escape_controls(raw, raw_length, arena, length);
+    }
+    if (g.gen)
+        yajl_gen_free(g.gen);
+    free(g.escaped);
     return *text ? 0 : tu_fail_memory(error);
 }

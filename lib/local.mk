@@ -12,6 +12,7 @@ libtensorutils_la_SOURCES = \
 	lib/feed.c lib/feed.h \
 	lib/folder.c lib/folder.h \
 	lib/json.c lib/json.h \
+	lib/jsonmemory.c lib/jsonmemory.h \
 	lib/jsontext.c lib/jsontext.h \
 	lib/kernels/kernels.c lib/kernels/kernels.h \
 	lib/layout.c lib/layout.h \

@@ -23,6 +23,7 @@ struct tu_operand {
     struct tu_arena arena;          /* of the models' paths */
     struct tu_stream_reader stream; /* where it is one */
     int fd;                         /* of the stream */
+    struct tu_source file;          /* that the stream is; it does not own fd */
 };
 
 /* path must live as long as the operand.  Prints the model's warnings, unless the tool is quiet. */

@@ -13,7 +13,15 @@
 
 #include "tensorutils/format.h"
 
-enum { READ_AHEAD = 256 * 1024 };
+enum {
+    READ_AHEAD = 256 * 1024,
+    HOLES_SPARE = 2 << 20, /* zeros of descriptions that some file systems do not store */
+};
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
 
 int tu_source_open(struct tu_source *s, int fd, const char *path, struct tu_error *error)
 {
@@ -25,6 +33,8 @@ int tu_source_open(struct tu_source *s, int fd, const char *path, struct tu_erro
     if (!S_ISREG(s->opened.st_mode))
         return tu_fail(error, TU_EINVALID, "%s: is not a regular file", path);
     s->size = (uint64_t)s->opened.st_size;
+    struct stat there;
+    s->named = stat(path, &there) == 0 && is_same_file(&there, &s->opened);
     return 0;
 }
 
@@ -70,6 +80,24 @@ static bool in_window(const struct tu_source *s, uint64_t offset, size_t length)
            length <= s->window_length - (offset - s->window_offset);
 }
 
+/* Where a hole begins at offset it is counted, else the bytes are taken for data: a hole that
+ * begins further on is counted by the peeks that follow. */
+static int count_holes(struct tu_source *s, uint64_t offset, size_t length, struct tu_error *error)
+{
+    off_t data = lseek(s->fd, (off_t)offset, SEEK_DATA);
+    uint64_t hole = data < 0 ? 0 : (uint64_t)data - offset;
+    if ((data < 0 && errno == ENXIO) || hole > length)
+        hole = length;
+    s->holes_peeked += hole;
+    s->data_peeked += length - hole;
+    if (s->holes_peeked <= HOLES_SPARE + s->data_peeked)
+        return 0;
+    return tu_fail(error, TU_EINVALID,
+                   "%s: byte %" PRIu64 ": a hole of the file where content is expected "
+                   "(cp --sparse=never fills holes)",
+                   s->path, offset);
+}
+
 const void *tu_source_peek(struct tu_source *s, uint64_t offset, size_t length,
                            struct tu_error *error)
 {
@@ -90,7 +118,8 @@ const void *tu_source_peek(struct tu_source *s, uint64_t offset, size_t length,
         return NULL;
     }
     s->window_length = 0;
-    if (read_fully(s, offset, s->window, want, error) < 0)
+    if (count_holes(s, offset, want, error) < 0 ||
+        read_fully(s, offset, s->window, want, error) < 0)
         return NULL;
     s->window_offset = offset;
     s->window_length = want;
@@ -102,6 +131,9 @@ int tu_source_unchanged(const struct tu_source *s, struct tu_error *error)
     struct stat now;
     if (fstat(s->fd, &now) < 0)
         return tu_fail_errno(error, "%s", s->path);
+    struct stat there;
+    if (s->named && (stat(s->path, &there) < 0 || !is_same_file(&there, &s->opened)))
+        return tu_fail(error, TU_EIO, "%s: replaced or removed while it was read", s->path);
     bool same = now.st_size == s->opened.st_size &&
                 now.st_mtim.tv_sec == s->opened.st_mtim.tv_sec &&
                 now.st_mtim.tv_nsec == s->opened.st_mtim.tv_nsec;
@@ -119,6 +151,12 @@ int tu_open_operand(const char *path, struct tu_error *error)
     int fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
                       : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     return fd < 0 ? tu_fail_errno(error, "%s", tu_operand_name(path)) : fd;
+}
+
+int tu_open_part(const char *path, struct tu_error *error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    return fd < 0 ? tu_fail_errno(error, "%s", path) : fd;
 }
 
 int tu_temporary(struct tu_error *error)

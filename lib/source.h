@@ -4,6 +4,7 @@
 #ifndef TU_SOURCE_H
 #define TU_SOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
@@ -14,9 +15,11 @@ struct tu_source {
     const char *path; /* as shown to the user; lent by the opener */
     uint64_t size;
     struct stat opened; /* as it was when opened */
+    bool named;         /* path led to it then */
     uint8_t *window;    /* last bytes peeked at */
     uint64_t window_offset;
     size_t window_length;
+    uint64_t data_peeked, holes_peeked; /* bytes */
 };
 
 /* Takes over fd, which must be a regular file.  On failure fd stays the caller's. */
@@ -28,15 +31,18 @@ void tu_source_close(struct tu_source *s);
 int tu_source_read(const struct tu_source *s, uint64_t offset, void *buffer, size_t length,
                    struct tu_error *error) TU_MUST_CHECK;
 
-/* length bytes (at most TENSOR_PEEK_MAX) that stay valid until the next call; NULL on failure. */
+/* length bytes (at most TENSOR_PEEK_MAX) that stay valid until the next call; NULL on failure.
+ * Little of what is peeked at may be a hole of the file, which could claim exabytes. */
 const void *tu_source_peek(struct tu_source *s, uint64_t offset, size_t length,
                            struct tu_error *error) TU_MUST_CHECK;
 
-/* Fails if the file was changed since it was opened. */
+/* Fails if the file was changed since it was opened, or if another has its name now. */
 int tu_source_unchanged(const struct tu_source *s, struct tu_error *error) TU_MUST_CHECK;
 
 /* Opens an operand for reading; "-" is a duplicate of standard input. */
 int tu_open_operand(const char *path, struct tu_error *error) TU_MUST_CHECK;
+/* Opens a file that another file or a folder names, and does not wait where it is a pipe. */
+int tu_open_part(const char *path, struct tu_error *error) TU_MUST_CHECK;
 /* "standard input" for "-", else path. */
 const char *tu_operand_name(const char *path);
 

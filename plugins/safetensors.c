@@ -7,9 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <yajl/yajl_parse.h>
-
 #include "bytes.h"
+#include "jsonmemory.h"
 #include "jsontext.h"
 #include "tensorutils/format.h"
 
@@ -72,7 +71,7 @@ struct range {
 
 struct header {
     struct tensor_reader *r;
-    yajl_handle yajl;
+    struct tu_yajl yajl;
     uint64_t window; /* place in the file of the text that yajl was given last */
     uint64_t end;    /* of the JSON object in the file */
     uint64_t data, data_size;
@@ -97,7 +96,7 @@ struct header {
 
 static uint64_t position(const struct header *h)
 {
-    return h->window + yajl_get_bytes_consumed(h->yajl);
+    return h->window + yajl_get_bytes_consumed(h->yajl.handle);
 }
 
 /* Callbacks of yajl return 0 to stop it. */
@@ -394,12 +393,12 @@ static int check(struct header *h, yajl_status status)
     if (status == yajl_status_ok)
         return 0;
     if (status == yajl_status_client_canceled)
-        return -1;
-    unsigned char *text = yajl_get_error(h->yajl, 0, NULL, 0);
+        return h->yajl.exhausted ? tensor_fail(h->r, h->window, "out of memory") : -1;
+    unsigned char *text = tu_yajl_error(&h->yajl);
     const char *why = text ? (const char *)text : "";
     tensor_fail(h->r, position(h), "the header is bad JSON (%.*s)", (int)strcspn(why, "\n"), why);
     if (text)
-        yajl_free_error(h->yajl, text);
+        yajl_free_error(h->yajl.handle, text);
     return -1;
 }
 
@@ -413,7 +412,7 @@ static int parse(struct header *h)
         if (!text || check_text(h, &state, text, n) < 0)
             return -1;
         h->active = false;
-        if (check(h, yajl_parse(h->yajl, text, n)) < 0)
+        if (check(h, tu_yajl_parse(&h->yajl, text, n)) < 0)
             return -1;
         idle = h->active ? 0 : idle + 1;
         if (idle > WINDOWS_A_TOKEN)
@@ -421,7 +420,7 @@ static int parse(struct header *h)
                                WINDOWS_A_TOKEN);
         h->window += n;
     }
-    return h->place == DONE ? 0 : check(h, yajl_complete_parse(h->yajl));
+    return h->place == DONE ? 0 : check(h, tu_yajl_parse(&h->yajl, NULL, 0));
 }
 
 /* yajl would take the beginning of a string or a word there. */
@@ -523,11 +522,10 @@ static int read_safetensors(struct tensor_reader *r)
         return -1;
     struct header h = {
         .r = r, .data = LENGTH_BYTES + length, .data_size = r->size - LENGTH_BYTES - length};
-    h.yajl = yajl_alloc(&callbacks, NULL, &h);
-    if (!h.yajl)
+    if (!tu_yajl_open(&h.yajl, &callbacks, &h))
         return tensor_fail(r, 0, "out of memory");
     int result = read_header(&h);
-    yajl_free(h.yajl);
+    tu_yajl_close(&h.yajl);
     free(h.name.bytes);
     free(h.key.bytes);
     free(h.ranges);

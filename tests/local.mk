@@ -19,6 +19,7 @@ BATS_TESTS = \
 	tests/plugin.bats \
 	tests/quant.bats \
 	tests/rand.bats \
+	tests/runtime.bats \
 	tests/save.bats \
 	tests/scales.bats \
 	tests/stream.bats \
@@ -58,11 +59,13 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/make-blocks \
 	tests/make-model \
 	tests/make-samples \
+	tests/make-sparse \
 	tests/reference_attention.py \
 	tests/reference_decode.py \
 	tests/reference_random.py \
 	tests/samples_apr.py \
 	tests/samples_gguf.py \
+	tests/samples_npy.py \
 	tests/samples_safetensors.py \
 	tests/samples_stream.py \
 	tests/show-stream \

@@ -66,6 +66,8 @@ def good(s):
     s.file("good-scalar", '"shape":[]', "no dimensions are one element", [ones(shape=())])
     s.file("good-dim-0", '"elements":0', "an empty tensor shares its place with the next",
            [ones("e", shape=(0,)), ones()])
+    s.file("good-metadata-list", "", "tensors that only the metadata lists are none", [],
+           metadata=b'{"tensors":[{"name":"w","dtype":"F32","shape":[4],"offset":0,"size":16}]}')
     s.file("good-minor", '"name":"w"', "version 2.7", minor=7)
     s.file("good-metadata-twice", '"name":"w"', "of two equal keys of metadata the last counts",
            metadata=b'{"rms_norm_eps":null,"rms_norm_eps":1e-5}')
@@ -98,6 +100,9 @@ def bad_head(s):
     s.add("bad-magic.apr", b"APS\0" + plain[4:], "known format", "a magic that is none")
     s.file("bad-crc", "checksum", "a header with a wrong checksum", crc=0x12345678)
     s.file("bad-version", "version 3", "version 3", major=3)
+    s.file("bad-version-1", "version 1", "version 1 under the magic of version 2", major=1)
+    s.add("bad-header-shift.apr", plain[:8] + bytes(4) + plain[8:60] + plain[64:], "checksum",
+          "a header with the places of another version")
     s.file("bad-column-major", "column-major", "tensors in the other order", flags=0x0C00)
     for field, place, says in (("metadata", MAX64, "metadata"), ("metadata", 0, "metadata"),
                                ("index", MAX64, "index"), ("index", 64, "metadata"), ("index", 3, "metadata"),
@@ -114,7 +119,7 @@ def bad_head(s):
 def bad_index(s):
     w = apr_entry("w", F32, [4], 0, 16)
     s.entries("bad-count-max", "4294967295 tensors", "more tensors than the index can hold", w, count=0xFFFFFFFF)
-    s.entries("bad-count-2", "", "one more tensor than there is", w, count=2)
+    s.entries("bad-count-2", "not sorted", "one more tensor than there is", w, count=2)
     s.entries("bad-name-length", "behind the index", "a name of 65535 bytes",
               struct.pack("<H", 65535) + b"w" * 30)
     s.entries("bad-rank-255", "behind the index", "255 dimensions, and room for one",
@@ -122,14 +127,14 @@ def bad_index(s):
     for name, says, proves, entry in (
             ("rank-17", "dimensions", "17 dimensions", apr_entry("w", F32, [1] * 16 + [4], 0, 16)),
             ("code-99", "type code 99", "a type that there is not", apr_entry("w", 99, [4], 0, 16)),
-            ("shape-wraps", "", "2^32 x 2^32 is not 0", apr_entry("w", F32, [1 << 32, 1 << 32], 0, 0)),
-            ("shape-max", "", "a dimension of 2^64-1", apr_entry("w", U8, [MAX64], 0, MAX64)),
+            ("shape-wraps", "are not those of type code 0", "2^32 x 2^32 is not 0", apr_entry("w", F32, [1 << 32, 1 << 32], 0, 0)),
+            ("shape-max", "overflow", "a dimension of 2^64-1", apr_entry("w", U8, [MAX64], 0, MAX64)),
             ("size", "24 bytes", "a size that is not that of type and shape",
              apr_entry("w", F32, [4], 0, 24)),
             ("size-max", f"{MAX64} bytes", "a size of 2^64-1", apr_entry("w", U8, [4], 0, MAX64)),
             ("offset-beyond", "beyond the file", "a place behind the end",
              apr_entry("w", F32, [4], 4096, 16)),
-            ("offset-wrap", "", "a place at the end of all numbers",
+            ("offset-wrap", "too large", "a place at the end of all numbers",
              apr_entry("w", F32, [4], MAX64 - 7, 16)),
             ("name-empty", "empty", "a name of no characters", apr_entry("", F32, [4], 0, 16)),
             ("name-nul", "NUL", "a name with a NUL", apr_entry("a\0b", F32, [4], 0, 16)),
@@ -157,22 +162,24 @@ def unsupported(s):
 def compressed(s):
     plain = apr([ones()])
     body = plain[64:]
-    for name, flags, packed in (("lz4", 0x0401, lz4(body)), ("zstd", 0x0402, zstd(body))):
+    for name, flags, packed, garbage in (("lz4", 0x0401, lz4(body), "cannot expand"),
+                                         ("zstd", 0x0402, zstd(body), "bad zstd frame")):
         head = wrapped(flags, plain)
         s.add(f"good-{name}.apr", head + packed, '"name":"w"', "a compressed file")
-        s.add(f"bad-{name}-cut.apr", head + packed[:-40], "", "a compressed file that breaks off")
-        s.add(f"bad-{name}-nothing.apr", head, "", "a compressed file with nothing in it")
-        s.add(f"bad-{name}-garbage.apr", head + b"\xff" * 64, "", "garbage where compressed bytes should be")
+        s.add(f"bad-{name}-cut.apr", head + packed[:-40], "breaks off", "a compressed file that breaks off")
+        s.add(f"bad-{name}-nothing.apr", head, "the file ends at 64", "a compressed file with nothing in it")
+        s.add(f"bad-{name}-garbage.apr", head + b"\xff" * 64, garbage,
+              "garbage where compressed bytes should be")
     head = wrapped(0x0401, plain)
-    s.add("bad-lz4-size-4g.apr", head + lz4(body, 0xFFFFFFFF), "", "a stated size of 4 GiB")
-    s.add("bad-lz4-size-less.apr", head + lz4(body, len(body) - 1), "", "more bytes than the stated size")
-    s.add("bad-lz4-size-more.apr", head + lz4(body, len(body) + 1), "", "fewer bytes than the stated size")
-    s.add("bad-lz4-back.apr", head + struct.pack("<I", 64) + b"\x10w\x02\x00", "",
+    s.add("bad-lz4-size-4g.apr", head + lz4(body, 0xFFFFFFFF), "cannot expand to 4294967295", "a stated size of 4 GiB")
+    s.add("bad-lz4-size-less.apr", head + lz4(body, len(body) - 1), "more than its stated size", "more bytes than the stated size")
+    s.add("bad-lz4-size-more.apr", head + lz4(body, len(body) + 1), "less than its stated size", "fewer bytes than the stated size")
+    s.add("bad-lz4-back.apr", head + struct.pack("<I", 64) + b"\x10w\x02\x00", "reaches back",
           "a match that reaches back beyond the start")
-    s.add("bad-lz4-back-0.apr", head + struct.pack("<I", 64) + b"\x1fw\x00\x00" + b"\xff" * 9 + b"\0", "",
-          "a match of itself")
+    s.add("bad-lz4-back-0.apr", head + struct.pack("<I", 64) + b"\x1fw\x00\x00" + b"\xff" * 9 + b"\0",
+          "bad LZ4 block", "a match of itself")
     bomb = b"\x1f\0\1\0" + b"\xff" * 4000 + b"\0"
-    s.add("bad-lz4-bomb.apr", head + struct.pack("<I", 4000 * 255 + 20) + bomb, "",
+    s.add("bad-lz4-bomb.apr", head + struct.pack("<I", 4000 * 255 + 20) + bomb, "breaks off",
           "a megabyte of zeros from 4 KB is no model")
 
 

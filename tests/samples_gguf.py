@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """GGUF samples; see make-samples."""
+import gzip
 import struct
 
 from formats import gguf, gguf_info, gguf_pair, gguf_raw, gguf_string, ones
@@ -72,10 +73,11 @@ def bad_head(s):
     for count in (7, 1 << 61, 1 << 63, MAX64):
         s.infos(f"bad-tensors-{count}", f"{count} tensors", "more tensors than the file can hold", w,
                 tensors=count)
-        s.infos(f"bad-pairs-{count}", f"{count} metadata pairs" if count > 7 else "", "more metadata than the file can hold",
+        s.infos(f"bad-pairs-{count}", f"{count} metadata pairs" if count > 7 else "key has 0 bytes",
+                "more metadata than the file can hold",
                 w, count=count)
     s.infos("bad-tensors-one-more", "name", "one more tensor than there is", w, data=bytes(200), tensors=2)
-    s.infos("bad-pairs-one-more", "", "a tensor read as metadata", w, data=bytes(200), count=1)
+    s.infos("bad-pairs-one-more", "name has 0 bytes", "a tensor read as metadata", w, data=bytes(200), count=1)
 
 
 def bad_metadata(s):
@@ -87,6 +89,9 @@ def bad_metadata(s):
     s.pair("bad-key-64k", "65536 bytes", "a key of 64 KiB", gguf_pair("k" * 65536, "u8", 1))
     s.file("bad-key-twice", "'k' occurs twice", "one key for two values",
            pairs=[("k", "u8", 1), ("k", "str", "")])
+    for name, key in (("nul", "a\0b"), ("utf8", b"\xff\xfe"), ("escapes", ESCAPES)):
+        s.pair(f"good-key-{name}", '"name":"w"', "keys are bytes, and escaped where they are shown",
+               gguf_pair(key, "u8", 1))
     s.file("bad-key-escape", "\\x1b]52", "a complaint about a hostile key shows it escaped",
            pairs=[(ESCAPES, "u8", 1), (ESCAPES, "u8", 1)])
     for number, shown in ((13, 13), (255, 255), (0x7FFFFFFF, 0x7FFFFFFF), (0xFFFFFFFF, -1)):
@@ -99,6 +104,9 @@ def bad_metadata(s):
     for kind, number, count in (("u8", 0, MAX64), ("u16", 2, 60), ("u32", 4, 1 << 62),
                                 ("u64", 10, 1 << 61), ("str", 8, 1 << 61), ("array", 9, 1 << 60)):
         s.pair(f"bad-array-{kind}", f"{count} items", "an array of more items than the file can hold",
+               array + struct.pack("<IQ", number, count))
+    for kind, number, count in (("i8", 1, 200), ("f32", 6, 50), ("bool", 7, 200), ("f64", 12, 25)):
+        s.pair(f"bad-array-confused-{kind}", f"{count} items", "wide items where narrow ones were written",
                array + struct.pack("<IQ", number, count))
     s.pair("bad-array-type", "type 13", "an array of a type that there is not",
            array + struct.pack("<IQ", 13, 0))
@@ -118,6 +126,9 @@ def bad_alignment(s):
     s.pair("bad-alignment-4", f"{key} is 4", "an alignment below 8", gguf_pair(key, "u32", 4))
     s.pair("bad-alignment-huge", "beyond the file", "an alignment of 2^31",
            gguf_pair(key, "u32", 1 << 31))
+    s.pair("bad-alignment-array", key, "an alignment that is an array", gguf_pair(key, "[u32]", [32]))
+    s.file("bad-alignment-twice", f"'{key}' occurs twice", "two alignments",
+           pairs=[(key, "u32", 32), (key, "u32", 64)])
     for kind, value in (("u64", 32), ("i32", 32), ("u8", 32), ("str", "32"), ("f32", 32.0)):
         s.pair(f"bad-alignment-{kind}", key, "an alignment that is no u32", gguf_pair(key, kind, value))
 
@@ -130,6 +141,12 @@ def bad_tensor(s):
                                 ("max", [MAX64], I8), ("4d", [1 << 20] * 4, F32),
                                 ("bytes-wrap", [(1 << 62) + 1], F32)):
         s.infos(f"bad-shape-{name}", "overflow", f"a shape of {shape}", gguf_info("w", shape, number, 0))
+    s.infos("bad-shape-2^42", "beyond the file", "a dimension of 2^42 + 1",
+            gguf_info("w", [(1 << 42) + 1], F32, 0))
+    s.infos("bad-shape-pad-max", "overflow", "a size that is 0 when it is padded",
+            gguf_info("w", [MAX64 - 3], I8, 0))
+    s.infos("bad-shape-blocks-wrap", "overflow", "blocks whose bytes wrap to few",
+            gguf_info("w", [1 << 31, 1 << 31, 1 << 5], Q4_0, 0))
     s.infos("bad-shape-pad-wrap", "beyond the file", "a size that wraps when it is padded",
             gguf_info("w", [(1 << 63) - 4], I8, 0), gguf_info("v", [4], F32, 32))
     s.infos("bad-shape-sum-wrap", "beyond the file", "sizes whose sum wraps",
@@ -143,7 +160,7 @@ def bad_tensor(s):
     for name, says, shape, offset in (("unaligned", "no multiple of 32", [4], 16),
                                       ("beyond", "beyond the file", [4], 96),
                                       ("half", "beyond the file", [32], 0),
-                                      ("far", "", [4], MAX64 - 31), ("sign", "beyond the file", [4], 1 << 63)):
+                                      ("far", "too large", [4], MAX64 - 31), ("sign", "beyond the file", [4], 1 << 63)):
         s.infos(f"bad-offset-{name}", says, f"a place of {offset}", gguf_info("w", shape, F32, offset))
     for name, first in (("overlap", [16]), ("overlap-last", [9])):
         s.infos(f"bad-{name}", "overlap", "two tensors on the same bytes", gguf_info("a", first, F32, 0),
@@ -168,13 +185,33 @@ def bad_name(s):
 
 
 def other_byte_order(s):
-    big = struct.pack(">4sIQQ", b"GGUF", 3, 1, 0)
-    big += struct.pack(">Q", 1) + b"w" + struct.pack(">IQIQ", 1, 4, F32, 0)
-    s.add("good-big-endian.gguf", big + bytes(-len(big) % 32) + struct.pack(">4f", 1, 2, 3, 4) + bytes(16),
-          '"dtype":"F32","shape":[4]', "data of the other byte order")
+    def big(sample, says, proves, *tensors, version=3, count=None):
+        """Tensors are (name, elements, type, offset)."""
+        data = struct.pack(">4sIQQ", b"GGUF", version, len(tensors) if count is None else count, 0)
+        for name, elements, number, offset in tensors:
+            data += struct.pack(">Q", len(name)) + name + struct.pack(">IQIQ", 1, elements, number, offset)
+        s.add(f"{sample}.gguf", data + bytes(-len(data) % 32) + struct.pack(">8f", *range(1, 9)), says, proves)
+
+    w = (b"w", 4, F32, 0)
+    big("good-big-endian", '"dtype":"F32","shape":[4]', "data of the other byte order", w)
+    big("bad-big-endian-version", "version", "a version of the other byte order", w, version=4)
+    big("bad-big-endian-count", f"{1 << 62} tensors", "a count of the other byte order", w, count=1 << 62)
+    big("bad-big-endian-beyond", "beyond the file", "data behind the end", (b"w", 9, F32, 0))
+    big("bad-big-endian-far", "beyond the file", "data of exabytes", (b"w", 1 << 60, F32, 0))
+    big("bad-big-endian-overlap", "overlap", "bytes that would be turned twice", w, (b"v", 4, F32, 0))
+    big("bad-big-endian-type", "type 99", "a type that there is not", (b"w", 4, 99, 0))
+    big("bad-big-endian-name", "\\x1b]52", "a complaint about a hostile name shows it escaped",
+        (ESCAPES.encode(), 9, F32, 0))
+
+
+def no_gguf(s):
+    """What other programs keep beside their GGUF files, or made of them."""
+    s.add("bad-gzip.gguf", gzip.compress(gguf([ones()]), mtime=0), "known format", "a compressed file")
+    s.add("bad-state.gguf", b"ggsn" + struct.pack("<III", 9, 1, 0xFFFFFFFF), "known format",
+          "a saved state, whose count of cells is multiplied")
 
 
 def samples(add):
     s = Samples(add)
-    for part in (good, bad_head, bad_metadata, bad_alignment, bad_tensor, bad_name, other_byte_order):
+    for part in (good, bad_head, bad_metadata, bad_alignment, bad_tensor, bad_name, other_byte_order, no_gguf):
         part(s)

@@ -44,6 +44,8 @@ def good(s):
              header_of(entry('"b"', offsets="[16,32]"), entry('"a"')), bytes(32))
     s.header("good-metadata", '"name":"w"', "metadata of strings",
              '{"__metadata__":{"format":"pt","a":""},' + entry() + "}", bytes(16))
+    s.header("good-metadata-empty", '"name":"w"', "metadata of nothing",
+             '{"__metadata__":{},' + entry() + "}", bytes(16))
     s.one("good-escapes", "\\u001B]52;c;ZXZpbA==", "a name that would command a terminal is escaped",
           name=r'"\u001b]52;c;ZXZpbA==\u0007"')
     s.one("good-newline", "a\\nb\\tc\\u007f", "newline, tab and DEL in a name are escaped",
@@ -69,6 +71,9 @@ def bad_file(s):
     s.add("bad-short.safetensors", b"\2\0\0\0\0\0\0", "known format", "shorter than its length field")
     s.add("bad-text.safetensors", b"Hello, world! I am no model.\n" * 9, "known format", "a text file")
     s.add("bad-length-0.safetensors", bytes(8) + b"{}", "header length 0", "a header of no bytes")
+    s.add("bad-length-1.safetensors", safetensors_raw("{"), "header length 1", "a header of one byte")
+    s.add("bad-polyglot.safetensors", safetensors_raw(plain, bytes(16) + b"PK\5\6" + bytes(18)),
+          "belong to no tensor", "a zip archive behind the data")
     s.add("bad-length-max.safetensors", safetensors_raw(plain, bytes(16), MAX64),
           f"header length {MAX64}", "header length 2^64-1")
     s.add("bad-length-sign.safetensors", safetensors_raw(plain, bytes(16), 1 << 63),
@@ -120,6 +125,9 @@ def bad_entry(s):
              '{"w":{"dtype":"F32","shape":[4],"data_offsets":[0,16],"strides":[4]}}'),
             ("field-twice", "twice", "two shapes",
              '{"w":{"dtype":"F32","shape":[4],"shape":[2],"data_offsets":[0,16]}}'),
+            ("metadata-text", "no object", "metadata that is a text", '{"__metadata__":"pt"}'),
+            ("metadata-null", "no string", "metadata that is null", '{"__metadata__":{"a":null}}'),
+            ("metadata-array", "no string", "metadata that is an array", '{"__metadata__":{"a":["1"]}}'),
             ("metadata-number", "no string", "metadata that is a number", '{"__metadata__":{"a":1}}'),
             ("metadata-map", "no string", "metadata in metadata", '{"__metadata__":{"a":{}}}'),
             ("metadata-twice", "__metadata__ occurs twice", "two sets of metadata",
@@ -182,6 +190,9 @@ def bad_offsets(s):
                                 ("negative", "natural number", "[-1,15]"),
                                 ("fraction", "natural number", "[0.5,16.5]"),
                                 ("huge", "natural number", "[0,1e308]"),
+                                ("2^53", "no range", f"[0,{(1 << 53) + 1}]"),
+                                ("zeros", "JSON", "[00,16]"), ("signed-0", "natural number", "[-0,16]"),
+                                ("exponent", "natural number", "[0,16e0]"),
                                 ("string", "natural number", '["0","16"]'),
                                 ("one", "1 number", "[0]"), ("none", "0 number", "[]"),
                                 ("three", "more than 2", "[0,8,16]")):

@@ -83,14 +83,19 @@ def bad_segments(s):
                   tensors=tensors, records=records)
     s.objects("bad-end-missing", "counts", "an end that counts nothing", opening(), whole, {"kind": "end"})
     s.objects("bad-end-twice", "outside of a segment", "two ends", opening(), whole, ending(1), ending(1))
-    s.objects("bad-behind-garbage", "", "garbage behind the end", stream([w]), b"\xc1garbage")
-    s.objects("bad-behind-number", "", "a number behind the end", stream([w]), 7)
-    s.objects("bad-behind-zeros", "", "zeros behind the end", stream([w]), bytes(64))
+    s.objects("bad-behind-garbage", "bad MessagePack", "garbage behind the end", stream([w]), b"\xc1garbage")
+    s.objects("bad-behind-number", "no map", "a number behind the end", stream([w]), 7)
+    s.objects("bad-behind-zeros", "no map", "zeros behind the end", stream([w]), bytes(64))
     s.objects("bad-behind-record", "outside of a segment", "a record behind the end", stream([w]),
               {"kind": "stat"})
-    s.objects("bad-behind-chunk", "", "bytes behind the end", stream([w]), b"\xc4\1x")
+    s.objects("bad-behind-chunk", "more bytes", "bytes behind the end", stream([w]), b"\xc4\1x")
     s.objects("bad-opening-twice", "inside another", "a segment in a segment", opening(), opening(), whole,
               ending(1))
+    s.objects("bad-interleaved", "inside another", "two streams object by object", opening(), opening(),
+              whole, tensor_objects(ones("v")), ending(1), ending(1))
+    s.objects("bad-interleaved-in-tensor", "inside another", "two streams within a tensor", opening(),
+              tensor_record(w), pack(bytes(8)), opening(), tensor_record(ones("v")), pack(bytes(8)),
+              pack(bytes(16)), pack(bytes(8)), ending(1), ending(1))
     s.objects("bad-opening-missing", "known format", "a record before the stream opens", whole, ending(1))
     for name, version in (("0", 0), ("2", 2), ("float", 1.0), ("text", "1"), ("null", None)):
         s.objects(f"bad-version-{name}", "version", f"a version of {version!r}", opening(version), whole,
@@ -112,7 +117,7 @@ def bad_chunks(s):
     s.segment("bad-many-bytes-next", "more bytes", "a chunk too many", whole, pack(bytes(1)))
     s.segment("bad-many-bytes-4g", "more bytes", "a chunk of 4 GiB in a small stream", begin,
               b"\xc6\xff\xff\xff\xff" + bytes(16))
-    s.segment("bad-chunk-alone", "", "bytes that belong to no tensor", pack(bytes(16)), tensors=0)
+    s.segment("bad-chunk-alone", "more bytes", "bytes that belong to no tensor", pack(bytes(16)), tensors=0)
     s.segment("bad-chunk-text", "should go on", "a text where bytes are due", begin, "x" * 16)
 
 
@@ -137,10 +142,10 @@ def bad_objects(s):
             ("kind-second", "first key", "a record whose first key is not kind", {"name": "w", "kind": "tensor"}),
             ("kind-missing", "first key", "a record of no kind", {"a": 1}),
             ("kind-nothing", "first key", "a record of nothing", {}),
-            ("object-array", "", "an array where a record should be", [1, 2]),
-            ("object-text", "", "a text where a record should be", "tensor"),
-            ("object-number", "", "a number where a record should be", 42),
-            ("object-null", "", "nothing where a record should be", None),
+            ("object-array", "no map", "an array where a record should be", [1, 2]),
+            ("object-text", "no map", "a text where a record should be", "tensor"),
+            ("object-number", "no map", "a number where a record should be", 42),
+            ("object-null", "no map", "nothing where a record should be", None),
             ("object-never", "MessagePack", "the byte that MessagePack never uses", Raw(b"\xc1")),
             ("key-number", "key", "a key that is a number", {"kind": "x", 1: 2}),
             ("key-map", "key", "a key that is a map", Raw(b"\x82" + pack("kind") + pack("x") + b"\x80\1")),
@@ -149,7 +154,7 @@ def bad_objects(s):
             ("deep-33", "deep", "a record nested deeper than is taken", {"kind": "x", "y": nest(32)}),
             ("deep-arrays", "deep", "arrays nested a million deep", Raw(b"\x91" * 1000000)),
             ("deep-maps", "deep", "maps nested a million deep", Raw(b"\x81\xa1k" * 1000000)),
-            ("map32-object", "", "a record that claims 4 G members",
+            ("map32-object", "truncated", "a record that claims 4 G members",
              Raw(b"\xdf\xff\xff\xff\xff" + pack("kind") + pack("x")))):
         s.segment(f"bad-{name}", says, proves, thing, records=1, tensors=0)
     for name, code in (("fixext", b"\xd4\1\0"), ("ext8", b"\xc7\1\1\0"),
@@ -187,6 +192,10 @@ def bad_tensors(s):
     for field in ("name", "dtype", "shape", "nbytes"):
         tensor(f"no-{field}", f"no {field}", f"a tensor without {field}",
                {k: v for k, v in fields.items() if k != field})
+    tensor("name-4g", "truncated", "a name that claims 4 GiB",
+           Raw(b"\x83\xa4kind\xa6tensor\xa4name\xdb\xff\xff\xff\xff"))
+    tensor("shape-4g", "truncated", "a shape that claims 4 G dimensions",
+           Raw(b"\x83\xa4kind\xa6tensor\xa5shape\xdd\xff\xff\xff\xff"))
     tensor("escape", "\\x1b]52", "a complaint about a hostile name shows it escaped",
            {**fields, "name": ESCAPES, "nbytes": 17})
 
