@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -12,7 +13,7 @@
 #include "json.h"
 #include "save.h"
 
-enum { COPY_BYTES = 256 * 1024 };
+enum { COPY_BYTES = 256 * 1024, SPARE_FILES = 32 };
 
 static struct tu_tool tool;
 static const char *format_name;
@@ -112,10 +113,22 @@ static struct tu_saver *newest(void)
     return &files.items[files.count - 1];
 }
 
+/* Every shard stays open until all have their names. */
+static void allow_files(size_t count)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < count + SPARE_FILES &&
+        limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int add_file(const struct tensor_format *format, const char *path, struct tu_error *error)
 {
     if (!TU_GROW(files.items, files.count, files.capacity))
         return tu_fail_memory(error);
+    allow_files(files.count + 1);
     if (tu_save_open(&files.items[files.count], format, path, force, error) < 0)
         return -1;
     files.count++;
@@ -233,41 +246,74 @@ static int build_shard_index(char **names, struct tu_arena *arena, struct tensor
     return -1;
 }
 
-/* What Hugging Face calls a shard index: which tensor lies in which file. */
-static int save_shard_index(const char *path, char **names, struct tu_error *error)
-{
-    struct tu_arena arena = {0};
-    struct tensor_value index;
-    const char *text;
+/* What Hugging Face calls a shard index: which tensor lies in which file.  Other formats have none.
+ */
+struct shard_index {
+    struct tu_arena arena;
+    char *path;
+    const char *text; /* NULL: there is none */
     size_t length;
-    char *index_path = NULL;
-    int result = build_shard_index(names, &arena, &index, error);
-    if (result == 0)
-        result = tu_json_text(&index, &arena, &text, &length, error);
-    if (result == 0 && asprintf(&index_path, "%s.index.json", path) < 0)
-        result = tu_fail_memory(error);
-    if (result == 0)
-        result = tu_save_text(index_path, force, text, length, error);
-    free(index_path);
-    tu_arena_free(&arena);
+};
+
+static int make_shard_index(const char *path, char **names, struct shard_index *out,
+                            struct tu_error *error)
+{
+    struct tensor_value index;
+    if (files.count < 2 || strcmp(files.items[0].format->name, "safetensors") != 0)
+        return 0;
+    if (asprintf(&out->path, "%s.index.json", path) < 0) {
+        out->path = NULL;
+        return tu_fail_memory(error);
+    }
+    if (build_shard_index(names, &out->arena, &index, error) < 0 ||
+        tu_save_check(&files.items[0], out->path, error) < 0)
+        return -1;
+    return tu_json_text(&index, &out->arena, &out->text, &out->length, error);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct tensor_entry *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+/* A name may come once in all files together. */
+static int check_names(struct tu_error *error)
+{
+    size_t total = 0;
+    const struct tensor_entry **all = reallocarray(NULL, saved ? saved : 1, sizeof(*all));
+    if (!all)
+        return tu_fail_memory(error);
+    for (size_t i = 0; i < files.count; i++)
+        for (size_t k = 0; k < files.items[i].count; k++)
+            all[total++] = &files.items[i].tensors[k];
+    qsort(all, total, sizeof(*all), compare_entries);
+    int result = 0;
+    for (size_t i = 1; i < total && result == 0; i++)
+        if (strcmp(all[i - 1]->name, all[i]->name) == 0)
+            result = tu_fail(error, TU_EINVALID, "%s: tensor '%s' comes twice", files.items[0].path,
+                             all[i]->name);
+    free(all);
     return result;
 }
 
-/* Finishes every file before the first one gets its name. */
+/* Finishes every file, and looks whether it may have its name, before the first one gets its own.
+ */
 static int finish_files(const char *path, char **names, struct tu_error *error)
 {
     for (size_t i = 0; i < files.count; i++) {
         names[i] = files.count > 1 ? part_name(path, i, files.count) : strdup(path);
         if (!names[i])
             return tu_fail_memory(error);
-        if (tu_save_finish(&files.items[i], (uint32_t)i, (uint32_t)files.count, saved, error) < 0)
+        if (tu_save_check(&files.items[i], names[i], error) < 0 ||
+            tu_save_finish(&files.items[i], (uint32_t)i, (uint32_t)files.count, saved, error) < 0)
             return -1;
     }
     return 0;
 }
 
 /* Gives the files their names; if one cannot have its own, those that are new are taken back. */
-static int name_files(const char *path, char **names, struct tu_error *error)
+static int name_files(char **names, const struct shard_index *index, struct tu_error *error)
 {
     size_t named = 0;
     int result = 0;
@@ -275,8 +321,8 @@ static int name_files(const char *path, char **names, struct tu_error *error)
         result = tu_save_publish(&files.items[named], names[named], error);
         named += result == 0;
     }
-    if (result == 0 && files.count > 1 && strcmp(files.items[0].format->name, "safetensors") == 0)
-        result = save_shard_index(path, names, error);
+    if (result == 0 && index->text)
+        result = tu_save_text(index->path, force, index->text, index->length, error);
     while (result < 0 && !force && named > 0)
         unlink(names[--named]);
     return result;
@@ -284,15 +330,22 @@ static int name_files(const char *path, char **names, struct tu_error *error)
 
 static int publish(const char *path, struct tu_error *error)
 {
+    struct shard_index index = {.path = NULL};
     char **names = calloc(files.count, sizeof *names);
     if (!names)
         return tu_fail_memory(error);
-    int result = finish_files(path, names, error);
+    int result = check_names(error);
     if (result == 0)
-        result = name_files(path, names, error);
+        result = finish_files(path, names, error);
+    if (result == 0)
+        result = make_shard_index(path, names, &index, error);
+    if (result == 0)
+        result = name_files(names, &index, error);
     for (size_t i = 0; i < files.count; i++)
         free(names[i]);
     free(names);
+    free(index.path);
+    tu_arena_free(&index.arena);
     return result;
 }
 

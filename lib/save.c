@@ -40,6 +40,19 @@ static mode_t default_mode(void)
     return 0666 & ~mask;
 }
 
+/* A file without a name, which has a path in /proc to be linked by; -1 where there is none. */
+static int open_nameless(const char *folder)
+{
+    char self[64];
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+    if (fd < 0 || access(self, F_OK) == 0)
+        return fd;
+    close(fd);
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
 /* A file without a name where the system has such, so that not even a kill leaves it behind; else
  * one with a temporary name in the same folder. */
 static int open_temporary(struct tu_saver *s, struct tu_error *error)
@@ -47,13 +60,15 @@ static int open_temporary(struct tu_saver *s, struct tu_error *error)
     char *folder = folder_of(s->path);
     if (!folder)
         return tu_fail_memory(error);
-    s->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
+    s->fd = open_nameless(folder);
+    bool unknown = s->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL);
+    int named = unknown ? asprintf(&s->temporary, "%s/.tensorutils.XXXXXX", folder) : 0;
     free(folder);
     if (s->fd >= 0)
         return 0;
-    if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+    if (!unknown)
         return fail_here(s, error);
-    if (asprintf(&s->temporary, "%s.XXXXXX", s->path) < 0) {
+    if (named < 0) {
         s->temporary = NULL;
         return tu_fail_memory(error);
     }
@@ -73,18 +88,23 @@ static int link_as(const struct tu_saver *s, const char *name)
 
 static int name_temporary(struct tu_saver *s, struct tu_error *error)
 {
-    for (unsigned i = 0; i < 1000; i++) {
+    char *folder = folder_of(s->path);
+    int result = folder ? -1 : tu_fail_memory(error);
+    for (unsigned i = 0; folder && i < 1000 && result < 0; i++) {
         free(s->temporary);
-        if (asprintf(&s->temporary, "%s.%ld.%u", s->path, (long)getpid(), i) < 0) {
+        if (asprintf(&s->temporary, "%s/.tensorutils.%ld.%u", folder, (long)getpid(), i) < 0) {
             s->temporary = NULL;
-            return tu_fail_memory(error);
+            tu_fail_memory(error);
+            break;
         }
-        if (link_as(s, s->temporary) == 0)
-            return 0;
-        if (errno != EEXIST)
+        result = link_as(s, s->temporary);
+        if (result < 0 && errno != EEXIST)
             break;
     }
-    fail_here(s, error);
+    free(folder);
+    if (result == 0)
+        return 0;
+    fail_here(s, error); /* unless memory was what failed */
     free(s->temporary);
     s->temporary = NULL;
     return -1;
@@ -95,16 +115,50 @@ static int exists_already(const struct tu_saver *s, struct tu_error *error)
     return tu_fail(error, TU_EUSAGE, "%s: exists already (--force replaces it)", s->path);
 }
 
-/* Without force, link refuses to replace a file even if it came in the meantime; with force,
- * rename replaces it in one step. */
+/* Whether the path is free, or may be replaced. */
+static int check_path(const struct tu_saver *s, struct tu_error *error)
+{
+    struct stat st;
+    if (lstat(s->path, &st) < 0)
+        return 0;
+    if (!s->force)
+        return exists_already(s, error);
+    /* of a link, what it leads to: /dev/stdout is one */
+    bool dangling = S_ISLNK(st.st_mode) && stat(s->path, &st) < 0;
+    return dangling || S_ISREG(st.st_mode)
+               ? 0
+               : tu_fail(error, TU_EUSAGE, "%s: is no regular file, and is not replaced", s->path);
+}
+
+/* Not every file system has links, or a rename that replaces nothing. */
+static int rename_unless_there(const struct tu_saver *s)
+{
+    if (link(s->temporary, s->path) == 0 || errno == EEXIST)
+        return errno == EEXIST ? -1 : 0;
+    if (renameat2(AT_FDCWD, s->temporary, AT_FDCWD, s->path, RENAME_NOREPLACE) == 0 ||
+        errno == EEXIST)
+        return errno == EEXIST ? -1 : 0;
+    struct stat st;
+    if (lstat(s->path, &st) == 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    return rename(s->temporary, s->path);
+}
+
+/* Without force, a file is not replaced even if it came in the meantime; with force, rename
+ * replaces it in one step. */
 static int give_name(struct tu_saver *s, struct tu_error *error)
 {
     if (!s->force) {
-        int result = s->temporary ? link(s->temporary, s->path) : link_as(s, s->path);
+        errno = 0;
+        int result = s->temporary ? rename_unless_there(s) : link_as(s, s->path);
         if (result < 0)
             return errno == EEXIST ? exists_already(s, error) : fail_here(s, error);
         return 0;
     }
+    if (check_path(s, error) < 0)
+        return -1;
     if (!s->temporary && name_temporary(s, error) < 0)
         return -1;
     if (rename(s->temporary, s->path) < 0)
@@ -119,10 +173,12 @@ static int sync_folder(const struct tu_saver *s, struct tu_error *error)
     char *folder = folder_of(s->path);
     int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     int result = fd >= 0 ? fsync(fd) : -1;
+    /* a folder that may be written may still not be read, and some cannot be flushed */
+    bool cannot = errno == EINVAL || errno == EACCES;
     free(folder);
     if (fd >= 0)
         close(fd);
-    return result < 0 && errno != EINVAL ? fail_here(s, error) : 0;
+    return result < 0 && !cannot ? fail_here(s, error) : 0;
 }
 
 static int write_at(const struct tu_saver *s, uint64_t offset, const void *bytes, size_t length,
@@ -306,15 +362,11 @@ int tu_save_open(struct tu_saver *s, const struct tensor_format *format, const c
 {
     *s = (struct tu_saver){.format = format, .path = path, .force = force, .fd = -1};
     s->metadata.type = TENSOR_MAP;
-    struct stat st;
     if (!format->refuse)
         return tu_fail(error, TU_EUSAGE, "%s: format %s can be read but not written", path,
                        format->name);
-    bool exists = lstat(path, &st) == 0;
-    if (exists && !force)
-        return exists_already(s, error);
-    if (exists && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
-        return tu_fail(error, TU_EUSAGE, "%s: is no regular file, and is not replaced", path);
+    if (check_path(s, error) < 0)
+        return -1;
     if (open_temporary(s, error) == 0)
         return 0;
     tu_save_close(s);
@@ -464,6 +516,12 @@ int tu_save_finish(struct tu_saver *s, uint32_t part, uint32_t parts, uint64_t a
     if (write_around(s, part, parts, all_tensors, error) < 0)
         return -1;
     return fsync(s->fd) < 0 ? fail_here(s, error) : 0;
+}
+
+int tu_save_check(const struct tu_saver *s, const char *path, struct tu_error *error)
+{
+    const struct tu_saver there = {.path = path, .force = s->force};
+    return check_path(&there, error);
 }
 
 int tu_save_publish(struct tu_saver *s, const char *path, struct tu_error *error)

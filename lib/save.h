@@ -56,6 +56,9 @@ int tu_save_end(struct tu_saver *s, struct tu_error *error) TU_MUST_CHECK;
  * to disk. */
 int tu_save_finish(struct tu_saver *s, uint32_t part, uint32_t parts, uint64_t all_tensors,
                    struct tu_error *error) TU_MUST_CHECK;
+/* Whether a file may have a name, so far as can be said beforehand. */
+int tu_save_check(const struct tu_saver *s, const char *path,
+                  struct tu_error *error) TU_MUST_CHECK;
 /* Gives the finished file a name. */
 int tu_save_publish(struct tu_saver *s, const char *path, struct tu_error *error) TU_MUST_CHECK;
 /* Writes a whole small file with the same promises. */

@@ -109,3 +109,69 @@ index() {
     (sleep 1 > s/pipe) &
     refuses 'not a regular file' tensor-ls s
 }
+
+# ---- What may go wrong with names ----
+
+@test "a name that comes twice, in two shards, is written to none" {
+    make-model a.tsr 'a F32 4 = 1 2 3 4' 'b F32 4 = 1 2 3 4' -- b.tsr 'a F32 4 = 5 6 7 8'
+    for format in safetensors gguf apr; do
+        refuses "tensor 'a' comes twice" sh -c "cat a.tsr b.tsr | tensor-save --max-shard-size 16 o.$format"
+        [ -z "$(find . -name 'o*')" ]
+    done
+}
+
+@test "what is no regular file is not replaced, even by a shard or an index" {
+    tensor-rand --tensor a=4 --tensor b=4 --tensor c=4 > a.tsr
+    mkfifo o-00002-of-00003.gguf s.safetensors.index.json
+    mkdir d-00003-of-00003.gguf
+    ln -s o-00002-of-00003.gguf link.gguf
+    refuses "o-00002-of-00003.gguf: is no regular file" tensor-save -f --max-shard-size 16 o.gguf a.tsr
+    refuses "s.safetensors.index.json: is no regular file" tensor-save -f --max-shard-size 16 s.safetensors a.tsr
+    refuses "d-00003-of-00003.gguf: is no regular file" tensor-save -f --max-shard-size 16 d.gguf a.tsr
+    refuses "link.gguf: is no regular file" tensor-save -f link.gguf a.tsr
+    [ -p o-00002-of-00003.gguf ]
+    [ -L link.gguf ]
+    [ "$(find . -name '*-0000*' -type f | wc -l)" -eq 0 ]
+}
+
+@test "a link to a file is replaced, and so is one that leads nowhere" {
+    tensor-rand --tensor a=4 > a.tsr
+    echo old > old
+    ln -s old link.gguf
+    ln -s nowhere dangling.gguf
+    run -0 tensor-save -f link.gguf a.tsr
+    run -0 tensor-save -f dangling.gguf a.tsr
+    [ -f link.gguf ]
+    [ "$(cat old)" = old ]
+}
+
+@test "more shards than a process may usually have open" {
+    [ "$(ulimit -Hn)" != unlimited ] && [ "$(ulimit -Hn)" -lt 500 ] && skip "the limit of open files cannot be raised"
+    # shellcheck disable=SC2046
+    tensor-rand $(printf -- '--tensor t%d=4 ' {1..300}) > many.tsr
+    run -0 sh -c 'ulimit -Sn 64; tensor-save --max-shard-size 16 many.gguf many.tsr'
+    [ "$(find . -name 'many-*' | wc -l)" -eq 300 ]
+}
+
+@test "names of files as long as they may be" {
+    tensor-rand --tensor a=4 > a.tsr
+    name=$(printf 'x%.0s' {1..250}).gguf
+    run -0 tensor-save "$name" a.tsr
+    run -0 tensor-save -f "$name" a.tsr
+    run -0 tensor-ls "$name"
+}
+
+@test "a folder that may be written and not read" {
+    tensor-rand --tensor a=4 > a.tsr
+    mkdir -m 0333 wx
+    if [ "$(id -u)" -eq 0 ]; then
+        command -v setpriv > /dev/null || skip "no setpriv to be somebody else with"
+        chmod 0777 . wx && chmod 0333 wx
+        setpriv --reuid 65534 --clear-groups test -r a.tsr || skip "another user cannot come here"
+        run -0 setpriv --reuid 65534 --clear-groups "$builddir/filters/tensor-save" wx/o.gguf a.tsr
+    else
+        run -0 tensor-save wx/o.gguf a.tsr
+    fi
+    chmod 0700 wx
+    [ -s wx/o.gguf ]
+}
