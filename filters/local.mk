@@ -4,6 +4,7 @@ bin_PROGRAMS += \
 	filters/tensor-cat \
 	filters/tensor-cos \
 	filters/tensor-dequant \
+	filters/tensor-fault \
 	filters/tensor-hash \
 	filters/tensor-heads \
 	filters/tensor-ls \

@@ -735,6 +735,11 @@ int tu_writer_splice(struct tu_stream_writer *w, const struct tu_source *from, u
     return 0;
 }
 
+int tu_writer_flush(struct tu_stream_writer *w, struct tu_error *error)
+{
+    return flush(w, error);
+}
+
 int tu_writer_end(struct tu_stream_writer *w, struct tu_error *error)
 {
     struct tu_arena arena = {0};

@@ -117,6 +117,8 @@ int tu_writer_bytes(struct tu_stream_writer *w, const void *bytes, size_t length
 /* Moves bytes of the tensor from a file, without copying where the system can. */
 int tu_writer_splice(struct tu_stream_writer *w, const struct tu_source *from, uint64_t offset,
                      uint64_t length, struct tu_error *error) TU_MUST_CHECK;
+/* Writes out what has gathered so far. */
+int tu_writer_flush(struct tu_stream_writer *w, struct tu_error *error) TU_MUST_CHECK;
 /* Closes the segment. */
 int tu_writer_end(struct tu_stream_writer *w, struct tu_error *error) TU_MUST_CHECK;
 /* Reports to the reader that this producer failed; best effort. */

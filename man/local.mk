@@ -4,6 +4,7 @@ dist_man_MANS = \
 	man/tensor-cat.1 \
 	man/tensor-cos.1 \
 	man/tensor-dequant.1 \
+	man/tensor-fault.1 \
 	man/tensor-format-apr.5 \
 	man/tensor-format-gguf.5 \
 	man/tensor-format-npy.5 \

@@ -17,6 +17,7 @@ readers() {
         case $filter in
         tensor-rand) ;;
         tensor-cos | tensor-heads) echo "$filter - a.tsr" ;;
+        tensor-fault) echo "$filter --fault bit" ;;
         tensor-quant) echo "$filter --to bf16" ;;
         tensor-save) echo "$filter out.safetensors" ;;
         verdict) echo "$filter --min 0" ;;
@@ -32,6 +33,7 @@ writers() {
         case $filter in
         tensor-rand) echo "$filter --tensor w=3" ;;
         tensor-cos | tensor-heads) echo "$filter a.tsr a.tsr" ;;
+        tensor-fault) echo "$filter --fault bit a.tsr" ;;
         tensor-quant) echo "$filter --to bf16 a.tsr" ;;
         tensor-save) ;;
         verdict) echo "$filter --min 0 results.tsr" ;;

@@ -8,6 +8,7 @@ BATS_TESTS = \
 	tests/dequant.bats \
 	tests/every-filter.bats \
 	tests/examples.bats \
+	tests/fault.bats \
 	tests/golden.bats \
 	tests/hash.bats \
 	tests/heads.bats \
