@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "convert.h"
 #include "feed.h"
 #include "json.h"
 #include "save.h"
@@ -19,6 +20,11 @@ static struct tu_tool tool;
 static const char *format_name;
 static bool force;
 static uint64_t shard_bytes; /* 0: one file */
+static const struct tensor_format *format;
+
+/* What becomes of tensors that the format refuses. */
+static enum { CONVERT_NONE, CONVERT_AUTO, CONVERT_TYPE } convert;
+static const struct tu_dtype *convert_to; /* CONVERT_TYPE */
 
 /* The tensors that an index record announced. */
 static struct {
@@ -35,12 +41,35 @@ static struct {
 
 static size_t saved; /* tensors */
 
+/* Tensors that were converted alike. */
+static struct {
+    struct conversion {
+        const struct tu_dtype *from, *to;
+        const char *why; /* as the format says it */
+        char *first;     /* name of a tensor */
+        size_t count;
+    } * items;
+    size_t count, capacity;
+} conversions;
+
+static int parse_convert(void *target, const char *text, struct tu_error *error)
+{
+    (void)target;
+    convert = strcmp(text, "none") == 0   ? CONVERT_NONE
+              : strcmp(text, "auto") == 0 ? CONVERT_AUTO
+                                          : CONVERT_TYPE;
+    return convert == CONVERT_TYPE ? tu_option_dtype(&convert_to, text, error) : 0;
+}
+
 static const struct tu_option options[] = {
-    {0, "format", "NAME", "safetensors, gguf or apr (default: by the suffix)", tu_option_string,
-     &format_name},
+    {0, "format", "NAME", "safetensors, gguf, apr, npz or npy (default: by the suffix)",
+     tu_option_string, &format_name},
+    {0, "convert", "auto|none|TYPE", "what to make of types that the format lacks (default none)",
+     parse_convert, NULL},
     {'f', "force", NULL, "replace the file if it exists", tu_option_flag, &force},
     {0, "max-shard-size", "SIZE", "begin another file before one holds more, as 5G", tu_option_size,
      &shard_bytes},
+    TU_JOBS_OPTION(tool),
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
     TU_INPUT_OPTION(tool),
@@ -61,6 +90,113 @@ static const struct tensor_format *choose_format(const struct tu_plugins *plugin
     return f;
 }
 
+/* ---- Conversions ---- */
+
+/* Whether the format would take the tensor if it were of a type, and it can be made so. */
+static bool would_take(const struct tu_tensor *t, const struct tu_dtype *to)
+{
+    struct tu_tensor made;
+    struct tu_error ignored = {0};
+    return to->code != t->dtype && tu_can_convert(&tool, t, to) &&
+           tu_convert_describe(t, to, &made, &ignored) == 0 && !tu_save_refuses(format, &made);
+}
+
+static bool is_float(const struct tu_dtype *d)
+{
+    return d->kind == TENSOR_KIND_FLOAT || d->kind == TENSOR_KIND_QUANT;
+}
+
+/* The type that holds a tensor's values and that the format takes: of the same kind, numbers with a
+ * fraction or without, where there is one; of several the smallest.  NULL if there is none. */
+static const struct tu_dtype *find_exact(const struct tu_tensor *t)
+{
+    size_t count;
+    const struct tu_dtype *types = tu_dtype_table(&count), *from = tu_dtype(t->dtype), *best = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct tu_dtype *to = &types[i];
+        if (!tu_holds_values(to, from) || !would_take(t, to))
+            continue;
+        bool alike = is_float(to) == is_float(from);
+        bool was_alike = best && is_float(best) == is_float(from);
+        if (!best || alike > was_alike || (alike == was_alike && to->bytes < best->bytes))
+            best = to;
+    }
+    return best;
+}
+
+/* The type that a tensor is converted to; NULL: none, or it need not be. */
+static const struct tu_dtype *plan(const struct tu_tensor *t)
+{
+    if (convert == CONVERT_NONE || !tu_save_refuses(format, t))
+        return NULL;
+    if (convert == CONVERT_AUTO)
+        return find_exact(t);
+    return would_take(t, convert_to) ? convert_to : NULL;
+}
+
+static bool any_would_do(const struct tu_tensor *t)
+{
+    size_t count;
+    const struct tu_dtype *types = tu_dtype_table(&count);
+    for (size_t i = 0; i < count; i++)
+        if (would_take(t, &types[i]))
+            return true;
+    return false;
+}
+
+/* Tells why a tensor cannot be saved, and which option would help. */
+static int refuse_tensor(const char *path, const struct tu_tensor *t, struct tu_error *error)
+{
+    const char *why = tu_save_refuses(format, t), *type = tu_dtype(t->dtype)->name;
+    const struct tu_dtype *exact = find_exact(t);
+    char hint[160] = "";
+    if (convert == CONVERT_TYPE)
+        snprintf(hint, sizeof hint, ", and it cannot be stored as %s there", convert_to->name);
+    else if (exact)
+        snprintf(hint, sizeof hint, " (--convert auto makes it %s)", exact->name);
+    else if (any_would_do(t))
+        snprintf(hint, sizeof hint,
+                 ", nor one that holds all its values (--convert TYPE names another)");
+    return tu_fail(error, TU_EINVALID, "%s: tensor '%.256s' (%s): %s %s%s", path, t->name, type,
+                   format->name, why, hint);
+}
+
+static int note_conversion(const struct tu_tensor *t, const struct tu_dtype *to,
+                           struct tu_error *error)
+{
+    const struct conversion new = {tu_dtype(t->dtype), to, tu_save_refuses(format, t), NULL, 1};
+    for (size_t i = 0; i < conversions.count; i++) {
+        struct conversion *c = &conversions.items[i];
+        if (c->from == new.from && c->to == to &&strcmp(c->why, new.why) == 0) {
+            c->count++;
+            return 0;
+        }
+    }
+    if (!TU_GROW(conversions.items, conversions.count, conversions.capacity))
+        return tu_fail_memory(error);
+    conversions.items[conversions.count] = new;
+    conversions.items[conversions.count].first = strdup(t->name);
+    return conversions.items[conversions.count++].first ? 0 : tu_fail_memory(error);
+}
+
+static void report_conversions(void)
+{
+    for (size_t i = 0; i < conversions.count; i++) {
+        const struct conversion *c = &conversions.items[i];
+        bool rounds = c->to->kind != TENSOR_KIND_INT && !tu_holds_values(c->to, c->from);
+        tu_warn(&tool, "%zu tensor%s converted from %s to %s%s (%s %s): first %.256s", c->count,
+                c->count == 1 ? "" : "s", c->from->name, c->to->name, rounds ? ", rounded" : "",
+                format->name, c->why, c->first);
+    }
+}
+
+static void free_conversions(void)
+{
+    for (size_t i = 0; i < conversions.count; i++)
+        free(conversions.items[i].first);
+    free(conversions.items);
+}
+
 /* ---- What is announced ---- */
 
 /* Keeps what an index record announces.  It is a hint, so what is wrong in it is left to the
@@ -78,6 +214,9 @@ static int keep_announced(const struct tensor_value *index, struct tu_error *err
             !TU_GROW(announced.entries, announced.count, announced.capacity))
             return tu_fail_memory(error);
         if (tu_tensor_from_value(&row, &announced.arena, &t, &geometry, &ignored) < 0)
+            return 0;
+        const struct tu_dtype *to = plan(&t);
+        if (to && tu_convert_describe(&t, to, &t, &ignored) < 0)
             return 0;
         announced.entries[announced.count++] = (struct tensor_entry){.name = t.name,
                                                                      .name_length = t.name_length,
@@ -124,7 +263,7 @@ static void allow_files(size_t count)
     }
 }
 
-static int add_file(const struct tensor_format *format, const char *path, struct tu_error *error)
+static int add_file(const char *path, struct tu_error *error)
 {
     if (!TU_GROW(files.items, files.count, files.capacity))
         return tu_fail_memory(error);
@@ -136,22 +275,26 @@ static int add_file(const struct tensor_format *format, const char *path, struct
 }
 
 /* Begins another file where the newest is full. */
-static int make_room(const struct tu_item *item, struct tu_error *error)
+static int make_room(const struct tu_tensor *t, struct tu_error *error)
 {
     struct tu_saver *saver = newest();
-    if (has_room(saver->data_bytes, item->tensor.nbytes))
+    if (has_room(saver->data_bytes, t->nbytes))
         return saver->count ? 0 : expect(saver, error);
-    if (tu_save_end(saver, error) < 0 || add_file(saver->format, saver->path, error) < 0)
+    if (tu_save_end(saver, error) < 0 || add_file(saver->path, error) < 0)
         return -1;
     return expect(newest(), error);
 }
 
-static int save_tensor(struct tu_feed *feed, const struct tu_item *item, struct tu_error *error)
+static int put_bytes(void *context, const void *bytes, size_t length, struct tu_error *error)
+{
+    (void)context;
+    return tu_save_bytes(newest(), bytes, length, error);
+}
+
+static int copy_bytes(struct tu_feed *feed, const struct tu_item *item, struct tu_error *error)
 {
     static char buffer[COPY_BYTES];
-    int result = make_room(item, error);
-    if (result == 0)
-        result = tu_save_tensor(newest(), &item->tensor, error);
+    int result = 0;
     for (uint64_t left = item->tensor.nbytes; left && result == 0;) {
         size_t n = left < sizeof buffer ? (size_t)left : sizeof buffer;
         result = tu_feed_read(feed, buffer, n, error);
@@ -159,8 +302,22 @@ static int save_tensor(struct tu_feed *feed, const struct tu_item *item, struct 
             result = tu_save_bytes(newest(), buffer, n, error);
         left -= n;
     }
-    saved++;
     return result;
+}
+
+static int save_tensor(struct tu_feed *feed, const struct tu_item *item, struct tu_error *error)
+{
+    struct tu_tensor t = item->tensor;
+    const struct tu_dtype *to = plan(&t);
+    if (!to && tu_save_refuses(format, &t))
+        return refuse_tensor(newest()->path, &t, error);
+    if (to && (note_conversion(&t, to, error) < 0 || tu_convert_describe(&t, to, &t, error) < 0))
+        return -1;
+    if (make_room(&t, error) < 0 || tu_save_tensor(newest(), &t, error) < 0)
+        return -1;
+    saved++;
+    return to ? tu_convert_bytes(feed, item, to, put_bytes, NULL, error)
+              : copy_bytes(feed, item, error);
 }
 
 /* The metadata of a model stands in its first file. */
@@ -349,11 +506,30 @@ static int publish(const char *path, struct tu_error *error)
     return result;
 }
 
+/* What was lost or changed on the way, once the files are there. */
+static void report(void)
+{
+    size_t lost = format->drops_metadata ? files.items[0].metadata.map.count : 0;
+    report_conversions();
+    if (lost)
+        tu_warn(&tool, "%zu key%s of metadata %s lost: %s has no place for them", lost,
+                lost == 1 ? "" : "s", lost == 1 ? "is" : "are", format->name);
+}
+
+static int check_convert(struct tu_error *error)
+{
+    bool can = !convert_to || convert_to->kind == TENSOR_KIND_INT ||
+               tool.kernels->encode[convert_to->code];
+    return can ? 0
+               : tu_fail(error, TU_EUSAGE, "--convert: tensors cannot be made %s",
+                         convert_to->name);
+}
+
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
     struct tu_feed feed;
-    const struct tensor_format *format = choose_format(&t->plugins, operands[0], error);
-    if (!format || add_file(format, operands[0], error) < 0)
+    format = choose_format(&t->plugins, operands[0], error);
+    if (!format || check_convert(error) < 0 || add_file(operands[0], error) < 0)
         return -1;
     bool choosing = t->selection.match.count || t->selection.exclude.count ||
                     t->selection.layer_count || t->selection.by_dtype || t->selection.limit;
@@ -363,6 +539,9 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     tu_feed_close(&feed);
     if (result == 0)
         result = publish(operands[0], error);
+    if (result == 0)
+        report();
+    free_conversions();
     for (size_t i = 0; i < files.count; i++)
         tu_save_close(&files.items[i]);
     free(files.items);

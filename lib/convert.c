@@ -15,7 +15,8 @@
 /* One tensor on its way from one type to another. */
 struct job {
     struct tu_feed *feed;
-    struct tu_stream_writer *writer;
+    tu_sink_fn *sink;
+    void *sink_context;
     const struct tu_tensor *from;
     struct tu_decoder decoder;
     struct tu_geometry to;
@@ -32,9 +33,71 @@ struct piece {
     float *values;
 };
 
+/* ---- Which values a type has ---- */
+
+static bool is_whole(const struct tu_dtype *d)
+{
+    return d->kind == TENSOR_KIND_INT || d->kind == TENSOR_KIND_BOOL;
+}
+
+static bool is_signed(const struct tu_dtype *d)
+{
+    return d->code == TENSOR_I64 || d->code == TENSOR_I32 || d->code == TENSOR_I16 ||
+           d->code == TENSOR_I8;
+}
+
+/* The numbers of a type: those below 2^top that are multiples of 2^bottom, with so many bits
+ * between their first and last 1. */
+struct numbers {
+    int bits, bottom, top;
+};
+
+/* A whole number's sign takes a bit, and -2^n has one bit alone. */
+static struct numbers numbers_of(const struct tu_dtype *d)
+{
+    int width = (int)(8 * d->bytes);
+    switch ((uint32_t)d->code) {
+    case TENSOR_F64:
+        return (struct numbers){53, -1074, 1024};
+    case TENSOR_F16:
+        return (struct numbers){11, -24, 16};
+    case TENSOR_BF16:
+        return (struct numbers){8, -133, 128};
+    case TENSOR_F8_E4M3:
+        return (struct numbers){4, -9, 9};
+    case TENSOR_F8_E5M2:
+        return (struct numbers){3, -16, 16};
+    case TENSOR_F8_E8M0:
+        return (struct numbers){1, -127, 128};
+    case TENSOR_F6_E2M3:
+        return (struct numbers){4, -3, 3};
+    case TENSOR_F6_E3M2:
+        return (struct numbers){3, -4, 5};
+    case TENSOR_F4:
+        return (struct numbers){2, -1, 3};
+    case TENSOR_BOOL:
+        return (struct numbers){1, 0, 1};
+    }
+    if (d->kind == TENSOR_KIND_INT)
+        return (struct numbers){width - is_signed(d), 0, width};
+    return (struct numbers){24, -149, 128}; /* F32, and what decodes to it */
+}
+
+bool tu_holds_values(const struct tu_dtype *to, const struct tu_dtype *from)
+{
+    if (from->kind == TENSOR_KIND_COMPLEX || (to->kind != TENSOR_KIND_FLOAT && !is_whole(to)))
+        return to == from;
+    struct numbers a = numbers_of(to), b = numbers_of(from);
+    if (is_whole(to))
+        return is_whole(from) && a.bits >= b.bits && (is_signed(to) || !is_signed(from));
+    return a.bits >= b.bits && a.bottom <= b.bottom && a.top >= b.top;
+}
+
 bool tu_can_convert(const struct tu_tool *tool, const struct tu_tensor *t,
                     const struct tu_dtype *to)
 {
+    if (to->kind == TENSOR_KIND_INT)
+        return is_whole(tu_dtype(t->dtype));
     uint64_t row = t->rank ? t->shape[t->rank - 1] : 1;
     bool whole =
         to->flags & TENSOR_DTYPE_FLAT ? t->elements % to->elements == 0 : row % to->elements == 0;
@@ -105,6 +168,27 @@ static int decode_narrow(const struct job *c, const struct piece *p, float *out,
     return 0;
 }
 
+static uint64_t load_integer(const uint8_t *bytes, unsigned width)
+{
+    uint64_t bits = 0;
+    for (unsigned i = width; i-- > 0;)
+        bits = bits << 8 | bytes[i];
+    return bits;
+}
+
+static void store_integer(uint8_t *bytes, uint64_t bits, unsigned width)
+{
+    for (unsigned i = 0; i < width; i++, bits >>= 8)
+        bytes[i] = (uint8_t)bits;
+}
+
+/* Whether an integer type has a number, given as two's complement. */
+static bool fits(uint64_t bits, bool negative, const struct tu_dtype *to)
+{
+    uint64_t most = UINT64_MAX >> (64 - 8 * to->bytes + is_signed(to));
+    return negative ? is_signed(to) && ~bits <= most : bits <= most;
+}
+
 static int check_finite(const struct job *c, const struct piece *p, struct tu_error *error)
 {
     for (size_t i = 0; i < p->count; i++)
@@ -116,11 +200,56 @@ static int check_finite(const struct job *c, const struct piece *p, struct tu_er
     return 0;
 }
 
+/* Doubles of everything, rounded once where 64 bits of an integer are too many. */
+static int make_doubles(const struct job *c, const struct piece *p, struct tu_error *error)
+{
+    double *hi = malloc(2 * p->count * sizeof *hi), *lo = hi + p->count;
+    if (!hi)
+        return tu_fail_memory(error);
+    tu_decode_wide(&c->decoder, p->raw, p->first, p->count, hi, lo);
+    for (size_t i = 0; i < p->count; i++) {
+        uint64_t bits;
+        double value = hi[i] + lo[i];
+        memcpy(&bits, &value, sizeof bits);
+        store_integer(p->made + i * sizeof bits, bits, sizeof bits);
+    }
+    free(hi);
+    return 0;
+}
+
+static int make_integers(const struct job *c, const struct piece *p, struct tu_error *error)
+{
+    const struct tu_dtype *from = c->decoder.geometry.dtype, *to = c->to.dtype;
+    for (size_t i = 0; i < p->count; i++) {
+        uint64_t bits = load_integer(p->raw + i * from->bytes, from->bytes);
+        uint64_t sign = (uint64_t)1 << (8 * from->bytes - 1);
+        if (from->kind == TENSOR_KIND_BOOL)
+            bits = bits != 0;
+        bool negative = is_signed(from) && bits & sign;
+        if (negative)
+            bits |= -sign;
+        if (!fits(bits, negative, to))
+            return tu_fail(
+                error, TU_EINVALID,
+                negative ? "tensor '%s': element %" PRIu64 " is %" PRId64 ": %s has no such number"
+                         : "tensor '%s': element %" PRIu64 " is %" PRIu64 ": %s has no such number",
+                c->from->name, p->first + i, bits, to->name);
+        store_integer(p->made + i * to->bytes, bits, to->bytes);
+    }
+    return 0;
+}
+
 static int work(void *context, void *slot, struct tu_error *error)
 {
     const struct job *c = context;
     struct piece *p = slot;
     const struct tu_dtype *to = c->to.dtype;
+    if (!c->encode || (to->code == TENSOR_F64 && !c->scales.values)) {
+        p->made_length = p->count * to->bytes;
+        if (reserve(&p->made, &p->made_capacity, p->made_length, error) < 0)
+            return -1;
+        return c->encode ? make_doubles(c, p, error) : make_integers(c, p, error);
+    }
     if (!p->values && !(p->values = malloc(TU_TILE * sizeof *p->values)))
         return tu_fail_memory(error);
     size_t blocks = p->count / to->elements;
@@ -145,7 +274,7 @@ static int put(void *context, void *slot, struct tu_error *error)
 {
     struct job *c = context;
     struct piece *p = slot;
-    return tu_writer_bytes(c->writer, p->made, p->made_length, error);
+    return c->sink(c->sink_context, p->made, p->made_length, error);
 }
 
 static void release(void *context, void *slot)
@@ -155,6 +284,26 @@ static void release(void *context, void *slot)
     free(p->raw);
     free(p->made);
     free(p->values);
+}
+
+/* The tensor as it will be. */
+static int describe(const struct tu_tensor *t, const struct tu_dtype *to, struct tu_tensor *out,
+                    struct tu_geometry *geometry, struct tu_error *error)
+{
+    *out = *t;
+    out->dtype = to->code;
+    out->packing = TENSOR_PACKING_ROWS;
+    if (tu_geometry(to->code, out->packing, t->shape, t->rank, geometry, error) < 0)
+        return -1;
+    out->nbytes = geometry->nbytes;
+    return 0;
+}
+
+int tu_convert_describe(const struct tu_tensor *t, const struct tu_dtype *to, struct tu_tensor *out,
+                        struct tu_error *error)
+{
+    struct tu_geometry geometry;
+    return describe(t, to, out, &geometry, error);
 }
 
 static int convert_bytes(struct job *c, const struct tu_geometry *from, struct tu_error *error)
@@ -177,17 +326,23 @@ static int convert_bytes(struct job *c, const struct tu_geometry *from, struct t
     return tu_pipeline_run(&pipeline, from->elements > TU_TILE ? (unsigned)tool->jobs : 1, error);
 }
 
-/* The tensor as it will be. */
-static int describe(const struct tu_tensor *t, const struct tu_dtype *to, struct tu_tensor *out,
-                    struct tu_geometry *geometry, struct tu_error *error)
+int tu_convert_bytes(struct tu_feed *feed, const struct tu_item *item, const struct tu_dtype *to,
+                     tu_sink_fn *sink, void *context, struct tu_error *error)
 {
-    *out = *t;
-    out->dtype = to->code;
-    out->packing = TENSOR_PACKING_ROWS;
-    if (tu_geometry(to->code, out->packing, t->shape, t->rank, geometry, error) < 0)
+    struct tu_tensor made;
+    struct job c = {.feed = feed,
+                    .sink = sink,
+                    .sink_context = context,
+                    .from = &item->tensor,
+                    .encode = feed->tool->kernels->encode[to->code]};
+    if (describe(&item->tensor, to, &made, &c.to, error) < 0)
         return -1;
-    out->nbytes = geometry->nbytes;
-    return 0;
+    return convert_bytes(&c, &item->geometry, error);
+}
+
+static int write_bytes(void *context, const void *bytes, size_t length, struct tu_error *error)
+{
+    return tu_writer_bytes(context, bytes, length, error);
 }
 
 static int convert_tensor(struct tu_feed *feed, const struct tu_item *item,
@@ -196,7 +351,8 @@ static int convert_tensor(struct tu_feed *feed, const struct tu_item *item,
 {
     struct tu_tensor made;
     struct job c = {.feed = feed,
-                    .writer = &output->writer,
+                    .sink = write_bytes,
+                    .sink_context = &output->writer,
                     .from = &item->tensor,
                     .encode = feed->tool->kernels->encode[to->code]};
     if (describe(&item->tensor, to, &made, &c.to, error) < 0 ||

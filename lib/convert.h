@@ -22,8 +22,25 @@ int tu_convert_operands(struct tu_tool *tool, struct tu_output *output, char **o
                         size_t count, const struct tu_conversion *how,
                         struct tu_error *error) TU_MUST_CHECK;
 
-/* Whether tensors can be made of a type, and this one has rows of whole blocks of it. */
+/* Whether a tensor can be made of a type: floats and blocks of all that decodes to real numbers, if
+ * its rows are whole blocks; integers of integers and booleans. */
 bool tu_can_convert(const struct tu_tool *tool, const struct tu_tensor *t,
                     const struct tu_dtype *to);
+
+/* Whether a type holds every value of another one.  The values of block types are those of
+ * tensor-types(7), in float32. */
+bool tu_holds_values(const struct tu_dtype *to, const struct tu_dtype *from);
+
+/* The tensor as it will be in another type. */
+int tu_convert_describe(const struct tu_tensor *t, const struct tu_dtype *to, struct tu_tensor *out,
+                        struct tu_error *error) TU_MUST_CHECK;
+
+/* Takes the bytes of a tensor one run after another. */
+typedef int tu_sink_fn(void *context, const void *bytes, size_t length, struct tu_error *error);
+
+/* Converts the bytes of the feed's current tensor, which must not have been read from.  An integer
+ * that the new type does not have is an error. */
+int tu_convert_bytes(struct tu_feed *feed, const struct tu_item *item, const struct tu_dtype *to,
+                     tu_sink_fn *sink, void *context, struct tu_error *error) TU_MUST_CHECK;
 
 #endif

@@ -41,6 +41,10 @@ static const struct tensor_format *adopt(struct tu_plugins *p, const struct tens
     return ours;
 }
 
+/* Whether the header that a plugin was compiled with had a slot. */
+#define OWNS(format, slot)                                                                         \
+    ((format)->struct_size >= offsetof(struct tensor_format, slot) + sizeof(format)->slot)
+
 static const char *judge(const struct tensor_format *format)
 {
     if (format->abi != TENSOR_FORMAT_ABI)
@@ -54,6 +58,8 @@ static const char *judge(const struct tensor_format *format)
     if (format->refuse &&
         (!format->write_head || !format->tensor_alignment || !format->data_alignment))
         return "it can be written but has no write_head or no alignment";
+    if (OWNS(format, write_prefix) && format->write_prefix && format->wants_crc32)
+        return "it wants the checksum of a file whose prefixes change";
     return NULL;
 }
 

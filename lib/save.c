@@ -208,6 +208,7 @@ struct head_writer {
     struct tu_arena arena;
     char *bytes;
     size_t length, capacity;
+    uint32_t *checksums; /* of tensors that are planned: zeros */
 };
 
 static struct head_writer *inside(struct tensor_writer *w)
@@ -267,7 +268,8 @@ static void head_writer_init(struct head_writer *h, struct tu_saver *s,
                                          .room = s->room,
                                          .data_bytes = s->data_bytes,
                                          .parts = 1,
-                                         .all_tensors = count},
+                                         .all_tensors = count,
+                                         .tensor_crc32 = s->checksums},
                               .saver = s,
                               .error = error};
 }
@@ -275,6 +277,7 @@ static void head_writer_init(struct head_writer *h, struct tu_saver *s,
 static void head_writer_free(struct head_writer *h)
 {
     free(h->bytes);
+    free(h->checksums);
     tu_arena_free(&h->arena);
 }
 
@@ -334,6 +337,57 @@ static int pad(struct tu_saver *s, struct tu_error *error)
     return 0;
 }
 
+/* ---- Prefixes: what a format puts before the bytes of each tensor ---- */
+
+/* Where a tensor's prefix begins. */
+static uint64_t prefix_place(const struct tensor_format *format, const struct tensor_entry *tensors,
+                             size_t index)
+{
+    uint64_t end = index ? tensors[index - 1].offset + tensors[index - 1].nbytes : 0;
+    return align(end, format->tensor_alignment);
+}
+
+/* Makes the prefix of one tensor anew, in the place of what was emitted before. */
+static int make_prefix(struct head_writer *h, size_t index)
+{
+    const struct tensor_format *format = h->saver->format;
+    h->length = 0;
+    h->public.prefix = prefix_place(format, h->public.tensors, index);
+    return format->write_prefix(&h->public, index);
+}
+
+/* Gives the newest tensor's prefix its room. */
+static int put_prefix(struct tu_saver *s, struct tu_error *error)
+{
+    struct head_writer h;
+    struct tensor_entry *e = &s->tensors[s->count - 1];
+    if (!s->format->write_prefix)
+        return 0;
+    head_writer_init(&h, s, s->tensors, s->count, error);
+    int result = make_prefix(&h, s->count - 1);
+    if (result == 0)
+        result = put(s, h.bytes, h.length, error);
+    e->offset = s->data_bytes;
+    head_writer_free(&h);
+    return result;
+}
+
+/* Writes the prefixes again, now that the checksums are known. */
+static int write_prefixes(struct head_writer *h)
+{
+    const struct tu_saver *s = h->saver;
+    for (size_t i = 0; s->format->write_prefix && i < s->count; i++) {
+        if (make_prefix(h, i) < 0)
+            return -1;
+        if (h->length != s->tensors[i].offset - h->public.prefix)
+            return tu_fail(h->error, TU_EINVALID, "%s: format %s changed the length of a prefix",
+                           s->path, s->format->name);
+        if (write_at(s, s->room + h->public.prefix, h->bytes, h->length, h->error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* Moves the data section up or down to where the head ends; from its far end where it goes up, so
  * that nothing is overwritten before it was read. */
 static int move_data(struct tu_saver *s, uint64_t to, struct tu_error *error)
@@ -373,6 +427,29 @@ int tu_save_open(struct tu_saver *s, const struct tensor_format *format, const c
     return -1;
 }
 
+/* Gives tensors that are likely to come their places. */
+static int place_planned(struct head_writer *h, struct tensor_entry *planned)
+{
+    const struct tensor_format *format = h->saver->format;
+    uint64_t end = 0;
+    size_t count = h->public.count;
+    h->public.tensor_crc32 = h->checksums = calloc(count + 1, sizeof *h->checksums);
+    if (!h->checksums)
+        return -1;
+    for (size_t i = 0; i < count; i++) {
+        if (format->refuse(&planned[i]))
+            return -1;
+        planned[i].offset = prefix_place(format, planned, i);
+        h->public.count = i + 1;
+        if (format->write_prefix && make_prefix(h, i) < 0)
+            return -1;
+        planned[i].offset += format->write_prefix ? h->length : 0;
+        end = planned[i].offset + planned[i].nbytes;
+    }
+    h->public.data_bytes = end;
+    return 0;
+}
+
 int tu_save_expect(struct tu_saver *s, const struct tensor_entry *tensors, size_t count,
                    struct tu_error *error)
 {
@@ -380,21 +457,15 @@ int tu_save_expect(struct tu_saver *s, const struct tensor_entry *tensors, size_
     struct tensor_entry *planned = reallocarray(NULL, count ? count : 1, sizeof *planned);
     if (!planned)
         return tu_fail_memory(error);
-    uint64_t offset = 0;
-    for (size_t i = 0; i < count; i++) {
-        planned[i] = tensors[i];
-        if (s->format->refuse(&planned[i])) { /* told of when the tensor itself comes */
-            free(planned);
-            return 0;
-        }
-        planned[i].offset = align(offset, s->format->tensor_alignment);
-        offset = planned[i].offset + planned[i].nbytes;
-    }
+    memcpy(planned, tensors, count * sizeof *planned);
     struct tu_error ignored = {0};
     head_writer_init(&h, s, planned, count, &ignored);
-    h.public.data_bytes = offset;
-    if (s->count == 0 && s->data_bytes == 0 && s->format->write_head(&h.public) == 0)
-        s->room = align(h.length, s->format->data_alignment);
+    /* What fails here is told of when the tensor itself comes. */
+    if (s->count == 0 && s->data_bytes == 0 && place_planned(&h, planned) == 0) {
+        h.length = 0;
+        if (s->format->write_head(&h.public) == 0)
+            s->room = align(h.length, s->format->data_alignment);
+    }
     head_writer_free(&h);
     free(planned);
     return 0;
@@ -407,6 +478,17 @@ int tu_save_metadata(struct tu_saver *s, const struct tensor_value *map, struct 
         return -1;
     s->metadata = merged;
     return 0;
+}
+
+const char *tu_save_refuses(const struct tensor_format *format, const struct tu_tensor *t)
+{
+    return format->refuse(&(struct tensor_entry){.name = t->name,
+                                                 .name_length = t->name_length,
+                                                 .dtype = t->dtype,
+                                                 .packing = t->packing,
+                                                 .rank = t->rank,
+                                                 .shape = t->shape,
+                                                 .nbytes = t->nbytes});
 }
 
 int tu_save_tensor(struct tu_saver *s, const struct tu_tensor *t, struct tu_error *error)
@@ -424,18 +506,20 @@ int tu_save_tensor(struct tu_saver *s, const struct tu_tensor *t, struct tu_erro
                              .nbytes = t->nbytes};
     uint64_t *shape = tu_arena_alloc(&s->arena, t->rank * sizeof *shape);
     e.name = tu_arena_copy(&s->arena, t->name, t->name_length);
-    if (!shape || !e.name || !TU_GROW(s->tensors, s->count, s->capacity))
+    if (!shape || !e.name || !TU_GROW(s->tensors, s->count, s->capacity) ||
+        !TU_GROW(s->checksums, s->count, s->checksum_capacity))
         return tu_fail_memory(error);
     if (t->rank)
         memcpy(shape, t->shape, t->rank * sizeof *shape);
     e.shape = shape;
     const char *why = s->format->refuse(&e);
     if (why)
-        return tu_fail(error, TU_EINVALID, "%s: tensor '%s' (%s): %s %s", s->path, t->name,
+        return tu_fail(error, TU_EINVALID, "%s: tensor '%.256s' (%s): %s %s", s->path, t->name,
                        tu_dtype(t->dtype)->name, s->format->name, why);
+    s->checksums[s->count] = 0;
     s->tensors[s->count++] = e;
     s->left = t->nbytes;
-    return 0;
+    return put_prefix(s, error);
 }
 
 int tu_save_bytes(struct tu_saver *s, const void *bytes, size_t length, struct tu_error *error)
@@ -443,6 +527,10 @@ int tu_save_bytes(struct tu_saver *s, const void *bytes, size_t length, struct t
     if (length > s->left)
         return tu_fail(error, TU_EINVALID, "more bytes than the tensor has");
     s->left -= length;
+    if (s->format->write_prefix && length) {
+        uint32_t *sum = &s->checksums[s->count - 1];
+        *sum = (uint32_t)crc32_z(*sum, bytes, length);
+    }
     return put(s, bytes, length, error);
 }
 
@@ -487,8 +575,10 @@ static int write_around(struct tu_saver *s, uint32_t part, uint32_t parts, uint6
         result = move_data(s, start, error);
     if (result == 0)
         result = write_at(s, 0, h.bytes, h.length, error);
+    uint32_t head = (uint32_t)crc32_z(0, (const Bytef *)h.bytes, h.length);
+    if (result == 0)
+        result = write_prefixes(&h);
     if (result == 0 && s->format->write_tail) {
-        uint32_t head = (uint32_t)crc32_z(0, (const Bytef *)h.bytes, h.length);
         h.public.crc32 = (uint32_t)crc32_combine(head, s->crc32, (z_off_t)s->data_bytes);
         h.length = 0;
         result = s->format->write_tail(&h.public);
@@ -554,6 +644,7 @@ void tu_save_close(struct tu_saver *s)
     free(s->temporary);
     free(s->buffer);
     free(s->tensors);
+    free(s->checksums);
     tu_arena_free(&s->arena);
     *s = (struct tu_saver){.fd = -1};
 }

@@ -20,10 +20,12 @@ struct tu_saver {
     struct tu_arena arena;
     struct tensor_entry *tensors;
     size_t count, capacity;
+    uint32_t *checksums; /* of the tensors' bytes, where the format has prefixes */
+    size_t checksum_capacity;
     struct tensor_value metadata; /* a map; empty until set */
 
     uint64_t room;       /* where the data section begins in the file so far */
-    uint64_t data_bytes; /* written to it */
+    uint64_t data_bytes; /* written to it, prefixes included */
     uint64_t left;       /* of the current tensor */
     uint32_t crc32;      /* of the data, where the format wants it */
     char *buffer;        /* of bytes on their way out */
@@ -39,6 +41,9 @@ int tu_save_open(struct tu_saver *s, const struct tensor_format *format, const c
  * it, or where it turns out wrong, the data is moved at the end. */
 int tu_save_expect(struct tu_saver *s, const struct tensor_entry *tensors, size_t count,
                    struct tu_error *error) TU_MUST_CHECK;
+
+/* Why the format cannot store a tensor: NULL if it can. */
+const char *tu_save_refuses(const struct tensor_format *format, const struct tu_tensor *t);
 
 /* Copies the metadata to be written; later calls add to it. */
 int tu_save_metadata(struct tu_saver *s, const struct tensor_value *map,

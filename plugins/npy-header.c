@@ -4,6 +4,7 @@
 #include "npy-header.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bytes.h"
@@ -32,6 +33,43 @@ const char *npy_type_name(uint32_t dtype)
         if (types[i].dtype == dtype)
             return types[i].name;
     return NULL;
+}
+
+/* ---- Writing ---- */
+
+enum {
+    PREFIX_BYTES = LENGTH_AT + 2, /* before the text, in version 1.0 */
+    ALIGNMENT = 64,
+    DIGITS = 21,                          /* that numpy has room for in the first dimension */
+    TEXT_MAX = 96 + 24 * TENSOR_MAX_RANK, /* well below the 65535 bytes of version 1.0 */
+};
+
+/* The dictionary and the room behind it that numpy leaves for a larger first dimension. */
+static size_t describe(const struct tensor_entry *entry, char text[static TEXT_MAX])
+{
+    int n = snprintf(text, TEXT_MAX, "{'descr': '%s', 'fortran_order': False, 'shape': (",
+                     npy_type_name(entry->dtype));
+    for (uint32_t i = 0; i < entry->rank; i++)
+        n += snprintf(text + n, TEXT_MAX - (size_t)n, i ? ", %" PRIu64 : "%" PRIu64,
+                      entry->shape[i]);
+    n += snprintf(text + n, TEXT_MAX - (size_t)n, entry->rank == 1 ? ",), }" : "), }");
+    if (entry->rank)
+        n += snprintf(text + n, TEXT_MAX - (size_t)n, "%*s",
+                      DIGITS - snprintf(NULL, 0, "%" PRIu64, entry->shape[0]), "");
+    return (size_t)n;
+}
+
+size_t npy_make_header(const struct tensor_entry *entry, uint8_t out[NPY_HEADER_MAX])
+{
+    char text[TEXT_MAX];
+    size_t length = describe(entry, text);
+    size_t total = (size_t)round_up(PREFIX_BYTES + length + 1, ALIGNMENT);
+    memcpy(out, NPY_MAGIC "\x01\x00", LENGTH_AT);
+    put_le(out + LENGTH_AT, total - PREFIX_BYTES, 2);
+    memcpy(out + PREFIX_BYTES, text, length);
+    memset(out + PREFIX_BYTES + length, ' ', total - PREFIX_BYTES - length - 1);
+    out[total - 1] = '\n';
+    return total;
 }
 
 /* ---- The header's text: a Python dictionary ---- */

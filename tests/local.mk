@@ -3,6 +3,7 @@ BATS_TESTS = \
 	tests/attn.bats \
 	tests/byte-order.bats \
 	tests/cat.bats \
+	tests/convert.bats \
 	tests/cos.bats \
 	tests/decode.bats \
 	tests/dequant.bats \

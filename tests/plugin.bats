@@ -81,7 +81,7 @@ refused() {
         [ -s "$(find "$PKG_CONFIG_SYSROOT_DIR" -path "*/man1/$filter.1")" ]
     done < filters
     # a plugin exports its one symbol
-    for plugin in gguf safetensors apr; do
+    for plugin in gguf safetensors apr npy npz; do
         run -0 pipeline "nm -D --defined-only '$(find "$PKG_CONFIG_SYSROOT_DIR" -name "$plugin.so")' | grep -v ' [wW] ' | grep -o 'tensor_format_[a-z]*'"
         [ "$output" = "tensor_format_$plugin" ]
     done
@@ -218,6 +218,32 @@ lies() {
     sed '/^ *\.write_head = /d; s/^static int write_head/int write_head(struct tensor_writer *);\nint write_head/' "$BATS_FILE_TMPDIR/toy.c" > toy.c
     compile toy.c plugins/toy.so
     refused "write_head"
+}
+
+# with_prefix CODE [SLOT]: the toy with something before its tensor.
+with_prefix() {
+    sed "s/^const struct tensor_format/static int write_prefix(struct tensor_writer *w, size_t index)\n{\n$1\n}\n\n&/
+        s/^ *\.refuse = /    .write_prefix = write_prefix,\n    $2\n&/" "$BATS_FILE_TMPDIR/toy.c" > toy.c
+    compile toy.c plugins/toy.so
+}
+
+@test "what stands before a tensor is written again when its checksum is known" {
+    export TENSORUTILS_PLUGINS=$PWD/plugins
+    with_prefix 'return tensor_emit(w, \&w->tensor_crc32[index], 4);'
+    tensor-rand --tensor data=4 > a.tsr
+    tensor-save small.toy a.tsr
+    python3 - << 'END'
+import struct, zlib
+data = open("small.toy", "rb").read()
+assert len(data) == 16 + 4 + 16 and struct.unpack("=I", data[16:20])[0] == zlib.crc32(data[20:])
+END
+    with_prefix 'return tensor_emit(w, "12345", w->tensor_crc32[index] ? 5 : 4);'
+    refuses "big.toy: format toy changed the length of a prefix" tensor-save big.toy a.tsr
+    [ ! -e big.toy ]
+    with_prefix 'return tensor_write_fail(w, "no prefix %zu", index);'
+    refuses "big.toy: no prefix 0" tensor-save big.toy a.tsr
+    with_prefix 'return tensor_emit(w, "", index);' '.wants_crc32 = true,'
+    refused "wants the checksum"
 }
 
 @test "another symbol than its file name says" {

@@ -207,9 +207,13 @@ struct tensor_writer {
     uint32_t parts;       /* how many there are; 1 for a whole model */
     uint64_t all_tensors; /* in all parts */
     uint32_t crc32;       /* write_tail: CRC-32 (zlib) of head and data */
+
+    /* For formats with write_prefix. */
+    uint64_t prefix;              /* write_prefix: where it begins, from the start of the data */
+    const uint32_t *tensor_crc32; /* CRC-32 (zlib) of each tensor's bytes; 0 until they came */
 };
 
-/* Appends bytes to the head (or tail) of the file. */
+/* Appends bytes to the head (or prefix, or tail) of the file. */
 static inline int tensor_emit(struct tensor_writer *w, const void *bytes, size_t length)
 {
     return w->host->emit(w, bytes, length);
@@ -263,6 +267,21 @@ struct tensor_format {
 
     /* Emits what follows the data; NULL: nothing does. */
     int (*write_tail)(struct tensor_writer *w);
+
+    /* Slots from here on came later: a plugin that was compiled without them has NULL and false. */
+
+    /* Emits what stands right before the bytes of tensors[index], for formats that give each tensor
+     * a record of its own.  It is called when the tensor comes (it is the last of tensors then), to
+     * give the prefix its room, and again when all tensors have come and their checksums are known;
+     * what it emits then must be as long, and takes the place of what it emitted first.  So its
+     * length may depend on the tensor and on where the prefix begins, and on nothing else: part,
+     * metadata and the tensors that follow are not known at first.  Prefixes begin at multiples of
+     * tensor_alignment, their tensors right behind them; offsets of tensors, and data_bytes, count
+     * them.  Not together with wants_crc32.  NULL: nothing stands there. */
+    int (*write_prefix)(struct tensor_writer *w, size_t index);
+
+    /* Writing: the format has no place for metadata.  The user is told that it is lost. */
+    bool drops_metadata;
 };
 
 #define TENSOR_FORMAT_HEADER .abi = TENSOR_FORMAT_ABI, .struct_size = sizeof(struct tensor_format)

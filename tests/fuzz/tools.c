@@ -231,9 +231,21 @@ static void append_tensor(const struct tu_model *m, const struct tu_tensor *t,
     free(bytes);
 }
 
+/* Emits what stands before a tensor, from a place in the data section on. */
+static bool emit_prefix(struct memory_writer *w, const struct tensor_format *format, size_t index,
+                        uint64_t begin, size_t *length)
+{
+    size_t before = w->out->length;
+    w->public.prefix = begin;
+    if (format->write_prefix && format->write_prefix(&w->public, index) < 0)
+        return false;
+    *length = w->out->length - before;
+    return true;
+}
+
 /* The tensors of a model as the format takes them; false where it refuses one. */
-static bool plan(const struct tu_model *m, const struct tensor_format *format,
-                 struct tensor_entry *entries, uint64_t *data_bytes)
+static bool plan(struct memory_writer *w, const struct tu_model *m,
+                 const struct tensor_format *format, struct tensor_entry *entries, uint32_t *sums)
 {
     uint64_t end = 0, a = format->tensor_alignment;
     for (size_t i = 0; i < m->count; i++) {
@@ -247,11 +259,18 @@ static bool plan(const struct tu_model *m, const struct tensor_format *format,
                                            .shape = t->shape,
                                            .offset = end,
                                            .nbytes = t->nbytes};
-        if (format->refuse(&entries[i]))
+        size_t length;
+        w->public.count = i + 1;
+        if (format->refuse(&entries[i]) || !emit_prefix(w, format, i, end, &length))
             return false;
-        end += t->nbytes;
+        w->out->length = 0;
+        append_tensor(m, t, w->out);
+        sums[i] = (uint32_t)crc32_z(0, w->out->bytes, w->out->length);
+        w->out->length = 0;
+        entries[i].offset += length;
+        end += length + t->nbytes;
     }
-    *data_bytes = (end + a - 1) / a * a;
+    w->public.data_bytes = (end + a - 1) / a * a;
     return true;
 }
 
@@ -265,7 +284,11 @@ static int write_all(struct memory_writer *w, const struct tu_model *m,
     align(out, 0, format->data_alignment);
     size_t data = out->length;
     for (size_t i = 0; i < m->count; i++) {
+        size_t length;
         align(out, data, format->tensor_alignment);
+        if (!emit_prefix(w, format, i, out->length - data, &length))
+            return -1;
+        FUZZ_CHECK(out->length - data == w->public.tensors[i].offset);
         append_tensor(m, &m->tensors[i], out);
     }
     align(out, data, format->tensor_alignment);
@@ -277,20 +300,23 @@ bool fuzz_write(const struct tu_model *m, const struct tensor_format *format,
                 struct fuzz_bytes *out)
 {
     struct tensor_entry *entries = calloc(m->count + 1, sizeof *entries);
+    uint32_t *sums = calloc(m->count + 1, sizeof *sums);
     struct memory_writer w = {.public = {.host = &memory_host,
                                          .tensors = entries,
                                          .count = m->count,
                                          .metadata = &m->metadata,
                                          .parts = 1,
-                                         .all_tensors = m->count},
+                                         .all_tensors = m->count,
+                                         .tensor_crc32 = sums},
                               .out = out};
-    if (!entries)
+    if (!entries || !sums)
         abort();
-    bool written = format->refuse && plan(m, format, entries, &w.public.data_bytes) &&
-                   write_all(&w, m, format) == 0;
+    bool written =
+        format->refuse && plan(&w, m, format, entries, sums) && write_all(&w, m, format) == 0;
     if (w.error.code != TU_OK)
         fuzz_check_error(&w.error);
     free(entries);
+    free(sums);
     tu_arena_free(&w.arena);
     return written;
 }
