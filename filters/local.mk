@@ -8,11 +8,15 @@ bin_PROGRAMS += \
 	filters/tensor-hash \
 	filters/tensor-heads \
 	filters/tensor-ls \
+	filters/tensor-matmul \
 	filters/tensor-quant \
 	filters/tensor-rand \
 	filters/tensor-save \
 	filters/verdict
 
 LDADD = libtensorutils.la
+
+# A BLAS for those that multiply, and only for them.
 filters_tensor_attn_LDADD = libattention.la $(LDADD)
 filters_tensor_heads_LDADD = libattention.la $(LDADD)
+filters_tensor_matmul_LDADD = libmatmul.la $(LDADD)

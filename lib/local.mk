@@ -53,7 +53,9 @@ libattention_la_LIBADD = libtensorutils.la $(OPENBLAS_LIBS)
 KERNEL_SOURCES = \
 	lib/kernels/attend.c \
 	lib/kernels/bits.h \
+	lib/kernels/codes.h \
 	lib/kernels/decode.c \
+	lib/kernels/dot.c \
 	lib/kernels/encode.c \
 	lib/kernels/iq-grids.inc \
 	lib/kernels/reduce.c \
@@ -75,6 +77,12 @@ libkernels_avx512_la_SOURCES = $(KERNEL_SOURCES)
 libkernels_avx512_la_CFLAGS = $(KERNEL_CFLAGS) -DTU_ISA=avx512 -mavx2 -mfma -mf16c -mbmi2 \
 	-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mprefer-vector-width=512
 endif
+
+# What needs a BLAS, which programs that multiply link beside the rest.
+noinst_LTLIBRARIES += libmatmul.la
+libmatmul_la_SOURCES = lib/matmul.c lib/matmul.h
+libmatmul_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
+libmatmul_la_LIBADD = $(OPENBLAS_LIBS)
 
 # What a plugin outside this tree needs.
 pkginclude_HEADERS = lib/tensorutils/dtype.h lib/tensorutils/format.h

@@ -49,10 +49,14 @@ static int compare_doubles(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-/* The nearest rank: the smallest value that a share of the runs does not exceed. */
-static double quantile(const double *sorted, size_t n, double share)
+void tu_sort_times(double *times, size_t count)
 {
-    size_t rank = (size_t)ceil(share * (double)n);
+    qsort(times, count, sizeof *times, compare_doubles);
+}
+
+double tu_quantile(const double *sorted, size_t count, double share)
+{
+    size_t rank = (size_t)ceil(share * (double)count);
     return sorted[rank ? rank - 1 : 0];
 }
 
@@ -88,11 +92,11 @@ int tu_put_timing(struct tu_output *o, const struct tu_timing *timing, struct tu
     if (!sorted)
         return tu_fail_memory(error);
     memcpy(sorted, timing->ms, timing->runs * sizeof *sorted);
-    qsort(sorted, timing->runs, sizeof *sorted, compare_doubles);
+    tu_sort_times(sorted, timing->runs);
     const struct summary s = {.timing = timing,
-                              .median = quantile(sorted, timing->runs, 0.5),
-                              .p10 = quantile(sorted, timing->runs, 0.1),
-                              .p90 = quantile(sorted, timing->runs, 0.9)};
+                              .median = tu_quantile(sorted, timing->runs, 0.5),
+                              .p10 = tu_quantile(sorted, timing->runs, 0.1),
+                              .p90 = tu_quantile(sorted, timing->runs, 0.9)};
     free(sorted);
     return tu_output_built(o, fill_timing, &s, error);
 }

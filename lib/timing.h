@@ -8,6 +8,11 @@
 /* Seconds of a clock that only goes forward. */
 double tu_seconds(void);
 
+/* Sorts times, for the next. */
+void tu_sort_times(double *times, size_t count);
+/* The nearest rank: the smallest of sorted values that a share of them does not exceed. */
+double tu_quantile(const double *sorted, size_t count, double share);
+
 /* Runs of one thing.  The record has median_ms, p10_ms and p90_ms (of the runs, the nearest rank),
  * and gb_per_s and gflop_per_s of the median where bytes and flops are known. */
 struct tu_timing {

@@ -13,6 +13,7 @@ dist_man_MANS = \
 	man/tensor-hash.1 \
 	man/tensor-heads.1 \
 	man/tensor-ls.1 \
+	man/tensor-matmul.1 \
 	man/tensor-quant.1 \
 	man/tensor-rand.1 \
 	man/tensor-save.1 \

@@ -74,3 +74,13 @@ def apr_data(name):
     for begin in range(0, len(data), 18):
         make_finite(data, begin)
     return bytes(data)
+
+
+def activations():
+    """One row of numbers for products: around 0, some larger, a block of zeros, ties of the roundings to 8 bits."""
+    data = stream("x", 4 * COLUMNS)
+    row = [(int.from_bytes(data[4 * i:4 * i + 4], "little") - 2**31) * 2.0 ** -31 for i in range(COLUMNS)]
+    row[100] = -17.5
+    row[512:544] = [0.0] * 32
+    row[768:1024] = [127.0] + [i % 251 - 125.5 for i in range(255)]
+    return row

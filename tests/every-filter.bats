@@ -16,7 +16,7 @@ readers() {
     for filter in $(filters); do
         case $filter in
         tensor-rand) ;;
-        tensor-cos | tensor-heads) echo "$filter - a.tsr" ;;
+        tensor-cos | tensor-heads | tensor-matmul) echo "$filter - a.tsr" ;;
         tensor-fault) echo "$filter --fault bit" ;;
         tensor-quant) echo "$filter --to bf16" ;;
         tensor-save) echo "$filter out.safetensors" ;;
@@ -32,7 +32,7 @@ writers() {
     for filter in $(filters); do
         case $filter in
         tensor-rand) echo "$filter --tensor w=3" ;;
-        tensor-cos | tensor-heads) echo "$filter a.tsr a.tsr" ;;
+        tensor-cos | tensor-heads | tensor-matmul) echo "$filter a.tsr a.tsr" ;;
         tensor-fault) echo "$filter --fault bit a.tsr" ;;
         tensor-quant) echo "$filter --to bf16 a.tsr" ;;
         tensor-save) ;;

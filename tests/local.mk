@@ -15,6 +15,7 @@ BATS_TESTS = \
 	tests/heads.bats \
 	tests/hostile.bats \
 	tests/ls.bats \
+	tests/matmul.bats \
 	tests/npy.bats \
 	tests/parts.bats \
 	tests/pipeline.bats \
@@ -31,6 +32,7 @@ UNIT_TESTS = \
 	tests/unit/attention \
 	tests/unit/compare \
 	tests/unit/decode \
+	tests/unit/dot \
 	tests/unit/dtype \
 	tests/unit/pack \
 	tests/unit/pool \
@@ -54,6 +56,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/blocks.py \
 	tests/cut-everywhere \
 	tests/decode.sha256 \
+	tests/dot.bits \
 	tests/formats.py \
 	tests/golden-check \
 	tests/helpers.bash \
@@ -64,6 +67,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/make-sparse \
 	tests/reference_attention.py \
 	tests/reference_decode.py \
+	tests/reference_matmul.py \
 	tests/reference_random.py \
 	tests/samples_apr.py \
 	tests/samples_gguf.py \

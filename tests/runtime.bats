@@ -239,7 +239,7 @@ for i, part in enumerate(sys.argv[2:]):
         done
     done
     make-model m.tsr "${models[@]}"
-    make-model groups.tsr "${groups[@]}"
+    make-model groups.tsr "${groups[@]}" -- x.tsr "x F32 32 = $(printf '1 %.0s' {1..32})"
     tensor-cos m.tsr m.tsr > results.tsr
     for filter in $(filters); do
         case $filter in
@@ -253,6 +253,7 @@ for i, part in enumerate(sys.argv[2:]):
             ;;
         tensor-attn) command="tensor-attn groups.tsr" ;;
         tensor-heads) command="tensor-heads groups.tsr groups.tsr" ;;
+        tensor-matmul) command="tensor-matmul m.tsr x.tsr" ;;
         tensor-fault) command="tensor-fault --fault bit m.tsr" ;;
         tensor-cos) command="tensor-cos m.tsr m.tsr" ;;
         tensor-quant) command="tensor-quant --to q8_0 m.tsr" ;;

@@ -161,6 +161,16 @@ static inline float load_half(const uint8_t *p)
     return half_to_float(load_le16(p));
 }
 
+/* A float of 1 sign bit, 5 - n exponent bits and some mantissa bits is a binary16 whose exponent
+ * misses its upper n bits: put in place and multiplied by a power of two it is right, subnormals
+ * and negative zero included.  `sign` and `shift` say where the code's sign bit is and how far its
+ * other bits move. */
+static inline float minifloat(unsigned code, unsigned sign, int shift, float scale)
+{
+    unsigned half = (code & sign) * (0x8000 / sign) | (code & (sign - 1)) << shift;
+    return half_to_float_portable((uint16_t)half) * scale;
+}
+
 /* bfloat16 to nearest even; a NaN keeps the payload that fits and becomes quiet. */
 static inline uint16_t float_to_bfloat(float f)
 {

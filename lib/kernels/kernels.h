@@ -72,6 +72,58 @@ struct tu_attend_kernels {
     void (*cap)(float *restrict s, size_t n, float cap);
 };
 
+/* One row of x in one of the types of activations, laid out for the products. */
+struct tu_activation {
+    const int8_t *codes;
+    const float *scales; /* of each block: 256 codes in Q8_K, else 32 */
+    const float *terms;  /* Q8_1: sum of a block's codes times its scale; else NULL */
+    const int16_t *sums; /* Q8_K: of each 16 codes; else NULL */
+    const int8_t *pairs; /* Q8_K: of each 16 codes those at 0 and 8, at 1 and 9, ...; else NULL */
+};
+
+/* X(ID, name, activation): quantized weights, and the type of activations that they are multiplied
+ * with as integers. */
+#define TU_DOT_TYPES(X)                                                                            \
+    X(Q4_0, q4_0, Q8_0)                                                                            \
+    X(Q4_1, q4_1, Q8_1)                                                                            \
+    X(Q5_0, q5_0, Q8_0)                                                                            \
+    X(Q5_1, q5_1, Q8_1)                                                                            \
+    X(Q8_0, q8_0, Q8_0)                                                                            \
+    X(Q2_K, q2_k, Q8_K)                                                                            \
+    X(Q3_K, q3_k, Q8_K)                                                                            \
+    X(Q4_K, q4_k, Q8_K)                                                                            \
+    X(Q5_K, q5_k, Q8_K)                                                                            \
+    X(Q6_K, q6_k, Q8_K)                                                                            \
+    X(IQ2_XXS, iq2_xxs, Q8_K)                                                                      \
+    X(IQ2_XS, iq2_xs, Q8_K)                                                                        \
+    X(IQ2_S, iq2_s, Q8_K)                                                                          \
+    X(IQ3_XXS, iq3_xxs, Q8_K)                                                                      \
+    X(IQ3_S, iq3_s, Q8_K)                                                                          \
+    X(IQ1_S, iq1_s, Q8_K)                                                                          \
+    X(IQ1_M, iq1_m, Q8_K)                                                                          \
+    X(IQ4_NL, iq4_nl, Q8_0)                                                                        \
+    X(IQ4_XS, iq4_xs, Q8_K)                                                                        \
+    X(TQ1_0, tq1_0, Q8_K)                                                                          \
+    X(TQ2_0, tq2_0, Q8_K)                                                                          \
+    X(MXFP4, mxfp4, Q8_0)                                                                          \
+    X(NVFP4, nvfp4, Q8_0)                                                                          \
+    X(Q1_0, q1_0, Q8_0)                                                                            \
+    X(Q2_0, q2_0, Q8_0)
+
+/* Multiplies a row of so many blocks at w (no alignment) with n rows of x: one number each. */
+typedef void tu_dot_fn(const uint8_t *restrict w, size_t blocks, const struct tu_activation *x,
+                       size_t n, float *restrict y);
+
+/* Multiplies rows of decoded values with one row of x, in float64: element i of a row adds to lane
+ * i % TU_LANES, then lanes are added in order. */
+typedef void tu_dot64_fn(const float *restrict w, size_t rows, size_t columns,
+                         const float *restrict x, double *restrict y);
+
+/* The same in float32: products are rounded and added from left to right, in blocks of so many
+ * columns first, and then block by block. */
+typedef void tu_fold_fn(const float *restrict w, size_t rows, size_t columns, size_t block,
+                        const float *restrict x, float *restrict y);
+
 /* The kernels of one instruction set. */
 struct tu_kernels {
     const char *name;
@@ -80,6 +132,9 @@ struct tu_kernels {
     tu_encode_fn *encode[TENSOR_DTYPE_LIMIT]; /* NULL: the type cannot be made from reals */
     tu_reduce_fn *reduce;
     struct tu_attend_kernels attend;
+    tu_dot_fn *dot[TENSOR_DTYPE_LIMIT]; /* of a type of weights; NULL: not as integers */
+    tu_dot64_fn *dot64;
+    tu_fold_fn *fold;
 };
 
 /* What was built, best first, with what this machine can run; i from 0 until NULL comes. */

@@ -52,7 +52,12 @@ WIDE_TYPES(DECLARE_WIDE)
 #define DECLARE_ENCODER(ID, name) extern tu_encode_fn TU_KERNEL(encode_##name);
 ENCODED_TYPES(DECLARE_ENCODER)
 
+#define DECLARE_DOT(ID, name, activation) extern tu_dot_fn TU_KERNEL(dot_##name);
+TU_DOT_TYPES(DECLARE_DOT)
+
 extern tu_reduce_fn TU_KERNEL(reduce);
+extern tu_dot64_fn TU_KERNEL(dot64);
+extern tu_fold_fn TU_KERNEL(fold);
 
 /* As the members of struct tu_attend_kernels. */
 extern __typeof__(*((struct tu_attend_kernels *)0)->scores) TU_KERNEL(attend_scores);
@@ -89,4 +94,12 @@ const struct tu_kernels TU_KERNEL(kernels) = {
     .reduce = TU_KERNEL(reduce),
     .attend = {TU_KERNEL(attend_scores), TU_KERNEL(attend_weigh), TU_KERNEL(attend_exp),
                TU_KERNEL(attend_max), TU_KERNEL(attend_cap)},
+    .dot =
+        {
+#define ROW(ID, name, activation) [TENSOR_##ID] = TU_KERNEL(dot_##name),
+            TU_DOT_TYPES(ROW)
+#undef ROW
+        },
+    .dot64 = TU_KERNEL(dot64),
+    .fold = TU_KERNEL(fold),
 };
