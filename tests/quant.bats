@@ -67,7 +67,7 @@ repeat() {
     # Bounds a little above what the reference quantizers of the types reach.
     tensor-rand --seed 3 --tensor w=64x4096 > a.tsr
     for bound in 'Q8_0 4e-5' 'Q4_0 8e-3' 'Q4_1 6.5e-3' 'Q5_0 2e-3' 'Q5_1 1.5e-3' 'Q2_K 1e-1' 'Q3_K 2.5e-2' 'Q4_K 5.5e-3' \
-        'Q5_K 1.5e-3' 'Q6_K 4e-4' 'Q8_K 6e-5'; do
+        'Q5_K 1.5e-3' 'Q6_K 4e-4' 'Q8_K 6e-5' 'IQ4_NL 7e-3' 'IQ4_XS 7.5e-3' 'NVFP4 9e-3'; do
         # shellcheck disable=SC2086
         set -- $bound
         run -0 pipeline "tensor-quant --to $1 a.tsr | tensor-cos a.tsr - | verdict --rule 'nmse < $2' --rule 'dtype_b == $1'"

@@ -13,7 +13,7 @@
 
 #include "kernels/kernels.h"
 
-#include "kernels/bits.h"
+#include "kernels/codes.h"
 
 #undef bool /* the table of types has this name */
 
@@ -354,6 +354,166 @@ static inline void mxfp4_block(const float *x, uint8_t *p)
     }
     p[0] = (uint8_t)e;
     join_nibbles(q, 16, 16, p + 1);
+}
+
+/* --- Types with a table of sixteen values ------------------------------------------------------*/
+
+/* The nearest of the table's values, which rise. */
+static inline int iq4_code(float v)
+{
+    int code = 0;
+    for (int k = 0; k < 15; k++)
+        code += v > 0.5f * (float)(iq4_values[k] + iq4_values[k + 1]);
+    return code;
+}
+
+/* Codes of values for one scale; the scale that fits these codes best. */
+static inline float iq4_codes(const float *x, int n, float scale, uint8_t *q)
+{
+    float id = inverse(scale), products = 0, squares = 0;
+    for (int i = 0; i < n; i++) {
+        q[i] = (uint8_t)iq4_code(x[i] * id);
+        float value = (float)iq4_values[q[i]];
+        products += x[i] * value;
+        squares += value * value;
+    }
+    return squares > 0 ? products / squares : 0;
+}
+
+static inline float iq4_error(const float *x, int n, float scale, const uint8_t *q)
+{
+    float error = 0;
+    for (int i = 0; i < n; i++) {
+        float rest = x[i] - scale * (float)iq4_values[q[i]];
+        error += rest * rest;
+    }
+    return error;
+}
+
+/* The scale that leaves the least error, of those that take the extreme value near either end of the
+ * table. */
+static inline float iq4_scale(const float *x, int n)
+{
+    float most = extreme(x, n), best = 0, least = __builtin_inff();
+    for (int try = -8; try <= 8; try++)
+        for (int end = 0; end < 2; end++) {
+            uint8_t q[32];
+            float scale = iq4_codes(x, n, most / (float)(end ? 113 + try : -127 + try), q);
+            float error = iq4_error(x, n, scale, q);
+            if (error < least) {
+                least = error;
+                best = scale;
+            }
+        }
+    return best;
+}
+
+static inline void iq4_nl_block(const float *x, uint8_t *p)
+{
+    uint8_t q[32];
+    store_half(p, iq4_scale(x, 32));
+    iq4_codes(x, 32, load_half(p), q);
+    join_nibbles(q, 16, 16, p + 2);
+}
+
+/* The whole number for a sub-block's scale, of those around the best one. */
+static inline int iq4_step(const float *x, float d, float scale)
+{
+    int middle = (int)nearest(scale * inverse(d), -32, 31), best = middle;
+    float least = __builtin_inff();
+    for (int s = middle - 1; s <= middle + 1; s++) {
+        uint8_t q[32];
+        iq4_codes(x, 32, d * (float)s, q);
+        float error = iq4_error(x, 32, d * (float)s, q);
+        if (s >= -32 && s <= 31 && error < least) {
+            least = error;
+            best = s;
+        }
+    }
+    return best;
+}
+
+/* d fitted to all codes of the block. */
+static inline float iq4_fit(const float *x, const int *steps, const uint8_t *q)
+{
+    float products = 0, squares = 0;
+    for (int i = 0; i < 256; i++) {
+        float value = (float)(steps[i / 32] * iq4_values[q[i]]);
+        products += x[i] * value;
+        squares += value * value;
+    }
+    return squares > 0 ? products / squares : 0;
+}
+
+static inline void iq4_xs_block(const float *x, uint8_t *p)
+{
+    float scales[8];
+    int steps[8];
+    uint8_t q[256];
+    for (int g = 0; g < 8; g++)
+        scales[g] = iq4_scale(x + 32 * g, 32);
+    float d = extreme(scales, 8) / -32;
+    for (int round = 0; round < 2; round++) {
+        for (int g = 0; g < 8; g++) {
+            steps[g] = iq4_step(x + 32 * g, d, scales[g]);
+            iq4_codes(x + 32 * g, 32, d * (float)steps[g], q + 32 * g);
+        }
+        d = iq4_fit(x, steps, q);
+    }
+    store_half(p, d);
+    d = load_half(p);
+    unsigned high = 0;
+    for (int i = 4; i < 8; i++)
+        p[i] = 0;
+    for (int g = 0; g < 8; g++) {
+        unsigned s = (unsigned)(steps[g] + 32);
+        iq4_codes(x + 32 * g, 32, d * (float)steps[g], q + 32 * g);
+        p[4 + g / 2] |= (uint8_t)((s & 15) << 4 * (g % 2));
+        high |= (s >> 4) << 2 * g;
+    }
+    store_le16(p + 2, (uint16_t)high);
+    join_nibbles(q, 128, 16, p + 8);
+}
+
+/* Codes of 16 values for one scale, and the error that they leave. */
+static inline float nvfp4_codes_for(const float *x, float scale, uint8_t *q)
+{
+    static const float limits[7] = {0.5f, 1.5f, 2.5f, 3.5f, 5, 7, 10};
+    float error = 0;
+    for (int i = 0; i < 16; i++) {
+        int code = 0;
+        for (int k = 0; k < 7; k++)
+            code += __builtin_fabsf(x[i]) > limits[k] * scale;
+        float rest = __builtin_fabsf(x[i]) - scale * (float)fp4_values[code];
+        q[i] = (uint8_t)(code + (x[i] < 0 && code ? 8 : 0));
+        error += rest * rest;
+    }
+    return error;
+}
+
+/* The largest scale with which no value is beyond the codes, or one of those below it, whichever
+ * leaves the least error. */
+static inline void nvfp4_block(const float *x, uint8_t *p)
+{
+    uint8_t q[64];
+    for (int k = 0; k < 4; k++) {
+        float most = magnitude(x + 16 * k, 16), least = __builtin_inff();
+        int top = 0;
+        for (int bit = 64; bit; bit /= 2)
+            if ((top | bit) < 0x7f && 12 * nvfp4_scale((uint8_t)(top | bit)) <= most)
+                top |= bit;
+        p[k] = 0;
+        for (int code = top > 8 ? top - 8 : 0; code <= top + 1 && code < 0x7f; code++) {
+            uint8_t tried[16];
+            float error = nvfp4_codes_for(x + 16 * k, nvfp4_scale((uint8_t)code), tried);
+            if (error < least) {
+                least = error;
+                p[k] = (uint8_t)code;
+            }
+        }
+        nvfp4_codes_for(x + 16 * k, nvfp4_scale(p[k]), q + 16 * k);
+    }
+    join_nibbles(q, 32, 8, p + 4);
 }
 
 /* --- K types -----------------------------------------------------------------------------------*/
@@ -755,6 +915,9 @@ ENCODER(q6_k)
 ENCODER(tq1_0)
 ENCODER(tq2_0)
 ENCODER(mxfp4)
+ENCODER(nvfp4)
+ENCODER(iq4_nl)
+ENCODER(iq4_xs)
 ENCODER(q1_0)
 ENCODER(q2_0)
 ENCODER(apr_q4)

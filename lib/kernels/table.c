@@ -46,6 +46,9 @@ WIDE_TYPES(DECLARE_WIDE)
     X(TQ1_0, tq1_0)                                                                                \
     X(TQ2_0, tq2_0)                                                                                \
     X(MXFP4, mxfp4)                                                                                \
+    X(NVFP4, nvfp4)                                                                                \
+    X(IQ4_NL, iq4_nl)                                                                              \
+    X(IQ4_XS, iq4_xs)                                                                              \
     X(Q1_0, q1_0)                                                                                  \
     X(Q2_0, q2_0)                                                                                  \
     X(APR_Q4, apr_q4)
