@@ -1,6 +1,7 @@
 # A new filter is one line here.
 bin_PROGRAMS += \
 	filters/tensor-attn \
+	filters/tensor-attn-gpu \
 	filters/tensor-cat \
 	filters/tensor-cos \
 	filters/tensor-dequant \
@@ -18,5 +19,6 @@ LDADD = libtensorutils.la
 
 # A BLAS for those that multiply, and only for them.
 filters_tensor_attn_LDADD = libattention.la $(LDADD)
+filters_tensor_attn_gpu_LDADD = libattention.la $(LDADD)
 filters_tensor_heads_LDADD = libattention.la $(LDADD)
 filters_tensor_matmul_LDADD = libmatmul.la $(LDADD)

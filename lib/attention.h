@@ -100,6 +100,25 @@ int tu_attend(const struct tu_attention *a, const struct tu_attention_rows *rows
               enum tu_attention_result result, const struct tu_attention_how *how,
               const struct tu_attention_sink *sink, struct tu_error *error) TU_MUST_CHECK;
 
+/* ---- For backends that take whole arrays, as attention-gpu.h ---- */
+
+/* Element type of a cache: k and v as they lie in memory. */
+enum tu_cache_type { TU_CACHE_F32, TU_CACHE_F16, TU_CACHE_BF16 };
+
+struct tu_attention_input {
+    const float *q; /* [batches][queries][heads][head_dim] */
+    enum tu_cache_type type;
+    const void *k; /* [batches][keys][kv_heads][head_dim] */
+    const void *v; /* [batches][keys][kv_heads][value_dim] */
+};
+
+struct tu_attention_output {
+    float *out;              /* [batches][queries][heads][value_dim] */
+    float *scores, *weights; /* [batches][heads][queries][keys], or NULL: not asked for */
+};
+
+/* ---- The oracle ---- */
+
 /* Queries of some heads of a batch. */
 struct tu_attention_range {
     uint64_t batch, head, heads, query, queries;

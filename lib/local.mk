@@ -42,8 +42,10 @@ libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $
 noinst_LTLIBRARIES += libattention.la
 libattention_la_SOURCES = \
 	lib/attention-filter.c lib/attention-filter.h \
+	lib/attention-gpu.c lib/attention-gpu.h \
 	lib/attention-oracle.c \
 	lib/attention.c lib/attention.h \
+	lib/gpu.c lib/gpu.h \
 	lib/heads.c lib/heads.h \
 	lib/qkv.c lib/qkv.h
 libattention_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
@@ -83,6 +85,27 @@ noinst_LTLIBRARIES += libmatmul.la
 libmatmul_la_SOURCES = lib/matmul.c lib/matmul.h
 libmatmul_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
 libmatmul_la_LIBADD = $(OPENBLAS_LIBS)
+
+# The CUDA kernels, as PTX inside of the library: a file for each type of cache.
+CUDA_KERNEL_FILES = \
+	lib/cuda/args.h \
+	lib/cuda/attention.cu \
+	lib/cuda/device.h \
+	lib/cuda/few.h \
+	lib/cuda/rows.h \
+	lib/cuda/tile.h
+EXTRA_DIST += $(CUDA_KERNEL_FILES)
+if CUDA_KERNELS
+CUDA_PTX = lib/cuda/attention-f32.ptx lib/cuda/attention-f16.ptx lib/cuda/attention-bf16.ptx
+libattention_la_SOURCES += lib/cuda/embed.c
+# By a variable: automake would take a rule of that name for one instead of its own.
+CUDA_EMBEDDING = lib/cuda/libattention_la-embed.lo
+$(CUDA_EMBEDDING): $(CUDA_PTX)
+$(CUDA_PTX): $(CUDA_KERNEL_FILES)
+	$(AM_V_GEN)$(MKDIR_P) lib/cuda && type=$@ && type=$${type##*-} && \
+		$(TU_CUDA_COMPILE) -DTU_TYPE=$${type%.ptx} $(TU_CUDA_FLAGS) -o $@ $(srcdir)/lib/cuda/attention.cu
+CLEANFILES += $(CUDA_PTX)
+endif
 
 # What a plugin outside this tree needs.
 pkginclude_HEADERS = lib/tensorutils/dtype.h lib/tensorutils/format.h

@@ -1,5 +1,6 @@
 # Pages: one a filter, one a format, and those that stand for themselves.
 dist_man_MANS = \
+	man/tensor-attn-gpu.1 \
 	man/tensor-attn.1 \
 	man/tensor-cat.1 \
 	man/tensor-cos.1 \

@@ -33,6 +33,7 @@ writers() {
         case $filter in
         tensor-rand) echo "$filter --tensor w=3" ;;
         tensor-cos | tensor-heads | tensor-matmul) echo "$filter a.tsr a.tsr" ;;
+        tensor-attn-gpu) ;; # prints what a device has made: attn-gpu.bats
         tensor-fault) echo "$filter --fault bit a.tsr" ;;
         tensor-quant) echo "$filter --to bf16 a.tsr" ;;
         tensor-save) ;;

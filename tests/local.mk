@@ -1,5 +1,6 @@
 # Tests.  A .bats file and a program of tests/unit are one line each; both print TAP.
 BATS_TESTS = \
+	tests/attn-gpu.bats \
 	tests/attn.bats \
 	tests/byte-order.bats \
 	tests/cat.bats \
@@ -34,6 +35,7 @@ UNIT_TESTS = \
 	tests/unit/decode \
 	tests/unit/dot \
 	tests/unit/dtype \
+	tests/unit/gpu \
 	tests/unit/pack \
 	tests/unit/pool \
 	tests/unit/rule \
@@ -43,17 +45,21 @@ UNIT_TESTS = \
 
 check_PROGRAMS += $(UNIT_TESTS)
 tests_unit_attention_LDADD = libattention.la $(LDADD)
+tests_unit_gpu_LDADD = libattention.la $(LDADD)
 check_DATA = tests/environment
 TESTS += $(BATS_TESTS) $(UNIT_TESTS)
 TEST_EXTENSIONS = .bats
 BATS_LOG_COMPILER = $(BATS)
 AM_BATS_LOG_FLAGS = --tap --print-output-on-failure
-AM_TESTS_ENVIRONMENT = BATS_LIB_PATH='$(srcdir)/tests'; TU_TEST_ENVIRONMENT='$(abs_top_builddir)/tests/environment'; export BATS_LIB_PATH TU_TEST_ENVIRONMENT;
+# Without TU_GPU, the stand-in is the CUDA driver.
+STAND_IN = test -n "$$TU_GPU" || { LD_LIBRARY_PATH='$(abs_top_builddir)/tests/ptxsim'; export LD_LIBRARY_PATH; };
+AM_TESTS_ENVIRONMENT = BATS_LIB_PATH='$(srcdir)/tests'; TU_TEST_ENVIRONMENT='$(abs_top_builddir)/tests/environment'; export BATS_LIB_PATH TU_TEST_ENVIRONMENT; $(STAND_IN)
 
 # Makers and checkers: they run in their folder and need nothing but bash and python3.
 EXTRA_DIST += $(BATS_TESTS) \
 	tests/.shellcheckrc \
 	tests/blocks.py \
+	tests/cuda-resources \
 	tests/cut-everywhere \
 	tests/decode.sha256 \
 	tests/dot.bits \
@@ -77,3 +83,13 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/show-stream \
 	tests/unit/tap.h \
 	tests/walk-samples
+
+# What runs over the stand-in otherwise, on the device of this machine, and how long it takes there.
+check-gpu: all
+	TU_GPU=1 $(MAKE) check TESTS='tests/attn-gpu.bats tests/unit/gpu'
+	filters/tensor-attn-gpu --list-devices --table
+	filters/tensor-rand --attention heads=28,kv-heads=4,head-dim=128,kv-len=131072 --type F16 | \
+		filters/tensor-attn-gpu --bench 20 --table
+	filters/tensor-rand --attention heads=28,kv-heads=4,head-dim=128,kv-len=4096,q-len=4096 --type F16 | \
+		filters/tensor-attn-gpu --causal --bench 5 --table
+.PHONY: check-gpu

@@ -28,6 +28,7 @@ static struct {
 } tap_tests[TAP_MAX];
 static size_t tap_count;
 static bool tap_failed; /* in the current test */
+static const char *tap_skipped; /* why the current test is */
 
 #define TEST(name)                                                                                 \
     static void test_##name(void);                                                                 \
@@ -105,6 +106,12 @@ __attribute__((unused)) static bool tap_check_fails(int result, const struct tu_
                                                  error->text, part);
 }
 
+/* The current test cannot be run here. */
+__attribute__((unused)) static void tap_skip(const char *reason)
+{
+    tap_skipped = reason;
+}
+
 /* A small generator, the same numbers in every run: xorshift64*. */
 __attribute__((unused)) static uint64_t tap_random(uint64_t *state)
 {
@@ -121,8 +128,10 @@ int main(void)
     printf("1..%zu\n", tap_count);
     for (size_t i = 0; i < tap_count; i++) {
         tap_failed = false;
+        tap_skipped = NULL;
         tap_tests[i].run();
-        printf("%sok %zu - %s\n", tap_failed ? "not " : "", i + 1, tap_tests[i].name);
+        printf("%sok %zu - %s%s%s\n", tap_failed ? "not " : "", i + 1, tap_tests[i].name,
+               tap_skipped ? " # SKIP " : "", tap_skipped ? tap_skipped : "");
         all = all && !tap_failed;
     }
     return all ? 0 : 1;
