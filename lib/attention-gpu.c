@@ -167,7 +167,9 @@ static unsigned choose_splits(const struct run *r, uint64_t batches, uint64_t qu
     uint64_t blocks = batches * r->a->kv_heads * row_tiles(r, queries);
     uint64_t processors = (uint64_t)r->gpu->device.multiprocessors;
     uint64_t busy = divide_up(2 * processors * (uint64_t)r->attend.blocks, blocks);
-    uint64_t cheap = keys * key_bytes(r) / 25 / (partial_bytes(r) * queries);
+    /* A block reads its queries, and its results are read again, the maxima by every lane. */
+    uint64_t block_bytes = 4 * r->a->heads * r->a->head_dim + 3 * partial_bytes(r) / 2;
+    uint64_t cheap = keys * key_bytes(r) / 25 / (block_bytes * queries);
     uint64_t splits = smaller(busy, larger(cheap, divide_up(processors, blocks)));
     splits = smaller(splits, divide_up(keys, SPLIT_KEYS));
     splits = larger(splits, divide_up(keys, LONGEST_SUM));

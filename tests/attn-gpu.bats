@@ -160,6 +160,40 @@ END
     done
 }
 
+# ---- Kernels that are wrong ----
+
+# planted FAULT: a tensor-attn-gpu of its own, whose float32 kernels have that fault.
+planted() {
+    local compile
+    compile=$(sed -n 's/^TU_CUDA_COMPILE = //p' "$builddir/Makefile")
+    mkdir -p "$1/lib/cuda"
+    cp "$builddir"/lib/cuda/attention-*.ptx "$1/lib/cuda"
+    # shellcheck disable=SC2086
+    $compile -DTU_TYPE=f32 "-DTU_FAULT_$1" -o "$1/lib/cuda/attention-f32.ptx" "$srcdir/lib/cuda/attention.cu"
+    # the tool's link again, with these kernels before those of the library
+    (cd "$1" && $CC -c -o embed.o "$srcdir/lib/cuda/embed.c" && cd "$builddir" &&
+        ./libtool --silent --mode=link $CC ${TU_SANITIZED:+-fsanitize=address,undefined} -o "$OLDPWD/tensor-attn-gpu" \
+            filters/tensor-attn-gpu.o "$OLDPWD/embed.o" libattention.la libtensorutils.la)
+}
+
+@test "wrong kernels are caught: head mapping, scale, causal bound, a barrier left out" {
+    simulated
+    tensor-rand --attention heads=6,kv-heads=2,head-dim=64,kv-len=70,q-len=30 > qkv.tsr
+    tensor-attn --causal qkv.tsr > want.tsr
+    for fault in HEAD_MAPPING SCALE CAUSAL; do
+        planted $fault
+        $fault/tensor-attn-gpu --causal qkv.tsr > got.tsr
+        run -1 pipeline 'tensor-cos want.tsr got.tsr | verdict --rule "max_diff <= 1e-3"'
+    done
+    tensor-heads --json --causal got.tsr qkv.tsr > /dev/null
+    HEAD_MAPPING/tensor-attn-gpu --causal qkv.tsr > got.tsr
+    run -0 tensor-heads --json --causal got.tsr qkv.tsr
+    says 'query head h reads key head h mod 2'
+    planted BARRIER
+    run -2 BARRIER/tensor-attn-gpu --causal qkv.tsr
+    says "race"
+}
+
 # ---- What goes wrong ----
 
 @test "no driver, no device, a device that is not there" {

@@ -93,3 +93,8 @@ check-gpu: all
 	filters/tensor-rand --attention heads=28,kv-heads=4,head-dim=128,kv-len=4096,q-len=4096 --type F16 | \
 		filters/tensor-attn-gpu --causal --bench 5 --table
 .PHONY: check-gpu
+
+# Compiles the CUDA kernels for all architectures: minutes, and it needs nvcc.
+cuda-resources:
+	$(srcdir)/tests/cuda-resources
+.PHONY: cuda-resources
