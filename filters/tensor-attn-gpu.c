@@ -136,9 +136,9 @@ static int attend(void *context, struct tu_qkv *group, enum tu_attention_result 
         made.scores = scores;
     else if (stage)
         made.weights = scores;
-    int done = !out || (stage && !scores) ? tu_fail_memory(error)
-                                          : tu_gpu_attend(&s->gpu, a, &s->input, &made, &how_much,
-                                                          NULL, error);
+    int done = !out || (stage && !scores)
+                   ? tu_fail_memory(error)
+                   : tu_gpu_attend(&s->gpu, a, &s->input, &made, &how_much, NULL, error);
     if (done == 0)
         done = stage ? sink->put(sink->context, scores, score_count(a), error)
                      : sink->put(sink->context, out, out_count(a), error);
@@ -164,8 +164,8 @@ static int put_timings(const struct state *s, const char *name, const struct tu_
                                        .path = "cuda",
                                        .ms = t->transfers,
                                        .runs = runs,
-                                       .bytes = (double)(t->uploaded + t->downloaded) /
-                                                (double)runs};
+                                       .bytes =
+                                           (double)(t->uploaded + t->downloaded) / (double)runs};
     return tu_put_timing(&output, &kernel, error) < 0 ? -1
                                                       : tu_put_timing(&output, &transfer, error);
 }
@@ -248,8 +248,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
         .path = "cuda", .attend = attend, .bench = bench, .context = &state};
     if (list_devices)
         return show_devices(t, error);
-    int result =
-        tu_attention_filter(t, &output, count ? operands[0] : "-", &what, &backend, error);
+    int result = tu_attention_filter(t, &output, count ? operands[0] : "-", &what, &backend, error);
     free_group(&state);
     if (state.open)
         tu_gpu_close(&state.gpu);

@@ -261,7 +261,8 @@ static int run_repeatedly(struct tu_tool *t, char **operands, struct tu_error *e
         varied.jobs = threads;
         runs.how = how;
         runs.position = 0;
-        result = tu_compare_operands(&varied, operands[0], operands[1], i ? &others : &first, error);
+        result =
+            tu_compare_operands(&varied, operands[0], operands[1], i ? &others : &first, error);
     }
     if (result == 0)
         result = put_repeats(error);
@@ -282,7 +283,8 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     static const struct tu_pair_sink sink = {put_result, put_record};
     (void)count;
     if (repeat && (!is_file(operands[0]) || !is_file(operands[1])))
-        return tu_fail(error, TU_EUSAGE, "--repeat reads its operands again and again: files are needed");
+        return tu_fail(error, TU_EUSAGE,
+                       "--repeat reads its operands again and again: files are needed");
     if (repeat)
         return run_repeatedly(t, operands, error);
     if (tu_output_open(&output, t, "compare", columns, error) < 0 ||

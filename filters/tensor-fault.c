@@ -55,12 +55,12 @@ static const struct {
     enum tensor_dtype code;
     unsigned offset, bytes;
 } scales[] = {
-    {TENSOR_Q4_0, 0, 2},    {TENSOR_Q4_1, 0, 2},    {TENSOR_Q5_0, 0, 2},   {TENSOR_Q5_1, 0, 2},
-    {TENSOR_Q8_0, 0, 2},    {TENSOR_Q8_1, 0, 2},    {TENSOR_Q2_K, 80, 2},  {TENSOR_Q3_K, 108, 2},
-    {TENSOR_Q4_K, 0, 2},    {TENSOR_Q5_K, 0, 2},    {TENSOR_Q6_K, 208, 2}, {TENSOR_Q8_K, 0, 4},
-    {TENSOR_IQ2_XXS, 0, 2}, {TENSOR_IQ2_XS, 0, 2},  {TENSOR_IQ2_S, 0, 2},  {TENSOR_IQ3_XXS, 0, 2},
-    {TENSOR_IQ3_S, 0, 2},   {TENSOR_IQ1_S, 0, 2},   {TENSOR_IQ4_NL, 0, 2}, {TENSOR_IQ4_XS, 0, 2},
-    {TENSOR_TQ1_0, 52, 2},  {TENSOR_TQ2_0, 64, 2},  {TENSOR_Q1_0, 0, 2},   {TENSOR_Q2_0, 0, 2},
+    {TENSOR_Q4_0, 0, 2},    {TENSOR_Q4_1, 0, 2},   {TENSOR_Q5_0, 0, 2},   {TENSOR_Q5_1, 0, 2},
+    {TENSOR_Q8_0, 0, 2},    {TENSOR_Q8_1, 0, 2},   {TENSOR_Q2_K, 80, 2},  {TENSOR_Q3_K, 108, 2},
+    {TENSOR_Q4_K, 0, 2},    {TENSOR_Q5_K, 0, 2},   {TENSOR_Q6_K, 208, 2}, {TENSOR_Q8_K, 0, 4},
+    {TENSOR_IQ2_XXS, 0, 2}, {TENSOR_IQ2_XS, 0, 2}, {TENSOR_IQ2_S, 0, 2},  {TENSOR_IQ3_XXS, 0, 2},
+    {TENSOR_IQ3_S, 0, 2},   {TENSOR_IQ1_S, 0, 2},  {TENSOR_IQ4_NL, 0, 2}, {TENSOR_IQ4_XS, 0, 2},
+    {TENSOR_TQ1_0, 52, 2},  {TENSOR_TQ2_0, 64, 2}, {TENSOR_Q1_0, 0, 2},   {TENSOR_Q2_0, 0, 2},
 };
 
 static int parse_fault(void *target, const char *text, struct tu_error *error)
@@ -77,10 +77,11 @@ static int parse_fault(void *target, const char *text, struct tu_error *error)
 }
 
 static const struct tu_option options[] = {
-    {0, "fault", "NAME", "nan, bit, swap-rows, swap-heads, transpose, stale-scale, ...", parse_fault,
-     &fault},
+    {0, "fault", "NAME", "nan, bit, swap-rows, swap-heads, transpose, stale-scale, ...",
+     parse_fault, &fault},
     {0, "seed", "N", "chooses the place (default 0)", tu_option_u64, &seed},
-    {0, "heads", "N", "heads that the rows are divided into, for swap-heads", tu_option_u64, &heads},
+    {0, "heads", "N", "heads that the rows are divided into, for swap-heads", tu_option_u64,
+     &heads},
     TU_SELECT_OPTIONS(tool),
     TU_OUTPUT_OPTIONS(tool),
     TU_INPUT_OPTION(tool),
@@ -166,8 +167,8 @@ static int make_nan(struct victim *v, struct tu_error *error)
     if (take_bytes(v, block_at(v, choose(v, 0, blocks(v))) + offset, bytes, error) < 0)
         return -1;
     memcpy(v->bytes,
-           bytes == 8   ? nan_of_64
-           : bytes == 4 ? nan_of_32
+           bytes == 8                        ? nan_of_64
+           : bytes == 4                      ? nan_of_32
            : v->tensor->dtype == TENSOR_BF16 ? nan_of_bf16
                                              : nan_of_16,
            bytes);
@@ -255,8 +256,8 @@ static int scale_channel(struct victim *v, struct tu_error *error)
         return refuse(v, error, "its type cannot be made from numbers");
     uint64_t n = length / t->bytes;
     float *values = malloc(n * t->elements * sizeof *values);
-    int result = values ? take_bytes(v, choose(v, 0, rows) * length, length, error)
-                        : tu_fail_memory(error);
+    int result =
+        values ? take_bytes(v, choose(v, 0, rows) * length, length, error) : tu_fail_memory(error);
     if (result == 0) {
         tool.kernels->decode[t->code](v->bytes, n, values);
         for (uint64_t i = 0; i < n * t->elements; i++)
@@ -398,9 +399,8 @@ static int write_transposed(const struct victim *v, struct tu_error *error)
 static int put_victim(const struct tu_feed *feed, const struct tu_item *item,
                       struct tu_error *error)
 {
-    struct victim v = {.model = feed->current.model,
-                       .tensor = feed->current.tensor,
-                       .geometry = item->geometry};
+    struct victim v = {
+        .model = feed->current.model, .tensor = feed->current.tensor, .geometry = item->geometry};
     int result = choose_fault(&v, error);
     if (result == 0)
         result = tu_output_tensor(&output, &item->tensor, &item->map, error);
@@ -464,8 +464,9 @@ int main(int argc, char **argv)
     static const struct tu_command command = {
         .name = "tensor-fault",
         .synopsis = "--fault NAME [OPTION]... [MODEL|-]...",
-        .about = "Puts a known fault into the selected tensors, at a place that the seed chooses, so\n"
-                 "that a gate can prove that it fails.  Everything else passes unchanged.",
+        .about =
+            "Puts a known fault into the selected tensors, at a place that the seed chooses, so\n"
+            "that a gate can prove that it fails.  Everything else passes unchanged.",
         .options = options,
         .max_operands = SIZE_MAX,
         .run = run,

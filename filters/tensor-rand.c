@@ -57,8 +57,7 @@ static const struct tu_option options[] = {
     {0, "low", "X", "least value of the uniform distribution (default 0)", tu_option_double, &low},
     {0, "high", "X", "bound of the uniform distribution (default 1)", tu_option_double, &high},
     {0, "like", "NAME", "make a whole model with the layout of: qwen2", tu_option_string, &like},
-    {0, "attention", "SIZES",
-     "make P.q, P.k and P.v, as heads=28,kv-heads=4,head-dim=128,kv-len=2",
+    {0, "attention", "SIZES", "make P.q, P.k and P.v, as heads=28,kv-heads=4,head-dim=128,kv-len=2",
      tu_option_list, &attention_texts},
     {0, "num-layers", "N", "layers of the model (default: as the layout)", tu_option_u64,
      &layout.layers},
@@ -188,8 +187,9 @@ static int parse_attention_size(const char *text, size_t length, struct attentio
     const struct {
         const char *key;
         uint64_t *to;
-    } keys[] = {{"heads", &s->heads},       {"kv-heads", &s->kv_heads}, {"head-dim", &s->head_dim},
-                {"value-dim", &s->value_dim}, {"kv-len", &s->kv_len},     {"q-len", &s->q_len},
+    } keys[] = {{"heads", &s->heads},       {"kv-heads", &s->kv_heads},
+                {"head-dim", &s->head_dim}, {"value-dim", &s->value_dim},
+                {"kv-len", &s->kv_len},     {"q-len", &s->q_len},
                 {"batch", &s->batch}};
     char digits[24];
     size_t key = strcspn(text, "=");

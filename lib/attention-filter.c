@@ -18,9 +18,8 @@ struct filter {
 
 static struct tu_attention_how how_of(const struct filter *f)
 {
-    return (struct tu_attention_how){.wide = f->command->wide,
-                                     .threads = (unsigned)f->tool->jobs,
-                                     .kernels = f->tool->kernels};
+    return (struct tu_attention_how){
+        .wide = f->command->wide, .threads = (unsigned)f->tool->jobs, .kernels = f->tool->kernels};
 }
 
 /* ---- The tensors ---- */
@@ -32,7 +31,7 @@ static char *result_name(const struct tu_qkv *g, enum tu_attention_result result
                                         [TU_ATTENTION_WEIGHTS] = "weights"};
     char *name;
     return asprintf(&name, "%.*s%s", (int)g->prefix_length, g->prefix, names[result]) < 0 ? NULL
-                                                                                         : name;
+                                                                                          : name;
 }
 
 static uint32_t result_shape(const struct tu_qkv *g, enum tu_attention_result result,
@@ -256,7 +255,8 @@ int tu_attention_filter(struct tu_tool *tool, struct tu_output *output, const ch
     struct tu_operand o;
     struct tu_qkv *groups = NULL;
     size_t count = 0;
-    if (check(command, error) < 0 || tu_operand_open(&o, tool, operand, TU_ACCESS_RANDOM, error) < 0)
+    if (check(command, error) < 0 ||
+        tu_operand_open(&o, tool, operand, TU_ACCESS_RANDOM, error) < 0)
         return -1;
     int result = tu_qkv_find(&o, tool, &command->group, &groups, &count, error);
     if (result == 0)

@@ -41,10 +41,9 @@ static double finish_score(const struct tu_attention *a, uint64_t head, uint64_t
         s = a->soft_cap * tanh(s / a->soft_cap);
     if (a->slopes)
         s += (double)a->slopes[head] * away;
-    float mask =
-        a->mask ? a->mask[(head % a->mask_heads * a->queries + query) * a->keys + key] : 0;
-    bool hidden = mask == -INFINITY || (a->causal && away > 0) ||
-                  (a->window && away <= -(double)a->window);
+    float mask = a->mask ? a->mask[(head % a->mask_heads * a->queries + query) * a->keys + key] : 0;
+    bool hidden =
+        mask == -INFINITY || (a->causal && away > 0) || (a->window && away <= -(double)a->window);
     return hidden ? -INFINITY : a->mask ? s + (double)mask : s;
 }
 
@@ -104,8 +103,7 @@ static void weigh_tile(const struct oracle *o, uint64_t key, uint64_t count, dou
             const double *w = score_row(o, h, i) + key;
             double *to = out + (i * o->range->heads + h) * dim;
             for (uint64_t j = 0; j < count; j++) {
-                const double *v =
-                    o->tile + (j * a->kv_heads + (o->range->head + h) / group) * dim;
+                const double *v = o->tile + (j * a->kv_heads + (o->range->head + h) / group) * dim;
                 for (uint64_t c = 0; c < dim && !is_hidden(w[j]); c++)
                     to[c] += w[j] * v[c];
             }

@@ -15,11 +15,11 @@
 enum {
     TILE_QUERIES = 64,
     TILE_KEYS = 256,
-    SPLIT_KEYS = 4096,       /* keys of a piece of work, where there are few queries */
-    SPLIT_BELOW = 16,        /* pieces of work without splitting */
-    BLAS_ROWS = 16,          /* rows from which on sgemm does the products */
-    CACHE_ELEMENTS = 65536,  /* of a tile of K or V, where it is used little */
-    WIDE_SCORES = 8 << 20,   /* of a piece of the oracle */
+    SPLIT_KEYS = 4096,      /* keys of a piece of work, where there are few queries */
+    SPLIT_BELOW = 16,       /* pieces of work without splitting */
+    BLAS_ROWS = 16,         /* rows from which on sgemm does the products */
+    CACHE_ELEMENTS = 65536, /* of a tile of K or V, where it is used little */
+    WIDE_SCORES = 8 << 20,  /* of a piece of the oracle */
 };
 
 /* ---- The problem ---- */
@@ -92,12 +92,12 @@ struct run {
     enum tu_attention_result result;
     const struct tu_attention_how *how;
     const struct tu_attention_sink *sink;
-    uint64_t group;      /* query heads that share a key head */
-    uint64_t tile;       /* queries of a piece */
-    uint64_t split;      /* keys of a piece */
+    uint64_t group;                   /* query heads that share a key head */
+    uint64_t tile;                    /* queries of a piece */
+    uint64_t split;                   /* keys of a piece */
     uint64_t batch, head, query, key; /* of the piece that is taken next; head 0 for OUT */
-    struct state *merged; /* of the splits of a tile so far */
-    float *made;          /* the rows of a tile */
+    struct state *merged;             /* of the splits of a tile so far */
+    float *made;                      /* the rows of a tile */
 };
 
 /* What is known of some queries after some of the keys: rows are [query][head]. */
@@ -111,11 +111,11 @@ struct piece {
     uint64_t batch, head, query, queries, key, keys;
     bool last; /* of the splits of its queries */
     struct state state;
-    float *q, *packed;         /* [queries][heads][head_dim], and with a group's rows together */
-    float *k, *v, *clean;      /* a tile; V without what is not finite */
-    float *scores, *weighed;   /* [rows of a group][keys of a tile], [rows][value_dim] */
-    uint8_t *hidden;           /* [rows][keys]: which scores were -infinity */
-    void *made;                /* rows of the result, but for OUT in float32 */
+    float *q, *packed;       /* [queries][heads][head_dim], and with a group's rows together */
+    float *k, *v, *clean;    /* a tile; V without what is not finite */
+    float *scores, *weighed; /* [rows of a group][keys of a tile], [rows][value_dim] */
+    uint8_t *hidden;         /* [rows][keys]: which scores were -infinity */
+    void *made;              /* rows of the result, but for OUT in float32 */
 };
 
 static void free_state(struct state *s)
@@ -232,9 +232,8 @@ static void score_tile(const struct run *run, struct piece *p, uint64_t g, uint6
     uint64_t rows = p->queries * run->group, stride = a->kv_heads * a->head_dim;
     const float *q = p->packed + g * rows * a->head_dim, *k = p->k + g * a->head_dim;
     if (rows >= BLAS_ROWS)
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)keys,
-                    (int)a->head_dim, 1, q, (int)a->head_dim, k, (int)stride, 0, p->scores,
-                    (int)keys);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)keys, (int)a->head_dim,
+                    1, q, (int)a->head_dim, k, (int)stride, 0, p->scores, (int)keys);
     else
         run->how->kernels->attend.scores(q, a->head_dim, rows, k, stride, keys, a->head_dim,
                                          p->scores);
@@ -289,8 +288,7 @@ static void weigh_tile(const struct run *run, struct piece *p, const float *v, u
                     (int)keys, 1, p->scores, (int)keys, v, (int)stride, 0, p->weighed,
                     (int)a->value_dim);
     else
-        run->how->kernels->attend.weigh(p->scores, rows, v, stride, keys, a->value_dim,
-                                        p->weighed);
+        run->how->kernels->attend.weigh(p->scores, rows, v, stride, keys, a->value_dim, p->weighed);
 }
 
 /* Adds the values that are not finite, which weigh_tile got as 0, where their keys are not hidden.

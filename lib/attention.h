@@ -40,8 +40,8 @@ struct tu_attention {
     uint64_t head_dim;        /* of q and k */
     uint64_t value_dim;       /* of v and the output */
     double scale;
-    double soft_cap;     /* 0: none */
-    uint64_t window;     /* 0: none */
+    double soft_cap; /* 0: none */
+    uint64_t window; /* 0: none */
     bool causal;
     const float *slopes; /* [heads], or NULL */
     const float *sinks;  /* [heads], or NULL */

@@ -20,7 +20,7 @@ struct comparison {
     const struct tu_qkv_tensor *out;
     uint64_t heads, candidates, dim, position; /* queries so far, of all batches */
     double *row;                               /* of the output: [heads][dim] */
-    double *dot, *own, *theirs;                /* sums: [heads][candidates], [heads], [candidates] */
+    double *dot, *own, *theirs; /* sums: [heads][candidates], [heads], [candidates] */
 };
 
 /* Candidate head c reads query head c % heads and key head c / heads: attention over heads *
@@ -177,8 +177,9 @@ static bool add_sizes(struct tu_heads *s)
     for (uint64_t size = 1; size < 2 * s->heads; size *= 2) {
         if (size == group)
             continue;
-        struct tu_head_mapping *m = add_mapping(
-            s, "query head h reads key head min(floor(h / %" PRIu64 "), %" PRIu64 ")", size, kv - 1);
+        struct tu_head_mapping *m =
+            add_mapping(s, "query head h reads key head min(floor(h / %" PRIu64 "), %" PRIu64 ")",
+                        size, kv - 1);
         if (!m)
             return false;
         for (uint64_t h = 0; h < s->heads; h++)
@@ -217,15 +218,13 @@ static bool add_orders(struct tu_heads *s)
     struct tu_head_mapping *m = add_mapping(
         s, "output head h is query head (h mod %" PRIu64 ") * %" PRIu64 " + floor(h / %" PRIu64 ")",
         kv, group, kv);
-    struct tu_head_mapping *n =
-        m ? add_mapping(s,
-                        "output head h is query head (h mod %" PRIu64 ") * %" PRIu64
-                        " + floor(h / %" PRIu64 ")",
-                        group, kv, group)
-          : NULL;
-    struct tu_head_mapping *r = n ? add_mapping(s, "output head h is query head %" PRIu64 " - h",
-                                                s->heads - 1)
+    struct tu_head_mapping *n = m ? add_mapping(s,
+                                                "output head h is query head (h mod %" PRIu64
+                                                ") * %" PRIu64 " + floor(h / %" PRIu64 ")",
+                                                group, kv, group)
                                   : NULL;
+    struct tu_head_mapping *r =
+        n ? add_mapping(s, "output head h is query head %" PRIu64 " - h", s->heads - 1) : NULL;
     if (!r)
         return false;
     for (uint64_t h = 0; h < s->heads; h++) {
@@ -258,7 +257,8 @@ static void rate(const struct tu_heads *s, struct tu_head_mapping *m)
     }
 }
 
-/* Puts the best one first; of equals the one that was added first, so that the plainest explains. */
+/* Puts the best one first; of equals the one that was added first, so that the plainest explains.
+ */
 static void choose(struct tu_heads *s)
 {
     size_t best = 0;

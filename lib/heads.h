@@ -11,9 +11,9 @@
 /* A pairing that may explain an output: output head h is what query head query(h) makes with key
  * head key(h). */
 struct tu_head_mapping {
-    const char *text;   /* lives in the result */
-    double least;       /* least cosine over the heads */
-    bool right;         /* the one that attention.h defines */
+    const char *text;      /* lives in the result */
+    double least;          /* least cosine over the heads */
+    bool right;            /* the one that attention.h defines */
     uint64_t *query, *key; /* [heads] */
 };
 

@@ -52,8 +52,8 @@ struct place {
     const struct tu_model *model;   /* for IN_MODEL */
     const struct tu_tensor *tensor; /* in the side */
     uint64_t base;                  /* in the temporary file, for IN_SPOOL */
-    /* IN_STREAM: how many bytes were read, and the last of them.  Tiles that the other side cuts may
-     * begin in the block in which the one before ended. */
+    /* IN_STREAM: how many bytes were read, and the last of them.  Tiles that the other side cuts
+     * may begin in the block in which the one before ended. */
     uint64_t read;
     uint8_t carry[CARRY_BYTES];
 };
@@ -345,9 +345,8 @@ static int read_place(struct place *p, uint64_t offset, void *buffer, size_t len
     if (p->where == IN_STREAM)
         return read_stream(p, offset, buffer, length, error);
     /* The file may be growing: it is bounded by what is known to be in it. */
-    struct tu_source spool = {.fd = p->side->spool,
-                              .path = "temporary file",
-                              .size = p->base + p->tensor->nbytes};
+    struct tu_source spool = {
+        .fd = p->side->spool, .path = "temporary file", .size = p->base + p->tensor->nbytes};
     return tu_source_read(&spool, p->base + offset, buffer, length, error);
 }
 
@@ -466,8 +465,8 @@ static int find_partner(struct run *run, const struct tu_tensor *like, struct tu
                                 : find_in_models(s, like, out, error);
 }
 
-/* Finds the leading tensor of a pair, or one that is left over, unless that was done before a record
- * came in between. */
+/* Finds the leading tensor of a pair, or one that is left over, unless that was done before a
+ * record came in between. */
 static int fill_first(struct run *run, struct pair *p, struct tu_error *error)
 {
     struct tu_record record;

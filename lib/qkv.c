@@ -77,8 +77,8 @@ int tu_qkv_read(void *group, enum tu_attention_part part, uint64_t batch, uint64
     const struct tu_attention *a = &g->attention;
     bool is_q = part == TU_ATTENTION_Q;
     const struct tu_qkv_tensor *t = is_q ? &g->q : part == TU_ATTENTION_K ? &g->k : &g->v;
-    uint64_t row = (is_q ? a->heads : a->kv_heads) *
-                   (part == TU_ATTENTION_V ? a->value_dim : a->head_dim);
+    uint64_t row =
+        (is_q ? a->heads : a->kv_heads) * (part == TU_ATTENTION_V ? a->value_dim : a->head_dim);
     first += batch * (is_q ? a->queries : a->keys);
     return read_elements(t, first * row, count * row, narrow, wide, error);
 }
@@ -135,10 +135,10 @@ static int read_shapes(struct tu_qkv *g, const struct tu_qkv_options *options,
                                        "(--heads and --kv-heads divide one dimension)");
     uint64_t kv_heads = options->kv_heads ? options->kv_heads : options->heads;
     if (g->k.member.tensor->rank != t->rank || g->v.member.tensor->rank != t->rank ||
-        !read_shape(g, t, options->heads, q) ||
-        !read_shape(g, g->k.member.tensor, kv_heads, k) ||
+        !read_shape(g, t, options->heads, q) || !read_shape(g, g->k.member.tensor, kv_heads, k) ||
         !read_shape(g, g->v.member.tensor, kv_heads, v))
-        return fail_group(g, error, "q, k and v do not have as many dimensions, or not that many heads");
+        return fail_group(g, error,
+                          "q, k and v do not have as many dimensions, or not that many heads");
     if (q[0] != k[0] || q[0] != v[0])
         return fail_group(g, error, "q, k and v have different batches");
     if (k[1] != v[1] || k[2] != v[2])
@@ -187,8 +187,7 @@ static int add_mask(struct tu_qkv *g, struct tu_member member, const struct tu_t
     if ((t->rank != 2 && t->rank != 3) || last[0] != a->queries || last[1] != a->keys ||
         (a->mask_heads != 1 && a->mask_heads != a->heads))
         return fail_group(g, error, "mask is neither [n_q, n_kv] nor [heads, n_q, n_kv]");
-    if (tu_qkv_open(&mask, member, tool, error) < 0 ||
-        !(g->mask = tu_qkv_floats(&mask, error)))
+    if (tu_qkv_open(&mask, member, tool, error) < 0 || !(g->mask = tu_qkv_floats(&mask, error)))
         return -1;
     if (t->dtype == TENSOR_BOOL)
         read_bools(g->mask, t->elements);
@@ -202,8 +201,7 @@ static int add_sinks(struct tu_qkv *g, struct tu_member member, const struct tu_
     struct tu_qkv_tensor sinks;
     if (member.tensor->elements != g->attention.heads)
         return fail_group(g, error, "sinks are not one for each head");
-    if (tu_qkv_open(&sinks, member, tool, error) < 0 ||
-        !(g->sinks = tu_qkv_floats(&sinks, error)))
+    if (tu_qkv_open(&sinks, member, tool, error) < 0 || !(g->sinks = tu_qkv_floats(&sinks, error)))
         return -1;
     g->attention.sinks = g->sinks;
     return 0;

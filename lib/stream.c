@@ -495,8 +495,8 @@ int tu_stream_next(struct tu_stream_reader *r, struct tu_record *record, struct 
 
 /* ---- Writing ---- */
 
-/* Small pieces gather; large ones go on at once, so that a reader never waits for a writer that waits
- * for it in turn. */
+/* Small pieces gather; large ones go on at once, so that a reader never waits for a writer that
+ * waits for it in turn. */
 enum { WRITE_BUFFER = 64 * 1024, DIRECT_BYTES = 8 * 1024, CHUNK_MAX = 1 << 30 };
 
 static int write_fully(int fd, const void *bytes, size_t length, struct tu_error *error)

@@ -16,13 +16,13 @@ double tu_quantile(const double *sorted, size_t count, double share);
 /* Runs of one thing.  The record has median_ms, p10_ms and p90_ms (of the runs, the nearest rank),
  * and gb_per_s and gflop_per_s of the median where bytes and flops are known. */
 struct tu_timing {
-    const char *name;   /* of the tensor that is made */
-    const char *what;   /* what was timed: "attention", "kernel", "transfer" */
-    const char *path;   /* the way it was done: "f32", "cuda" */
+    const char *name; /* of the tensor that is made */
+    const char *what; /* what was timed: "attention", "kernel", "transfer" */
+    const char *path; /* the way it was done: "f32", "cuda" */
     const double *ms;
     size_t runs;
-    double bytes, flops;     /* of a run; 0: not known */
-    double peak_gb_per_s;    /* of the device; 0: not known */
+    double bytes, flops;  /* of a run; 0: not known */
+    double peak_gb_per_s; /* of the device; 0: not known */
 };
 extern const struct tu_column tu_timing_columns[];
 /* A `timing` record. */

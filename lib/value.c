@@ -52,8 +52,7 @@ static int push(struct tu_builder *b, const struct tu_builder_level *level, stru
 int tu_builder_begin(struct tu_builder *b, struct tu_arena *arena, enum tu_duplicates duplicates,
                      struct tu_error *error)
 {
-    *b = (struct tu_builder){
-        .arena = arena, .max_depth = TU_VALUE_DEPTH, .duplicates = duplicates};
+    *b = (struct tu_builder){.arena = arena, .max_depth = TU_VALUE_DEPTH, .duplicates = duplicates};
     b->levels = calloc(TU_VALUE_DEPTH, sizeof *b->levels);
     if (!b->levels)
         return tu_fail_memory(error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The yardsticks and loops that no filter runs alone, for scripts/bench: decoders from cache, and what
- * OpenBLAS's sgemm reaches.
+ * The yardsticks and loops that no filter runs alone, for scripts/bench: decoders from cache, and
+ * what OpenBLAS's sgemm reaches.
  *
  *   bench-kernels decoders SECONDS    for each type: name, Gelements/s, and the same of a memcpy of
  *                                     its output, measured in turns
@@ -172,6 +172,7 @@ int main(int argc, char **argv)
         return decode_elements(kernels, argv[2], strtoull(argv[3], NULL, 10));
     if (argc == 3 && strcmp(argv[1], "reduce") == 0)
         return reduce_elements(kernels, strtoull(argv[2], NULL, 10));
-    fputs("usage: bench-kernels decoders|sgemm SECONDS | time COMMAND | decode TYPE N | reduce N\n", stderr);
+    fputs("usage: bench-kernels decoders|sgemm SECONDS | time COMMAND | decode TYPE N | reduce N\n",
+          stderr);
     return 2;
 }

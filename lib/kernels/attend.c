@@ -82,9 +82,8 @@ static inline void sum_each(floats *v)
 }
 
 /* The lanes of a key's products with some rows of queries. */
-static inline __attribute__((always_inline)) void multiply_key(const float *q, size_t q_stride,
-                                                               size_t rows, const float *k,
-                                                               size_t dim, floats *out)
+static inline __attribute__((always_inline)) void
+multiply_key(const float *q, size_t q_stride, size_t rows, const float *k, size_t dim, floats *out)
 {
     floats sum[ROWS][PARTS] = {0}, x, y;
     size_t i = 0;
@@ -105,9 +104,10 @@ static inline __attribute__((always_inline)) void multiply_key(const float *q, s
     }
 }
 
-static inline __attribute__((always_inline)) void
-score_rows(const float *q, size_t q_stride, size_t rows, const float *k, size_t k_stride,
-           size_t keys, size_t dim, float *out)
+static inline __attribute__((always_inline)) void score_rows(const float *q, size_t q_stride,
+                                                             size_t rows, const float *k,
+                                                             size_t k_stride, size_t keys,
+                                                             size_t dim, float *out)
 {
     floats lanes[ROWS * WIDTH] = {0};
     for (size_t first = 0; first < keys; first += WIDTH) {
@@ -130,10 +130,18 @@ void TU_KERNEL(attend_scores)(const float *restrict q, size_t q_stride, size_t r
         const float *from = q + r * q_stride;
         float *to = out + r * keys;
         switch (n) { /* inlined with a constant */
-        case 1: score_rows(from, q_stride, 1, k, k_stride, keys, dim, to); break;
-        case 2: score_rows(from, q_stride, 2, k, k_stride, keys, dim, to); break;
-        case 3: score_rows(from, q_stride, 3, k, k_stride, keys, dim, to); break;
-        default: score_rows(from, q_stride, ROWS, k, k_stride, keys, dim, to); break;
+        case 1:
+            score_rows(from, q_stride, 1, k, k_stride, keys, dim, to);
+            break;
+        case 2:
+            score_rows(from, q_stride, 2, k, k_stride, keys, dim, to);
+            break;
+        case 3:
+            score_rows(from, q_stride, 3, k, k_stride, keys, dim, to);
+            break;
+        default:
+            score_rows(from, q_stride, ROWS, k, k_stride, keys, dim, to);
+            break;
         }
     }
 }
@@ -169,10 +177,18 @@ void TU_KERNEL(attend_weigh)(const float *restrict p, size_t rows, const float *
             const float *from = p + r * keys;
             float *to = out + r * dim + c;
             switch (n) { /* inlined with a constant */
-            case 1: weigh_strip(from, keys, 1, v + c, v_stride, to, dim); break;
-            case 2: weigh_strip(from, keys, 2, v + c, v_stride, to, dim); break;
-            case 3: weigh_strip(from, keys, 3, v + c, v_stride, to, dim); break;
-            default: weigh_strip(from, keys, ROWS, v + c, v_stride, to, dim); break;
+            case 1:
+                weigh_strip(from, keys, 1, v + c, v_stride, to, dim);
+                break;
+            case 2:
+                weigh_strip(from, keys, 2, v + c, v_stride, to, dim);
+                break;
+            case 3:
+                weigh_strip(from, keys, 3, v + c, v_stride, to, dim);
+                break;
+            default:
+                weigh_strip(from, keys, ROWS, v + c, v_stride, to, dim);
+                break;
             }
         }
     for (; c < dim; c++)

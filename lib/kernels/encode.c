@@ -390,8 +390,8 @@ static inline float iq4_error(const float *x, int n, float scale, const uint8_t 
     return error;
 }
 
-/* The scale that leaves the least error, of those that take the extreme value near either end of the
- * table. */
+/* The scale that leaves the least error, of those that take the extreme value near either end of
+ * the table. */
 static inline float iq4_scale(const float *x, int n)
 {
     float most = extreme(x, n), best = 0, least = __builtin_inff();

@@ -57,7 +57,8 @@ typedef void tu_reduce_fn(const float *restrict a, const float *restrict b, size
 /* The loops of attention (attention.h). */
 struct tu_attend_kernels {
     /* out[rows][keys] = q[r] . k[j]: element i of a row is q_stride (k_stride) floats behind that
-     * of the row before.  Element i of the product adds to lane i % 16, lanes are added in halves. */
+     * of the row before.  Element i of the product adds to lane i % 16, lanes are added in halves.
+     */
     void (*scores)(const float *restrict q, size_t q_stride, size_t rows, const float *restrict k,
                    size_t k_stride, size_t keys, size_t dim, float *restrict out);
     /* out[rows][dim] = sum over j of p[rows][keys] * v[j], in the order of the keys. */
