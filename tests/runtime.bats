@@ -251,7 +251,7 @@ for i, part in enumerate(sys.argv[2:]):
                 printf %s "${names[i]// /_}" > "name$i"
             done
             ;;
-        tensor-attn) command="tensor-attn groups.tsr" ;;
+        tensor-attn | tensor-attn-gpu) command="$filter groups.tsr" ;;
         tensor-heads) command="tensor-heads groups.tsr groups.tsr" ;;
         tensor-matmul) command="tensor-matmul m.tsr x.tsr" ;;
         tensor-fault) command="tensor-fault --fault bit m.tsr" ;;
