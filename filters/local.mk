@@ -10,6 +10,7 @@ bin_PROGRAMS += \
 	filters/tensor-heads \
 	filters/tensor-ls \
 	filters/tensor-matmul \
+	filters/tensor-map \
 	filters/tensor-quant \
 	filters/tensor-rand \
 	filters/tensor-save \

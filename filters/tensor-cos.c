@@ -16,8 +16,25 @@ static struct tu_tool tool;
 static struct tu_output output;
 
 static uint64_t repeat;
+static struct tu_pair_options how_to_pair = {.map = "auto"};
+
+static int parse_transposing(void *target, const char *text, struct tu_error *error)
+{
+    static const char *const words[] = {"auto", "never", "always"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *(enum tu_transposing *)target = (enum tu_transposing)i;
+            return 0;
+        }
+    }
+    return tu_fail(error, TU_EUSAGE, "'%s' is neither auto nor never nor always", text);
+}
 
 static const struct tu_option options[] = {
+    {0, "map", "auto|none|MAP", "how names meet that differ: a map's name or file",
+     tu_option_string, &how_to_pair.map},
+    {0, "transpose", "auto|never|always", "compare [a,b] with the transpose of [b,a]",
+     parse_transposing, &how_to_pair.transposing},
     {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &repeat},
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
@@ -56,6 +73,8 @@ static const struct tu_column columns[] = {
     {.key = "shape_a", .title = "shape_a", .width = -16, .detail = true},
     {.key = "shape_b", .title = "shape_b", .width = -16, .detail = true},
     {.key = "name", .title = "name"},
+    {.key = "transform", .title = "transform", .width = -12, .detail = true},
+    {.key = "name_b", .title = "name_b", .width = -12, .detail = true},
     {0},
 };
 
@@ -141,13 +160,15 @@ static int put_worst(struct tu_builder *b, const struct tu_partial *s, struct tu
 static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
     const struct tu_pair_result *r = subject;
-    const struct tu_tensor *either = r->a ? r->a : r->b;
     if (tu_put_string(b, "kind", "compare", error) < 0 ||
-        tu_put_bytes(b, "name", either->name, either->name_length, error) < 0 ||
+        tu_put_string(b, "name", r->name, error) < 0 ||
         tu_put_string(b, "status", status_of(r), error) < 0 ||
         put_side(b, r->a, "shape_a", "dtype_a", error) < 0 ||
         put_side(b, r->b, "shape_b", "dtype_b", error) < 0 ||
-        tu_put_uint(b, "element_count", either->elements, error) < 0)
+        (r->name_a && tu_put_string(b, "name_a", r->name_a, error) < 0) ||
+        (r->name_b && tu_put_string(b, "name_b", r->name_b, error) < 0) ||
+        (r->transform && tu_put_string(b, "transform", r->transform, error) < 0) ||
+        tu_put_uint(b, "element_count", r->elements, error) < 0)
         return -1;
     if (r->match != TU_MATCH_BOTH)
         return 0;
@@ -261,8 +282,8 @@ static int run_repeatedly(struct tu_tool *t, char **operands, struct tu_error *e
         varied.jobs = threads;
         runs.how = how;
         runs.position = 0;
-        result =
-            tu_compare_operands(&varied, operands[0], operands[1], i ? &others : &first, error);
+        result = tu_compare_operands(&varied, operands[0], operands[1], &how_to_pair,
+                                     i ? &others : &first, error);
     }
     if (result == 0)
         result = put_repeats(error);
@@ -288,7 +309,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (repeat)
         return run_repeatedly(t, operands, error);
     if (tu_output_open(&output, t, "compare", columns, error) < 0 ||
-        tu_compare_operands(t, operands[0], operands[1], &sink, error) < 0)
+        tu_compare_operands(t, operands[0], operands[1], &how_to_pair, &sink, error) < 0)
         return -1;
     return tu_output_close(&output, error);
 }

@@ -59,6 +59,8 @@ void tu_decode(const struct tu_decoder *d, const uint8_t *span, uint64_t first, 
     }
     for (size_t i = 0; g->dtype->head && i < count; i++)
         out[i] *= d->scale;
+    for (size_t i = 0; d->addend != 0 && i < count; i++)
+        out[i] += d->addend;
 }
 
 void tu_decode_wide(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
@@ -66,6 +68,8 @@ void tu_decode_wide(const struct tu_decoder *d, const uint8_t *span, uint64_t fi
 {
     if (d->decode_wide) {
         d->decode_wide(span, count, hi, lo);
+        for (size_t i = 0; d->addend != 0 && i < count; i++)
+            hi[i] += (double)d->addend;
         return;
     }
     float part[TU_BLOCK_MAX];

@@ -14,6 +14,7 @@ struct tu_decoder {
     tu_decode_fn *decode;
     tu_decode_wide_fn *decode_wide; /* NULL: float32 holds every value */
     float scale;                    /* APR_Q8: of the whole tensor */
+    float addend;                   /* added to every value; 0 unless set after the start */
 };
 
 /* head points to geometry->dtype->head bytes (may be NULL when there are none).  Fails for types

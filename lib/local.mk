@@ -2,6 +2,7 @@ noinst_LTLIBRARIES = libtensorutils.la libkernels-baseline.la
 
 libtensorutils_la_SOURCES = \
 	lib/arena.c lib/arena.h \
+	lib/atlas.c lib/atlas.h \
 	lib/cli.c lib/cli.h \
 	lib/compare.c lib/compare.h \
 	lib/convert.c lib/convert.h \
@@ -16,14 +17,17 @@ libtensorutils_la_SOURCES = \
 	lib/jsontext.c lib/jsontext.h \
 	lib/kernels/kernels.c lib/kernels/kernels.h \
 	lib/layout.c lib/layout.h \
+	lib/map.c lib/map.h \
 	lib/model.c lib/model.h \
 	lib/operand.c lib/operand.h \
 	lib/output.c lib/output.h \
 	lib/pack.c lib/pack.h \
 	lib/pairs.c lib/pairs.h \
+	lib/partners.c lib/partners.h \
 	lib/plugin.c lib/plugin.h \
 	lib/pool.c lib/pool.h \
 	lib/random.c lib/random.h \
+	lib/resolve.c lib/resolve.h \
 	lib/rule.c lib/rule.h \
 	lib/save.c lib/save.h \
 	lib/scales.c lib/scales.h \
@@ -33,7 +37,8 @@ libtensorutils_la_SOURCES = \
 	lib/text.c lib/text.h \
 	lib/timing.c lib/timing.h \
 	lib/tsr.c lib/tsr.h \
-	lib/value.c lib/value.h
+	lib/value.c lib/value.h \
+	lib/view.c lib/view.h
 libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(CRYPTO_CFLAGS) $(XXHASH_CFLAGS)
 libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $(ZLIB_LIBS) \
 	$(CRYPTO_LIBS) $(XXHASH_LIBS)
@@ -111,3 +116,17 @@ endif
 pkginclude_HEADERS = lib/tensorutils/dtype.h lib/tensorutils/format.h
 pkgconfigdir = $(libdir)/pkgconfig
 pkgconfig_DATA = lib/tensorutils.pc
+
+# Maps: what names in one layout are in another.
+mapdir = $(pkgdatadir)/maps
+dist_map_DATA = \
+	lib/maps/gemma.map \
+	lib/maps/gemma2.map \
+	lib/maps/gpt2.map \
+	lib/maps/llama.map \
+	lib/maps/phi2.map \
+	lib/maps/phi3.map \
+	lib/maps/qwen.map
+distclean-local:
+	test . = '$(srcdir)' || rm -f lib/maps
+.PHONY: distclean-local

@@ -4,11 +4,14 @@
 #include "pairs.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "partners.h"
 #include "pool.h"
 #include "text.h"
 
@@ -38,8 +41,10 @@ struct side {
     void *tree;
     struct waiting **list;
     size_t count, capacity, next_waiting;
-    struct tu_arena arena; /* of the waiting */
+    struct tu_arena arena; /* of the waiting, and of the metadata */
     bool ended;
+    struct tu_model spooled_model; /* the temporary file, once the stream has ended */
+    struct tensor_value *metadata; /* of a stream's first source: its short values */
 };
 
 /* More than any block has. */
@@ -47,9 +52,10 @@ enum { CARRY_BYTES = 512 };
 
 /* Where the bytes of one tensor of a pair come from. */
 struct place {
-    enum { IN_MODEL, IN_SPOOL, IN_STREAM } where;
+    enum { IN_MODEL, IN_SPOOL, IN_STREAM, IN_VIEW } where;
     struct side *side;
     const struct tu_model *model;   /* for IN_MODEL */
+    const struct tu_view *view;     /* for IN_VIEW */
     const struct tu_tensor *tensor; /* in the side */
     uint64_t base;                  /* in the temporary file, for IN_SPOOL */
     /* IN_STREAM: how many bytes were read, and the last of them.  Tiles that the other side cuts
@@ -61,12 +67,21 @@ struct place {
 struct pair {
     struct tu_arena arena; /* of the copies below */
     enum tu_match match;
-    struct tu_tensor tensors[2]; /* a, b */
+    struct tu_tensor tensors[2]; /* a, b as they are compared */
+    struct tu_tensor stored[2];
+    int lead;       /* the side that led when it was found */
+    bool left_over; /* the other side had it left, though one of the leading side is like it */
     bool present[2];
     struct place places[2];
     struct tu_decoder decoders[2];
     int cutter;          /* the side whose rows cut the tiles */
     uint64_t unit, next; /* of tiles */
+    bool roped, padded;  /* as found by a map */
+    float addend;        /* to the leading side */
+    char transform[256];
+    /* Where one is transposed, tiles are blocks of a matrix instead, numbered by next. */
+    const struct tu_view *blocks[2]; /* a, b; NULL: tiles are runs */
+    uint64_t block_rows, block_columns;
     struct tu_partial sums;
     /* Maxima of the tiles that were put, for those that are worked on meanwhile: they save work
      * and change no result. */
@@ -79,6 +94,7 @@ struct tile {
     struct pair *pair;
     uint64_t first;
     size_t count;
+    struct tu_area area; /* of a block */
     bool last;
     uint8_t *raw[2];
     size_t capacity[2];
@@ -94,12 +110,21 @@ struct run {
     struct pair *pair;         /* whose tiles are being taken */
     struct passing *passing;   /* a record that comes before them */
     uint64_t given;
+    const struct tu_pair_options *options;
+    struct tu_partners partners;
+    bool draining;       /* b, a stream that led, is being moved to its temporary file */
+    bool warned, mapped; /* a partner was found by way of a map */
     const struct tu_pair_sink *sink;
     uint64_t done, total;
 };
 
 /* What a search came to, where it did not fail. */
-enum { ENDED, FOUND, PASSED /* a record was met: put it out and go on */ };
+enum {
+    ENDED,
+    FOUND,
+    PASSED, /* a record was met: put it out and go on */
+    AGAIN,  /* the other side leads from now on */
+};
 
 /* ---- Sides ---- */
 
@@ -179,6 +204,35 @@ static int pass_on(struct run *run, const struct tensor_value *map, struct tu_er
     return PASSED;
 }
 
+/* Lists of words are long, and of no use here. */
+static bool is_short(const struct tensor_value *v)
+{
+    enum { LONG = 4096 };
+    return v->type == TENSOR_ARRAY    ? v->array.count < LONG
+           : v->type == TENSOR_STRING ? v->string.length < LONG
+                                      : true;
+}
+
+static int keep_metadata(struct side *s, const struct tensor_value *record, struct tu_error *error)
+{
+    const struct tensor_value *meta = tu_value_get(record, "meta");
+    if (s->metadata || !meta || meta->type != TENSOR_MAP)
+        return 0;
+    struct tensor_pair *pairs = tu_arena_alloc(&s->arena, meta->map.count * sizeof *pairs);
+    struct tensor_value *kept = tu_arena_alloc(&s->arena, sizeof *kept), few;
+    size_t count = 0;
+    if (!pairs || !kept)
+        return tu_fail_memory(error);
+    for (size_t i = 0; i < meta->map.count; i++)
+        if (is_short(&meta->map.pairs[i].value))
+            pairs[count++] = meta->map.pairs[i];
+    few = (struct tensor_value){.type = TENSOR_MAP, .map = {pairs, count}};
+    if (tu_value_copy(&few, &s->arena, kept, error) < 0)
+        return -1;
+    s->metadata = kept;
+    return 0;
+}
+
 /* The next tensor of a stream that has a selected name. */
 static int next_in_stream(struct run *run, struct side *s, struct tu_record *record,
                           struct tu_error *error)
@@ -191,6 +245,8 @@ static int next_in_stream(struct run *run, struct side *s, struct tu_record *rec
             return FOUND;
         if (record->kind == TU_KIND_RESULT)
             return pass_on(run, &record->map, error);
+        if (record->kind == TU_KIND_SOURCE && keep_metadata(s, &record->map, error) < 0)
+            return -1;
     }
     s->ended = true;
     return ENDED;
@@ -344,10 +400,17 @@ static int read_place(struct place *p, uint64_t offset, void *buffer, size_t len
         return tu_model_read(p->model, p->tensor, offset, buffer, length, error);
     if (p->where == IN_STREAM)
         return read_stream(p, offset, buffer, length, error);
+    if (p->where == IN_VIEW)
+        return tu_view_read(p->view, offset, buffer, length, error);
     /* The file may be growing: it is bounded by what is known to be in it. */
     struct tu_source spool = {
         .fd = p->side->spool, .path = "temporary file", .size = p->base + p->tensor->nbytes};
     return tu_source_read(&spool, p->base + offset, buffer, length, error);
+}
+
+static bool is_real(const struct run *run, const struct tu_tensor *t)
+{
+    return run->tool->kernels->decode[t->dtype] != NULL;
 }
 
 static int start_decoder(struct run *run, struct pair *pair, int i, struct tu_error *error)
@@ -361,32 +424,298 @@ static int start_decoder(struct run *run, struct pair *pair, int i, struct tu_er
     if (length && read_place(&pair->places[i], 0, head, length, error) < 0)
         return -1;
     memset(head + length, 0, sizeof head - length);
-    return tu_decoder_init(&pair->decoders[i], &geometry, run->tool->kernels, head, error);
+    if (tu_decoder_init(&pair->decoders[i], &geometry, run->tool->kernels, head, error) < 0)
+        return -1;
+    pair->decoders[i].addend = i == pair->lead ? pair->addend : 0;
+    return 0;
 }
 
-static bool is_real(const struct run *run, const struct tu_tensor *t)
+/* The element whose bytes are compared with the same one of the other side. */
+static int settle_runs(struct run *run, struct pair *p, struct tu_error *error)
 {
-    return run->tool->kernels->decode[t->dtype] != NULL;
+    if (start_decoder(run, p, 0, error) < 0 || start_decoder(run, p, 1, error) < 0)
+        return -1;
+    uint64_t a = tu_geometry_unit(&p->decoders[0].geometry);
+    uint64_t b = tu_geometry_unit(&p->decoders[1].geometry);
+    p->cutter = b > a;
+    p->unit = b > a ? b : a;
+    return 0;
+}
+
+/* ---- Views ---- */
+
+static struct tu_view_maker maker_of(struct run *run, struct pair *p)
+{
+    return (struct tu_view_maker){&p->arena, run->tool->kernels};
+}
+
+/* A tensor in the temporary file of a side as one of a model of its own. */
+static int member_in_spool(struct pair *p, const struct side *s, const struct tu_tensor *t,
+                           uint64_t base, struct tu_member *out, struct tu_error *error)
+{
+    struct tu_model *model = tu_arena_alloc(&p->arena, sizeof *model);
+    struct tu_extent *extent = tu_arena_alloc(&p->arena, sizeof *extent);
+    struct tu_tensor *copy = tu_arena_alloc(&p->arena, sizeof *copy);
+    if (!model || !extent || !copy)
+        return tu_fail_memory(error);
+    *model = (struct tu_model){
+        .source = {.fd = s->spool, .path = "temporary file", .size = base + t->nbytes}};
+    *extent = (struct tu_extent){base, t->nbytes};
+    *copy = *t;
+    copy->extents = extent;
+    copy->extent_count = 1;
+    *out = (struct tu_member){model, copy};
+    return 0;
+}
+
+/* One side of a pair as a view, which can be read in any order. */
+static const struct tu_view *view_of(struct run *run, struct pair *p, int i, struct tu_error *error)
+{
+    struct place *place = &p->places[i];
+    const struct tu_view_maker maker = maker_of(run, p);
+    struct tu_member m = {place->model, &p->stored[i]};
+    if (place->where == IN_VIEW)
+        return place->view;
+    uint64_t base = place->where == IN_STREAM ? place->side->spooled : place->base;
+    if (place->where == IN_STREAM && spool_bytes(place->side, p->stored[i].nbytes, error) < 0)
+        return NULL;
+    if (place->where != IN_MODEL &&
+        member_in_spool(p, place->side, &p->stored[i], base, &m, error) < 0)
+        return NULL;
+    place->view = tu_view_leaf(&maker, m, error);
+    if (place->view)
+        place->where = IN_VIEW;
+    return place->view;
+}
+
+static void set_view(struct pair *p, int i, const struct tu_view *v)
+{
+    const char *name = p->tensors[i].name;
+    size_t length = p->tensors[i].name_length;
+    p->places[i].where = IN_VIEW;
+    p->places[i].view = v;
+    p->tensors[i] = v->tensor;
+    p->tensors[i].name = name;
+    p->tensors[i].name_length = length;
+}
+
+static void say(struct pair *p, const char *format, ...) TU_PRINTF(2, 3);
+static void say(struct pair *p, const char *format, ...)
+{
+    size_t used = strlen(p->transform);
+    va_list arguments;
+    va_start(arguments, format);
+    if (used && used + 2 < sizeof p->transform)
+        used += (size_t)snprintf(p->transform + used, sizeof p->transform - used, ", ");
+    vsnprintf(p->transform + used, sizeof p->transform - used, format, arguments);
+    va_end(arguments);
+}
+
+/* ---- One of two ways ---- */
+
+/* Decodes and compares some elements. */
+static int compare_piece(struct run *run, const struct tu_view *const sides[2], uint64_t first,
+                         size_t count, struct tu_partial *sums, struct tu_error *error)
+{
+    struct tu_decoder decoders[2];
+    uint8_t *raw[2] = {NULL, NULL};
+    int result = 0;
+    for (int i = 0; i < 2 && result == 0; i++) {
+        const struct tu_geometry *g = &sides[i]->geometry;
+        uint64_t offset, length;
+        uint8_t head[8] = {0};
+        tu_geometry_span(g, first, count, &offset, &length);
+        if (g->dtype->head)
+            result = tu_view_read(sides[i], 0, head, g->dtype->head, error);
+        if (result == 0)
+            result = tu_decoder_init(&decoders[i], g, run->tool->kernels, head, error);
+        if (result == 0 && !(raw[i] = malloc((size_t)length)))
+            result = tu_fail_memory(error);
+        if (result == 0)
+            result = tu_view_read(sides[i], offset, raw[i], (size_t)length, error);
+    }
+    if (result == 0)
+        tu_compare_range(run->tool->kernels, &decoders[0], raw[0], &decoders[1], raw[1], first,
+                         count, sums);
+    free(raw[0]);
+    free(raw[1]);
+    return result;
+}
+
+/* The cosine of some runs that are spread over both; 0 where there is none. */
+static int sample(struct run *run, const struct tu_view *a, const struct tu_view *b, double *out,
+                  struct tu_error *error)
+{
+    enum { RUNS = 16, RUN = 256 };
+    const struct tu_view *const sides[2] = {a, b};
+    struct tu_partial sums = {0};
+    uint64_t elements = a->tensor.elements;
+    uint64_t step = elements > RUN ? (elements - RUN) / (RUNS - 1) : 0;
+    for (uint64_t i = 0; i < (step ? RUNS : 1); i++) {
+        size_t n = elements < RUN ? (size_t)elements : RUN;
+        if (n && compare_piece(run, sides, i * step, n, &sums, error) < 0)
+            return -1;
+    }
+    struct tu_metrics m = tu_partial_metrics(&sums);
+    *out = m.cosine_similarity > 0 ? m.cosine_similarity : 0;
+    return 0;
+}
+
+/* Which of two views of one side is more like the other side: the first, unless the second is by
+ * far. */
+static int choose(struct run *run, const struct tu_view *like, const struct tu_view *first,
+                  const struct tu_view *second, bool *take_second, struct tu_error *error)
+{
+    double x, y;
+    if (sample(run, like, first, &x, error) < 0 || sample(run, like, second, &y, error) < 0)
+        return -1;
+    *take_second = y > x + 0.1;
+    return 0;
+}
+
+/* ---- Settling how a pair is compared ---- */
+
+/* Of tensors that may have other numbers of rows, the rows that both have. */
+static int cut_padding(struct run *run, struct pair *p, struct tu_error *error)
+{
+    const struct tu_view_maker maker = maker_of(run, p);
+    const struct tu_tensor *a = &p->tensors[0], *b = &p->tensors[1];
+    if (!p->padded || a->rank != b->rank || a->rank == 0 || a->shape[0] == b->shape[0] ||
+        memcmp(a->shape + 1, b->shape + 1, (a->rank - 1) * sizeof *a->shape) != 0)
+        return 0;
+    int longer = b->shape[0] > a->shape[0];
+    uint64_t rows = p->tensors[!longer].shape[0], all = p->tensors[longer].shape[0];
+    const struct tu_view *v = view_of(run, p, longer, error);
+    if (v)
+        v = tu_view_rows(&maker, v, 0, rows, error);
+    if (!v)
+        return -1;
+    say(p, "%" PRIu64 " of %" PRIu64 " rows of %c", rows, all, "ab"[longer]);
+    set_view(p, longer, v);
+    return 0;
+}
+
+/* Whether one is a matrix, or a stack of some, and the other has its last dimensions the other way
+ * round. */
+static bool is_turned(const struct tu_tensor *a, const struct tu_tensor *b)
+{
+    const uint64_t *x, *y;
+    uint32_t n = strip(a, &x);
+    return n >= 2 && n == strip(b, &y) && x[n - 1] == y[n - 2] && x[n - 2] == y[n - 1] &&
+           memcmp(x, y, (n - 2) * sizeof *x) == 0;
+}
+
+/* The view without leading and trailing dimensions of 1. */
+static const struct tu_view *stripped(const struct tu_view_maker *maker, const struct tu_view *v,
+                                      struct tu_error *error)
+{
+    const uint64_t *shape;
+    uint32_t rank = v ? strip(&v->tensor, &shape) : 0;
+    return !v || rank == v->tensor.rank ? v : tu_view_reshape(maker, v, shape, rank, error);
+}
+
+/* Compares with the transpose; where shapes differ, only the label may: then the bytes agree as
+ * they lie. */
+static int turn(struct run *run, struct pair *p, struct tu_error *error)
+{
+    const struct tu_view_maker maker = maker_of(run, p);
+    const struct tu_view *a = stripped(&maker, view_of(run, p, 0, error), error);
+    const struct tu_view *b = a ? stripped(&maker, view_of(run, p, 1, error), error) : NULL;
+    const struct tu_view *turned = b ? tu_view_transpose(&maker, b, error) : NULL;
+    bool as_it_lies = false;
+    if (!turned)
+        return -1;
+    if (run->options->transposing == TU_TRANSPOSE_AUTO) {
+        const struct tu_view *lying =
+            tu_view_reshape(&maker, b, a->tensor.shape, a->tensor.rank, error);
+        if (!lying || choose(run, a, turned, lying, &as_it_lies, error) < 0)
+            return -1;
+        turned = as_it_lies ? lying : turned;
+    }
+    say(p, as_it_lies ? "reshape" : "transpose");
+    set_view(p, 0, a);
+    set_view(p, 1, turned);
+    return 0;
+}
+
+/* A model whose rows were not put in another order looks like one whose were. */
+static int check_rope(struct run *run, struct pair *p, struct tu_error *error)
+{
+    const struct tu_view_maker maker = maker_of(run, p);
+    int other = !run->lead;
+    struct tu_found f;
+    bool take_second;
+    if (!p->roped || !p->tensors[0].elements)
+        return 0;
+    const struct tu_view *like = view_of(run, p, run->lead, error);
+    int found = like ? tu_partners_find(&run->partners, other, &p->tensors[run->lead], true, &maker,
+                                        &f, error)
+                     : -1;
+    if (found <= 0 || f.view->tensor.elements != like->tensor.elements)
+        return found < 0 ? -1 : 0;
+    if (choose(run, like, p->places[other].view, f.view, &take_second, error) < 0)
+        return -1;
+    if (take_second) {
+        set_view(p, other, f.view);
+        snprintf(p->transform, sizeof p->transform, "%s", f.steps);
+    }
+    return 0;
+}
+
+/* Blocks of a matrix that is compared with a transposed one. */
+static int settle_blocks(struct run *run, struct pair *p, struct tu_error *error)
+{
+    enum { SIDE = 1024, BLOCK = SIDE * SIDE };
+    const struct tu_view_maker maker = maker_of(run, p);
+    for (int i = 0; i < 2; i++) {
+        const struct tu_view *v = stripped(&maker, view_of(run, p, i, error), error);
+        if (!v || !(v = p->blocks[i] = tu_view_plain(&maker, v, error)))
+            return -1;
+        struct tu_geometry flat;
+        const uint64_t shape = BLOCK;
+        if (tu_geometry(v->tensor.dtype, TENSOR_PACKING_ROWS, &shape, 1, &flat, error) < 0 ||
+            tu_decoder_init(&p->decoders[i], &flat, run->tool->kernels, NULL, error) < 0)
+            return -1;
+        p->decoders[i].addend = i == p->lead ? p->addend : 0;
+    }
+    const struct tu_tensor *t = &p->blocks[0]->tensor;
+    uint64_t columns = t->rank ? t->shape[t->rank - 1] : 1;
+    uint64_t rows = columns ? t->elements / columns : 0;
+    p->block_rows = rows < SIDE ? rows : SIDE;
+    p->block_columns = columns < SIDE ? columns : SIDE;
+    if (rows && rows < SIDE)
+        p->block_columns = columns < BLOCK / rows ? columns : BLOCK / rows;
+    else if (columns && columns < SIDE)
+        p->block_rows = rows < BLOCK / columns ? rows : BLOCK / columns;
+    return 0;
+}
+
+static bool is_transposed(const struct place *p)
+{
+    return p->where == IN_VIEW && p->view->transposed;
 }
 
 static int settle_match(struct run *run, struct pair *p, struct tu_error *error)
 {
-    if (!p->present[0] || !p->present[1])
+    struct tu_tensor *a = &p->tensors[0], *b = &p->tensors[1];
+    p->lead = run->lead;
+    if (!p->present[0] || !p->present[1]) {
         p->match = p->present[0] ? TU_MATCH_ONLY_A : TU_MATCH_ONLY_B;
-    else if (!same_shape(&p->tensors[0], &p->tensors[1]))
-        p->match = TU_MATCH_SHAPES;
-    else if (!is_real(run, &p->tensors[0]) || !is_real(run, &p->tensors[1]))
-        p->match = TU_MATCH_NOT_REAL;
-    else {
-        p->match = TU_MATCH_BOTH;
-        if (start_decoder(run, p, 0, error) < 0 || start_decoder(run, p, 1, error) < 0)
-            return -1;
-        uint64_t a = tu_geometry_unit(&p->decoders[0].geometry);
-        uint64_t b = tu_geometry_unit(&p->decoders[1].geometry);
-        p->cutter = b > a;
-        p->unit = b > a ? b : a;
+        return 0;
     }
-    return 0;
+    if (cut_padding(run, p, error) < 0)
+        return -1;
+    bool same = same_shape(a, b), real = is_real(run, a) && is_real(run, b);
+    bool turning = is_turned(a, b) && (run->options->transposing == TU_TRANSPOSE_ALWAYS ||
+                                       (run->options->transposing == TU_TRANSPOSE_AUTO && !same));
+    p->match = !same && !turning ? TU_MATCH_SHAPES : real ? TU_MATCH_BOTH : TU_MATCH_NOT_REAL;
+    if (p->match != TU_MATCH_BOTH)
+        return 0;
+    if ((turning ? turn(run, p, error) : check_rope(run, p, error)) < 0)
+        return -1;
+    return is_transposed(&p->places[0]) || is_transposed(&p->places[1])
+               ? settle_blocks(run, p, error)
+               : settle_runs(run, p, error);
 }
 
 static void free_pair(struct pair *p)
@@ -399,7 +728,12 @@ static int add_to_pair(struct pair *p, int i, const struct place *place, struct 
 {
     p->present[i] = true;
     p->places[i] = *place;
-    return copy_tensor(&p->arena, place->tensor, &p->tensors[i], error);
+    if (copy_tensor(&p->arena, place->tensor, &p->stored[i], error) < 0)
+        return -1;
+    p->tensors[i] = p->stored[i];
+    if (place->where == IN_VIEW)
+        set_view(p, i, place->view);
+    return 0;
 }
 
 /* The next tensor of the leading side. */
@@ -414,6 +748,9 @@ static int next_of_lead(struct run *run, struct tu_record *record, struct place 
         int more = next_in_stream(run, s, record, error);
         return more == FOUND && note(s, out->tensor, true, error) < 0 ? -1 : more;
     }
+    /* Some may have met while the other side led. */
+    while (s->position < s->selected && *met_of(s, &s->order[s->position]))
+        s->position++;
     if (s->position == s->selected)
         return ENDED;
     out->model = s->order[s->position].model;
@@ -421,38 +758,41 @@ static int next_of_lead(struct run *run, struct tu_record *record, struct place 
     return FOUND;
 }
 
-/* The next that waits for a partner which never came, or NULL. */
-static const struct tu_tensor *next_unmet(struct side *s)
+/* The next that waits for a partner which never came. */
+static int next_unmet(struct side *s, struct place *out)
 {
     while (s->next_waiting < s->count) {
         const struct waiting *w = s->list[s->next_waiting++];
-        if (!w->met)
-            return &w->tensor;
+        if (w->met)
+            continue;
+        *out = (struct place){.where = IN_SPOOL, .side = s, .tensor = &w->tensor, .base = w->base};
+        return FOUND;
     }
-    return NULL;
+    return ENDED;
 }
 
-static const struct tu_tensor *next_unmet_in_models(struct side *s)
+static int next_unmet_in_models(struct side *s, struct place *out)
 {
     while (s->position < s->selected) {
         const struct tu_member *m = &s->order[s->position++];
-        if (!*met_of(s, m))
-            return m->tensor;
+        if (*met_of(s, m))
+            continue;
+        *out = (struct place){.where = IN_MODEL, .side = s, .model = m->model, .tensor = m->tensor};
+        return FOUND;
     }
-    return NULL;
+    return ENDED;
 }
 
-/* What the other side has left when the leading one has ended.  It has no partner, so nobody will
- * read its bytes. */
+/* What the other side has left when the leading one has ended. */
 static int next_left_over(struct run *run, struct tu_record *record, struct place *out,
                           struct tu_error *error)
 {
     struct side *s = &run->sides[!run->lead];
-    *out = (struct place){.where = IN_MODEL, .side = s};
-    out->tensor = s->operand.is_stream ? next_unmet(s) : next_unmet_in_models(s);
-    if (out->tensor || !s->operand.is_stream)
-        return out->tensor ? FOUND : ENDED;
-    out->tensor = &record->tensor;
+    if (!s->operand.is_stream)
+        return next_unmet_in_models(s, out);
+    if (next_unmet(s, out) == FOUND)
+        return FOUND;
+    *out = (struct place){.where = IN_STREAM, .side = s, .tensor = &record->tensor};
     int more = next_in_stream(run, s, record, error);
     return more == FOUND && note(s, out->tensor, true, error) < 0 ? -1 : more;
 }
@@ -465,6 +805,196 @@ static int find_partner(struct run *run, const struct tu_tensor *like, struct tu
                                 : find_in_models(s, like, out, error);
 }
 
+/* ---- Partners with other names ---- */
+
+static bool uses_maps(const struct run *run)
+{
+    return strcmp(run->options->map, "none") != 0;
+}
+
+/* What has waited, as tensors of a model. */
+static int catalogue_waiting(struct side *s, struct tu_catalogue *c, struct tu_error *error)
+{
+    s->spooled_model.source =
+        (struct tu_source){.fd = s->spool, .path = "temporary file", .size = s->spooled};
+    for (size_t i = 0; i < s->count; i++) {
+        struct waiting *w = s->list[i];
+        if (w->met)
+            continue;
+        struct tu_extent *extent = tu_arena_alloc(&s->arena, sizeof *extent);
+        if (!extent)
+            return tu_fail_memory(error);
+        *extent = (struct tu_extent){w->base, w->tensor.nbytes};
+        w->tensor.extents = extent;
+        w->tensor.extent_count = 1;
+        if (tu_catalogue_add(c, (struct tu_member){&s->spooled_model, &w->tensor}, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int catalogue_models(const struct tu_operand *o, struct tu_catalogue *c,
+                            struct tu_error *error)
+{
+    for (size_t i = 0; i < o->model_count; i++)
+        for (size_t k = 0; k < o->models[i].count; k++) {
+            struct tu_member m = {&o->models[i], &o->models[i].tensors[k]};
+            if (tu_catalogue_add(c, m, error) < 0)
+                return -1;
+        }
+    return 0;
+}
+
+/* Looks at the names and the metadata of both sides, when the first one has no namesake. */
+static int open_partners(struct run *run, struct tu_error *error)
+{
+    if (run->partners.open)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        struct side *s = &run->sides[i];
+        struct tu_catalogue *c = &run->partners.catalogues[i];
+        bool models = !s->operand.is_stream;
+        run->partners.facts.metadata[i] = models ? &s->operand.models[0].metadata : s->metadata;
+        int result = models     ? catalogue_models(&s->operand, c, error)
+                     : s->ended ? catalogue_waiting(s, c, error)
+                                : 0;
+        if (result < 0)
+            return -1;
+    }
+    return tu_partners_open(&run->partners, run->options->map, error);
+}
+
+static void mark_met(void *context, struct tu_member m)
+{
+    struct side *s = context;
+    if (s->operand.is_stream)
+        ((struct waiting *)(void *)(uintptr_t)m.tensor)->met = true;
+    else
+        *met_of(s, &m) = true;
+}
+
+/* A rule that cannot be kept is a reason to warn, unless the user named the map. */
+static int excuse(struct run *run, struct tu_error *reason, struct tu_error *error)
+{
+    if (strcmp(run->options->map, "auto") != 0 || reason->code != TU_EINVALID)
+        return tu_fail(error, reason->code, "%s", reason->text);
+    if (!run->warned)
+        tu_warn(run->tool, "%s", reason->text);
+    run->warned = true;
+    return ENDED;
+}
+
+static int find_on_side(struct run *run, struct pair *p, int i, const struct tu_tensor *like,
+                        struct tu_found *out, struct tu_error *error)
+{
+    const struct tu_view_maker maker = maker_of(run, p);
+    struct tu_error reason = {0};
+    if (!uses_maps(run))
+        return ENDED;
+    if (open_partners(run, error) < 0)
+        return -1;
+    int found = tu_partners_find(&run->partners, i, like, false, &maker, out, &reason);
+    return found < 0 ? excuse(run, &reason, error) : found;
+}
+
+/* The place of what was found on a side, which has then met. */
+static void place_found(struct run *run, struct pair *p, int i, const struct tu_found *f,
+                        struct place *out)
+{
+    struct side *s = &run->sides[i];
+    struct tu_member m = tu_view_first_leaf(f->view);
+    *out = (struct place){.where = IN_VIEW, .side = s, .view = f->view, .tensor = m.tensor};
+    tu_view_leaves(f->view, mark_met, s);
+    run->mapped = true;
+    p->roped = f->roped;
+    p->padded = f->padded;
+    p->addend = f->addend;
+    snprintf(p->transform, sizeof p->transform, "%s", f->steps);
+}
+
+/* Moves the rest of b to its temporary file, so that it can be read in the order of a. */
+static int drain(struct run *run, struct tu_error *error)
+{
+    struct tu_record record;
+    int more;
+    while ((more = next_in_stream(run, &run->sides[1], &record, error)) == FOUND)
+        if (put_waiting(&run->sides[1], &record.tensor, error) < 0)
+            return -1;
+    if (more == ENDED) {
+        run->draining = false;
+        run->lead = 0;
+        /* What was looked up while b passed by is looked up anew. */
+        tu_partners_close(&run->partners);
+    }
+    return more;
+}
+
+/* b led, as a stream, but its current tensor needs to be seen another way: from now on a leads. */
+static int give_up_lead(struct run *run, struct pair *p, struct tu_error *error)
+{
+    struct side *s = &run->sides[1];
+    struct waiting *w = s->list[s->count - 1];
+    w->met = false;
+    w->base = s->spooled;
+    p->present[1] = false;
+    run->draining = true;
+    return spool_bytes(s, w->tensor.nbytes, error);
+}
+
+static bool only_renamed(const struct tu_found *f, const struct tu_tensor *like)
+{
+    return !*f->steps && f->view->kind == TU_VIEW_LEAF && f->addend == 0 &&
+           (!f->padded || same_shape(&f->view->tensor, like));
+}
+
+static int find_by_map(struct run *run, struct pair *p, struct place *out, struct tu_error *error)
+{
+    struct tu_found f;
+    int found = find_on_side(run, p, !run->lead, &p->tensors[run->lead], &f, error);
+    if (found != FOUND)
+        return found;
+    if (run->lead == 1 && !only_renamed(&f, &p->tensors[1]))
+        return give_up_lead(run, p, error) < 0 ? -1 : AGAIN;
+    place_found(run, p, !run->lead, &f, out);
+    return FOUND;
+}
+
+/* A tensor that is left over may stand for one that its partner is left out for, as tied embeddings
+ * are. */
+static int find_tied(struct run *run, struct pair *p, struct tu_error *error)
+{
+    struct tu_found f;
+    struct place place;
+    int found = find_on_side(run, p, run->lead, &p->tensors[!run->lead], &f, error);
+    if (found != FOUND || !f.tied)
+        return found < 0 ? -1 : 0;
+    place_found(run, p, run->lead, &f, &place);
+    p->left_over = true;
+    return add_to_pair(p, run->lead, &place, error);
+}
+
+/* Whether a tensor without a partner is nothing to speak of: a map says so, or the selection, which
+ * knows its partner by another name, left that one out. */
+static bool is_passed_over(struct run *run, const struct pair *p)
+{
+    int i = !p->present[0];
+    struct tu_error ignored = {0};
+    struct tu_found f;
+    struct pair scratch = {0};
+    if (!run->partners.open || (p->present[0] && p->present[1]))
+        return false;
+    if ((run->mapped || run->partners.apart) && tu_partners_extra(&run->partners, &p->tensors[i]))
+        return true;
+    const struct tu_view_maker maker = maker_of(run, &scratch);
+    bool left_out =
+        tu_partners_find(&run->partners, !i, &p->tensors[i], false, &maker, &f, &ignored) > 0 &&
+        !tu_selects(&run->names, tu_view_first_leaf(f.view).tensor);
+    tu_arena_free(&scratch.arena);
+    return left_out;
+}
+
+/* ---- Filling pairs ---- */
+
 /* Finds the leading tensor of a pair, or one that is left over, unless that was done before a
  * record came in between. */
 static int fill_first(struct run *run, struct pair *p, struct tu_error *error)
@@ -473,12 +1003,20 @@ static int fill_first(struct run *run, struct pair *p, struct tu_error *error)
     struct place place;
     if (p->present[run->lead])
         return FOUND;
+    if (run->draining) {
+        int left = drain(run, error);
+        if (left != ENDED)
+            return left;
+    }
     int more = next_of_lead(run, &record, &place, error);
     if (more == FOUND)
         return add_to_pair(p, run->lead, &place, error) < 0 ? -1 : FOUND;
     if (more == ENDED)
         more = next_left_over(run, &record, &place, error);
-    return more == FOUND && add_to_pair(p, !run->lead, &place, error) < 0 ? -1 : more;
+    if (more == FOUND &&
+        (add_to_pair(p, !run->lead, &place, error) < 0 || find_tied(run, p, error) < 0))
+        return -1;
+    return more;
 }
 
 static int fill_pair(struct run *run, struct pair *p, struct tu_error *error)
@@ -486,24 +1024,26 @@ static int fill_pair(struct run *run, struct pair *p, struct tu_error *error)
     struct tu_record record;
     struct place partner;
     int more = fill_first(run, p, error);
-    if (more == FOUND && p->present[run->lead]) {
+    if (more == FOUND && p->present[run->lead] && !p->present[!run->lead]) {
         int found = find_partner(run, &p->tensors[run->lead], &record, &partner, error);
+        if (found == ENDED)
+            found = find_by_map(run, p, &partner, error);
+        if (found == AGAIN)
+            return fill_pair(run, p, error);
         if (found < 0 || found == PASSED)
             return found;
         if (found == FOUND && add_to_pair(p, !run->lead, &partner, error) < 0)
             return -1;
     }
-    if (more != FOUND)
-        return more;
-    return settle_match(run, p, error) < 0 ? -1 : FOUND;
+    return more;
 }
 
 /* Types differ between the sides: a pair is selected where one of them is asked for. */
 static bool is_selected(const struct run *run, const struct pair *p)
 {
     const struct tu_selection *s = &run->tool->selection;
-    return !s->by_dtype || (p->present[0] && s->dtypes[p->tensors[0].dtype]) ||
-           (p->present[1] && s->dtypes[p->tensors[1].dtype]);
+    return !s->by_dtype || (p->present[0] && s->dtypes[p->stored[0].dtype]) ||
+           (p->present[1] && s->dtypes[p->stored[1].dtype]);
 }
 
 /* After the limit the rest is gone through without comparing, so that a broken stream is noticed.
@@ -524,34 +1064,74 @@ static int next_pair(struct run *run, struct tu_error *error)
         if (more == PASSED)
             return more;
         run->filling = NULL;
-        if (more == FOUND && is_selected(run, p) && !beyond_limit(run)) {
+        bool wanted =
+            more == FOUND && is_selected(run, p) && !is_passed_over(run, p) && !beyond_limit(run);
+        if (wanted && settle_match(run, p, error) == 0) {
             run->given++;
             run->pair = p;
             return FOUND;
         }
         free_pair(p);
-        if (more != FOUND)
-            return more;
+        if (wanted || more != FOUND)
+            return wanted ? -1 : more;
     }
 }
 
 /* ---- The pipeline ---- */
 
+static int reserve(struct tile *t, int i, uint64_t length, struct tu_error *error)
+{
+    if (length <= t->capacity[i])
+        return 0;
+    uint8_t *larger = realloc(t->raw[i], length);
+    if (!larger)
+        return tu_fail_memory(error);
+    t->raw[i] = larger;
+    t->capacity[i] = length;
+    return 0;
+}
+
 static int read_side(struct tile *t, int i, struct tu_error *error)
 {
     uint64_t offset, length;
     tu_geometry_span(&t->pair->decoders[i].geometry, t->first, t->count, &offset, &length);
-    if (length > t->capacity[i]) {
-        uint8_t *larger = realloc(t->raw[i], length);
-        if (!larger)
-            return tu_fail_memory(error);
-        t->raw[i] = larger;
-        t->capacity[i] = length;
-    }
+    if (reserve(t, i, length, error) < 0)
+        return -1;
     return read_place(&t->pair->places[i], offset, t->raw[i], length, error);
 }
 
 /* Streams are read here, in order; files and the temporary file by the workers. */
+static int take_run(struct pair *p, struct tile *t, struct tu_error *error)
+{
+    const struct tu_geometry *g = &p->decoders[p->cutter].geometry;
+    t->first = p->next;
+    t->count = tu_geometry_tile(g, p->unit, p->next);
+    t->sums = (struct tu_partial){.max_diff = p->max_diff, .max_rel_diff = p->max_rel_diff};
+    p->next += t->count;
+    t->last = p->next == p->tensors[0].elements;
+    for (int i = 0; i < 2; i++)
+        if (p->places[i].where == IN_STREAM && read_side(t, i, error) < 0)
+            return -1;
+    return 0;
+}
+
+/* Blocks come row by row.  Their maxima start anew: the first place of equal ones is found when
+ * they are added. */
+static void take_block(struct pair *p, struct tile *t)
+{
+    const struct tu_tensor *m = &p->blocks[0]->tensor;
+    uint64_t columns = m->shape[m->rank - 1], rows = m->elements / columns;
+    uint64_t across = (columns + p->block_columns - 1) / p->block_columns;
+    uint64_t down = (rows + p->block_rows - 1) / p->block_rows;
+    uint64_t row = p->next / across * p->block_rows, column = p->next % across * p->block_columns;
+    t->area =
+        (struct tu_area){row, rows - row < p->block_rows ? rows - row : p->block_rows, column,
+                         columns - column < p->block_columns ? columns - column : p->block_columns};
+    t->count = (size_t)(t->area.rows * t->area.columns);
+    t->sums = (struct tu_partial){0};
+    t->last = ++p->next == across * down;
+}
+
 static int take(void *context, void *slot, struct tu_error *error)
 {
     struct run *run = context;
@@ -567,19 +1147,39 @@ static int take(void *context, void *slot, struct tu_error *error)
     if (t->passing)
         return 1;
     struct pair *p = t->pair = run->pair;
-    const struct tu_geometry *g = &p->decoders[p->cutter].geometry;
-    bool compared = p->match == TU_MATCH_BOTH && p->tensors[0].elements;
-    t->first = p->next;
-    t->count = compared ? tu_geometry_tile(g, p->unit, p->next) : 0;
-    t->sums = (struct tu_partial){.max_diff = p->max_diff, .max_rel_diff = p->max_rel_diff};
-    p->next += t->count;
-    t->last = !compared || p->next == p->tensors[0].elements;
+    int result = 0;
+    t->last = true;
+    t->sums = (struct tu_partial){0};
+    if (p->match == TU_MATCH_BOTH && p->tensors[0].elements) {
+        if (p->blocks[0])
+            take_block(p, t);
+        else
+            result = take_run(p, t, error);
+    }
     if (t->last)
         run->pair = NULL;
-    for (int i = 0; i < 2 && t->count; i++)
-        if (p->places[i].where == IN_STREAM && read_side(t, i, error) < 0)
-            return -1;
-    return 1;
+    return result < 0 ? -1 : 1;
+}
+
+static int compare_block(struct run *run, struct tile *t, struct tu_error *error)
+{
+    const struct pair *p = t->pair;
+    const struct tu_tensor *m = &p->blocks[0]->tensor;
+    size_t lengths[2];
+    for (int i = 0; i < 2; i++)
+        lengths[i] = t->count * p->decoders[i].geometry.dtype->bytes;
+    uint8_t *raw = malloc(lengths[0] + lengths[1]), *sides[2] = {raw, raw + lengths[0]};
+    int result = raw ? 0 : tu_fail_memory(error);
+    for (int i = 0; i < 2 && result == 0; i++)
+        result = tu_view_read_area(p->blocks[i], t->area, sides[i], error);
+    if (result == 0)
+        tu_compare_range(run->tool->kernels, &p->decoders[0], sides[0], &p->decoders[1], sides[1],
+                         0, t->count, &t->sums);
+    free(raw);
+    uint64_t at = t->sums.worst_index;
+    t->sums.worst_index = (t->area.row + at / t->area.columns) * m->shape[m->rank - 1] +
+                          t->area.column + at % t->area.columns;
+    return result;
 }
 
 static int work(void *context, void *slot, struct tu_error *error)
@@ -589,12 +1189,51 @@ static int work(void *context, void *slot, struct tu_error *error)
     struct pair *p = t->pair;
     if (!t->count)
         return 0;
+    if (p->blocks[0])
+        return compare_block(run, t, error);
     for (int i = 0; i < 2; i++)
         if (p->places[i].where != IN_STREAM && read_side(t, i, error) < 0)
             return -1;
     tu_compare_range(run->tool->kernels, &p->decoders[0], t->raw[0], &p->decoders[1], t->raw[1],
                      t->first, t->count, &t->sums);
     return 0;
+}
+
+/* Adds a tile to the sums of its pair.  Of blocks, an earlier place may come later. */
+static void add_tile(struct pair *p, const struct tile *t)
+{
+    const struct tu_partial *s = &t->sums;
+    bool earlier = p->blocks[0] && s->max_diff > 0 && s->max_diff == p->sums.max_diff &&
+                   s->worst_index < p->sums.worst_index;
+    tu_partial_add(&p->sums, s);
+    if (earlier) {
+        p->sums.worst_index = s->worst_index;
+        p->sums.worst_a = s->worst_a;
+        p->sums.worst_b = s->worst_b;
+    }
+    p->max_diff = p->sums.max_diff;
+    p->max_rel_diff = p->sums.max_rel_diff;
+}
+
+static int put_pair(struct run *run, const struct pair *p, struct tu_error *error)
+{
+    /* Of tied tensors the one that was left over gives the name; else a does. */
+    int named = p->left_over ? !p->lead : !p->present[0];
+    const char *name = p->stored[named].name, *names[2];
+    for (int i = 0; i < 2; i++)
+        names[i] = p->present[i] && strcmp(p->stored[i].name, name) != 0 ? p->stored[i].name : NULL;
+    struct tu_pair_result result = {.match = p->match,
+                                    .a = p->present[0] ? &p->stored[0] : NULL,
+                                    .b = p->present[1] ? &p->stored[1] : NULL,
+                                    .name = name,
+                                    .name_a = names[0],
+                                    .name_b = names[1],
+                                    .transform = *p->transform ? p->transform : NULL,
+                                    .elements = p->tensors[!p->present[0]].elements,
+                                    .sums = p->sums};
+    run->done += p->stored[p->lead].nbytes;
+    tu_progress(run->tool, run->done, run->total);
+    return run->sink->pair(&result, error);
 }
 
 static int put(void *context, void *slot, struct tu_error *error)
@@ -608,18 +1247,10 @@ static int put(void *context, void *slot, struct tu_error *error)
         t->passing = NULL;
         return passed;
     }
-    tu_partial_add(&p->sums, &t->sums);
-    p->max_diff = p->sums.max_diff;
-    p->max_rel_diff = p->sums.max_rel_diff;
+    add_tile(p, t);
     if (!t->last)
         return 0;
-    struct tu_pair_result result = {.match = p->match,
-                                    .a = p->present[0] ? &p->tensors[0] : NULL,
-                                    .b = p->present[1] ? &p->tensors[1] : NULL,
-                                    .sums = p->sums};
-    run->done += p->tensors[run->lead].nbytes;
-    tu_progress(run->tool, run->done, run->total);
-    int done = run->sink->pair(&result, error);
+    int done = put_pair(run, p, error);
     t->pair = NULL;
     free_pair(p);
     return done;
@@ -667,9 +1298,10 @@ static int run_pairs(struct run *run, struct tu_error *error)
 }
 
 int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
-                        const struct tu_pair_sink *sink, struct tu_error *error)
+                        const struct tu_pair_options *options, const struct tu_pair_sink *sink,
+                        struct tu_error *error)
 {
-    struct run run = {.tool = tool, .names = tool->selection, .sink = sink};
+    struct run run = {.tool = tool, .names = tool->selection, .options = options, .sink = sink};
     run.names.by_dtype = false;
     if (strcmp(a, "-") == 0 && strcmp(b, "-") == 0)
         return tu_fail(error, TU_EUSAGE, "both operands are standard input");
@@ -681,5 +1313,6 @@ int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
         close_side(&run.sides[1]);
     }
     close_side(&run.sides[0]);
+    tu_partners_close(&run.partners);
     return result;
 }

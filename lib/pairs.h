@@ -2,7 +2,8 @@
 /*
  * Two operands matched by name.  Each tensor of either side comes up once: with its partner, or
  * alone.  Streams are read as they come; what has to wait for its partner waits in a temporary
- * file.
+ * file.  A tensor whose name the other side lacks is looked for by way of a map; what is found is
+ * then seen as it would look on the first one's side.
  */
 #ifndef TU_PAIRS_H
 #define TU_PAIRS_H
@@ -21,8 +22,20 @@ enum tu_match {
 /* The result for one name. */
 struct tu_pair_result {
     enum tu_match match;
-    const struct tu_tensor *a, *b; /* NULL where there is none */
+    const struct tu_tensor *a, *b; /* as they are stored; NULL where there is none */
+    const char *name;              /* of the pair: that of a, or what is left over */
+    const char *name_a, *name_b;   /* where they are others, or NULL */
+    const char *transform;         /* what was done to make them alike, or NULL */
+    uint64_t elements;             /* that were, or would be, compared */
     struct tu_partial sums;        /* BOTH */
+};
+
+enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS };
+
+/* How tensors that are stored in other ways meet. */
+struct tu_pair_options {
+    const char *map; /* auto, none, a file or the name of a map */
+    enum tu_transposing transposing;
 };
 
 /* What becomes of the results: called in order, from one thread at a time. */
@@ -34,6 +47,7 @@ struct tu_pair_sink {
 
 /* Compares every selected tensor of a and b (paths, or "-") on all of the tool's threads. */
 int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
-                        const struct tu_pair_sink *sink, struct tu_error *error) TU_MUST_CHECK;
+                        const struct tu_pair_options *options, const struct tu_pair_sink *sink,
+                        struct tu_error *error) TU_MUST_CHECK;
 
 #endif

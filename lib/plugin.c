@@ -155,27 +155,23 @@ static int load_list(struct tu_plugins *p, const char *list, struct tu_error *er
     return result;
 }
 
-/* The folder of plugins beside a program that was built but not installed: BUILD/filters/tool has
- * them in BUILD/plugins/.libs.  Empty if the program stands elsewhere. */
-static void build_tree_folder(char *out, size_t size)
+bool tu_build_folder(const char *below, char *out, size_t size)
 {
     char program[4096 - 32];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    out[0] = '\0';
     if (length <= 0)
-        return;
+        return false;
     program[length] = '\0';
     for (int level = 0; level < 2; level++) {
         char *slash = strrchr(program, '/');
         if (!slash)
-            return;
+            return false;
         *slash = '\0';
     }
     snprintf(out, size, "%s/config.status", program);
-    if (access(out, F_OK) == 0)
-        snprintf(out, size, "%s/plugins/.libs", program);
-    else
-        out[0] = '\0';
+    bool built = access(out, F_OK) == 0;
+    snprintf(out, size, "%s/%s", program, below);
+    return built;
 }
 
 int tu_plugins_load(struct tu_plugins *p, struct tu_error *error)
@@ -187,10 +183,8 @@ int tu_plugins_load(struct tu_plugins *p, struct tu_error *error)
     if (list && load_list(p, list, error) < 0)
         return -1;
     char folder[4096];
-    build_tree_folder(folder, sizeof folder);
-    if (*folder && load_folder(p, folder, false, error) < 0)
-        return -1;
-    return *folder ? 0 : load_folder(p, TU_PLUGIN_FOLDER, false, error);
+    bool built = tu_build_folder("plugins/.libs", folder, sizeof folder);
+    return load_folder(p, built ? folder : TU_PLUGIN_FOLDER, false, error);
 }
 
 void tu_plugins_free(struct tu_plugins *p)

@@ -3,6 +3,7 @@
 #ifndef TU_PLUGIN_H
 #define TU_PLUGIN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "arena.h"
@@ -38,6 +39,10 @@ const struct tensor_format *tu_plugins_detect(const struct tu_plugins *plugins, 
 const struct tensor_format *tu_plugins_by_name(const struct tu_plugins *plugins, const char *name);
 const struct tensor_format *tu_plugins_by_suffix(const struct tu_plugins *plugins,
                                                  const char *path);
+
+/* A folder beside a program that was built but not installed, BUILD/filters/tool: BUILD/below.
+ * False if the program stands elsewhere. */
+bool tu_build_folder(const char *below, char *out, size_t size);
 
 /* How many bytes of a file's start bids may look at. */
 #define TU_BID_BYTES 4096

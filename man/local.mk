@@ -15,6 +15,8 @@ dist_man_MANS = \
 	man/tensor-heads.1 \
 	man/tensor-ls.1 \
 	man/tensor-matmul.1 \
+	man/tensor-map.1 \
+	man/tensor-maps.5 \
 	man/tensor-quant.1 \
 	man/tensor-rand.1 \
 	man/tensor-save.1 \

@@ -169,7 +169,7 @@ has() {
         set -- $pair
         make-model a.safetensors "w U8 $1 : $(printf '01%.0s' $(seq $((${1//x/*}))))" -- \
             b.safetensors "w U8 $2 : $(printf '01%.0s' $(seq $((${2//x/*}))))"
-        run -0 tensor-cos --json a.safetensors b.safetensors
+        run -0 tensor-cos --json --transpose never a.safetensors b.safetensors
         has status '"shape_mismatch"' shape_a "[${1//x/,}]" shape_b "[${2//x/,}]"
         [[ $output != *cosine* ]]
     done

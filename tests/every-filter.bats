@@ -18,6 +18,7 @@ readers() {
         tensor-rand) ;;
         tensor-cos | tensor-heads | tensor-matmul) echo "$filter - a.tsr" ;;
         tensor-fault) echo "$filter --fault bit" ;;
+        tensor-map) echo "$filter --map rename.map" ;;
         tensor-quant) echo "$filter --to bf16" ;;
         tensor-save) echo "$filter out.safetensors" ;;
         verdict) echo "$filter --min 0" ;;
@@ -35,6 +36,7 @@ writers() {
         tensor-cos | tensor-heads | tensor-matmul) echo "$filter a.tsr a.tsr" ;;
         tensor-attn-gpu) ;; # prints what a device has made: attn-gpu.bats
         tensor-fault) echo "$filter --fault bit a.tsr" ;;
+        tensor-map) echo "$filter --map rename.map a.tsr" ;;
         tensor-quant) echo "$filter --to bf16 a.tsr" ;;
         tensor-save) ;;
         verdict) echo "$filter --min 0 results.tsr" ;;
@@ -46,6 +48,7 @@ writers() {
 setup() {
     make-model a.tsr 'w F32 2x2 = 1 2 3 4' 'b F32 3 = 1 2 3' 'q F32 1x1x1 = 1' 'k F32 1x1x1 = 1' 'v F32 1x1x1 = 1' 'attn_out F32 1x1x1 = 1'
     tensor-cos a.tsr a.tsr > results.tsr
+    echo 'w = renamed' > rename.map
 }
 
 # The tags of the options that a page describes.

@@ -17,6 +17,7 @@ BATS_TESTS = \
 	tests/hostile.bats \
 	tests/ls.bats \
 	tests/matmul.bats \
+	tests/map.bats \
 	tests/npy.bats \
 	tests/parts.bats \
 	tests/pipeline.bats \
@@ -68,6 +69,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/helpers.bash \
 	tests/liar.c \
 	tests/make-blocks \
+	tests/make-families \
 	tests/make-model \
 	tests/make-samples \
 	tests/make-sparse \

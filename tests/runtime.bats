@@ -241,6 +241,7 @@ for i, part in enumerate(sys.argv[2:]):
     make-model m.tsr "${models[@]}"
     make-model groups.tsr "${groups[@]}" -- x.tsr "x F32 32 = $(printf '1 %.0s' {1..32})"
     tensor-cos m.tsr m.tsr > results.tsr
+    echo 'nothing = something' > none.map
     for filter in $(filters); do
         case $filter in
         tensor-save) continue ;;
@@ -254,6 +255,7 @@ for i, part in enumerate(sys.argv[2:]):
         tensor-attn | tensor-attn-gpu) command="$filter groups.tsr" ;;
         tensor-heads) command="tensor-heads groups.tsr groups.tsr" ;;
         tensor-matmul) command="tensor-matmul m.tsr x.tsr" ;;
+        tensor-map) command="tensor-map --map none.map m.tsr" ;;
         tensor-fault) command="tensor-fault --fault bit m.tsr" ;;
         tensor-cos) command="tensor-cos m.tsr m.tsr" ;;
         tensor-quant) command="tensor-quant --to q8_0 m.tsr" ;;

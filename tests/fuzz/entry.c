@@ -15,6 +15,7 @@ const struct fuzz_target fuzz_targets[] = {
     {"gguf", fuzz_gguf},
     {"index", fuzz_index},
     {"json", fuzz_json},
+    {"map", fuzz_map},
     {"npy", fuzz_npy},
     {"npz", fuzz_npz},
     {"rule", fuzz_rule},

@@ -8,6 +8,7 @@ FUZZ_SOURCES = \
 	tests/fuzz/expand.c \
 	tests/fuzz/formats.c \
 	tests/fuzz/fuzz.h \
+	tests/fuzz/maps.c \
 	tests/fuzz/stream.c \
 	tests/fuzz/tools.c \
 	tests/fuzz/words.c
@@ -30,6 +31,7 @@ EXTRA_DIST += tests/fuzz/README tests/fuzz/make-seeds tests/fuzz/run tests/fuzz/
 	tests/fuzz/gguf.dict \
 	tests/fuzz/index.dict \
 	tests/fuzz/json.dict \
+	tests/fuzz/map.dict \
 	tests/fuzz/npy.dict \
 	tests/fuzz/npz.dict \
 	tests/fuzz/rule.dict \

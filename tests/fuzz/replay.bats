@@ -28,6 +28,7 @@ replay() {
 @test "gguf" { replay gguf; }
 @test "index" { replay index; }
 @test "json" { replay json; }
+@test "map" { replay map; }
 @test "npy" { replay npy; }
 @test "npz" { replay npz; }
 @test "rule" { replay rule; }

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "atlas.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "plugin.h"
+#include "source.h"
+#include "text.h"
+#include "value.h"
+
+static const char suffix[] = ".map";
+
+/* ---- Catalogues ---- */
+
+int tu_catalogue_add(struct tu_catalogue *c, struct tu_member member, struct tu_error *error)
+{
+    if (!TU_GROW(c->entries, c->count, c->capacity))
+        return tu_fail_memory(error);
+    struct tu_entry *e = &c->entries[c->count++];
+    e->member = member;
+    e->bare_length = member.tensor->name_length;
+    e->bare = tu_bare_name(member.tensor->name, &e->bare_length);
+    return 0;
+}
+
+static int compare_bytes(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    int order = memcmp(a, b, a_length < b_length ? a_length : b_length);
+    return order ? order : (a_length > b_length) - (a_length < b_length);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct tu_entry *x = a, *y = b;
+    return compare_bytes(x->bare, x->bare_length, y->bare, y->bare_length);
+}
+
+void tu_catalogue_sort(struct tu_catalogue *c)
+{
+    if (c->count)
+        qsort(c->entries, c->count, sizeof *c->entries, compare_entries);
+}
+
+void tu_catalogue_free(struct tu_catalogue *c)
+{
+    free(c->entries);
+    *c = (struct tu_catalogue){0};
+}
+
+struct tu_member tu_catalogue_find(const struct tu_catalogue *c, const char *name, size_t length)
+{
+    size_t low = 0, high = c->count, bare_length = length, found = 0;
+    const char *bare = tu_bare_name(name, &bare_length);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct tu_entry *e = &c->entries[middle];
+        if (compare_bytes(e->bare, e->bare_length, bare, bare_length) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    struct tu_member only = {0};
+    for (; low < c->count; low++, found++) {
+        const struct tu_entry *e = &c->entries[low];
+        const struct tu_tensor *t = e->member.tensor;
+        if (compare_bytes(e->bare, e->bare_length, bare, bare_length) != 0)
+            break;
+        if (t->name_length == length && memcmp(t->name, name, length) == 0)
+            return e->member;
+        only = e->member;
+    }
+    return found == 1 ? only : (struct tu_member){0};
+}
+
+/* ---- Facts ---- */
+
+/* The value of a key, which may name a member of a member: "text_config.num_attention_heads". */
+static const struct tensor_value *find_fact(const struct tensor_value *map, const char *key,
+                                            size_t length)
+{
+    const struct tensor_value *value = tu_value_find(map, key, length);
+    const char *dot = value ? NULL : memchr(key, '.', length);
+    if (!dot)
+        return value;
+    size_t first = (size_t)(dot - key);
+    const struct tensor_value *inner = tu_value_find(map, key, first);
+    return inner && inner->type == TENSOR_MAP ? find_fact(inner, dot + 1, length - first - 1)
+                                              : NULL;
+}
+
+static bool string_fact(const struct tu_facts *facts, size_t i, const char *key, const char **text,
+                        size_t *length)
+{
+    const struct tensor_value *map = facts->metadata[i];
+    return map && tu_value_string(find_fact(map, key, strlen(key)), text, length);
+}
+
+static bool natural(const struct tensor_value *v, uint64_t layer, uint64_t *out)
+{
+    if (v && v->type == TENSOR_ARRAY)
+        v = layer < v->array.count ? &v->array.items[layer] : NULL;
+    if (v && v->type == TENSOR_STRING)
+        return tu_parse_u64(v->string.bytes, out) && *out;
+    return tu_value_uint(v, out) && *out;
+}
+
+/* A key in which "{architecture}" is replaced by what the model says of itself. */
+static bool expand_key(const struct tu_facts *facts, size_t i, const char *key, char *out,
+                       size_t size)
+{
+    static const char placeholder[] = "{architecture}";
+    const char *place = strstr(key, placeholder), *text;
+    size_t length;
+    if (!place)
+        return snprintf(out, size, "%s", key) < (int)size;
+    return string_fact(facts, i, "general.architecture", &text, &length) &&
+           snprintf(out, size, "%.*s%.*s%s", (int)(place - key), key, (int)length, text,
+                    place + strlen(placeholder)) < (int)size;
+}
+
+bool tu_facts_count(const struct tu_facts *facts, const struct tu_map *map,
+                    const struct tu_count *count, uint64_t layer, uint64_t *out)
+{
+    for (size_t s = 0; s < count->source_count; s++) {
+        const char *text = count->sources[s].text;
+        char key[512];
+        if (count->sources[s].is_count &&
+            tu_facts_count(facts, map, tu_map_count(map, text), layer, out))
+            return true;
+        for (size_t i = 0; !count->sources[s].is_count && i < 2; i++)
+            if (facts->metadata[i] && expand_key(facts, i, text, key, sizeof key) &&
+                natural(find_fact(facts->metadata[i], key, strlen(key)), layer, out))
+                return true;
+    }
+    return false;
+}
+
+/* ---- Loading ---- */
+
+static const struct tu_map *find_map(const struct tu_atlas *atlas, const char *name)
+{
+    for (size_t i = 0; i < atlas->count; i++)
+        if (strcmp(atlas->maps[i].name, name) == 0)
+            return &atlas->maps[i];
+    return NULL;
+}
+
+static int read_whole(const char *path, char **text, size_t *length, struct tu_error *error)
+{
+    struct tu_source source;
+    int fd = tu_open_operand(path, error);
+    *text = NULL;
+    if (fd < 0)
+        return -1;
+    if (tu_source_open(&source, fd, path, error) < 0) {
+        close(fd);
+        return -1;
+    }
+    int result =
+        source.size > TU_MAP_BYTES_MAX
+            ? tu_fail(error, TU_EINVALID, "%s: a map of more than %u bytes", path, TU_MAP_BYTES_MAX)
+            : 0;
+    *length = result < 0 ? 0 : (size_t)source.size;
+    if (result == 0 && !(*text = malloc(*length + 1)))
+        result = tu_fail_memory(error);
+    if (result == 0)
+        result = tu_source_read(&source, 0, *text, *length, error);
+    tu_source_close(&source);
+    return result;
+}
+
+static int load_file(struct tu_atlas *atlas, const char *path, struct tu_error *error)
+{
+    char *text;
+    size_t length;
+    int result = read_whole(path, &text, &length, error);
+    if (result == 0 && !TU_GROW(atlas->maps, atlas->count, atlas->capacity))
+        result = tu_fail_memory(error);
+    if (result == 0)
+        result = tu_map_parse(&atlas->maps[atlas->count], path, text, length, error);
+    free(text);
+    if (result < 0)
+        return -1;
+    struct tu_map *map = &atlas->maps[atlas->count];
+    if (find_map(atlas, map->name))
+        tu_map_free(map);
+    else
+        atlas->count++;
+    return 0;
+}
+
+static bool ends_in_suffix(const char *name)
+{
+    size_t length = strlen(name), n = strlen(suffix);
+    return length > n && strcmp(name + length - n, suffix) == 0;
+}
+
+static int is_map(const struct dirent *entry)
+{
+    return ends_in_suffix(entry->d_name) && *entry->d_name != '.';
+}
+
+/* Loads the maps of a folder, or only the one called only. */
+static int load_folder(struct tu_atlas *atlas, const char *folder, const char *only,
+                       struct tu_error *error)
+{
+    struct dirent **entries = NULL;
+    int count = scandir(folder, &entries, is_map, alphasort);
+    if (count < 0)
+        return tu_fail_errno(error, "%s", folder);
+    int result = 0;
+    for (int i = 0; i < count; i++) {
+        char path[4096];
+        const char *name = entries[i]->d_name;
+        size_t stem = strlen(name) - strlen(suffix);
+        bool wanted = !only || (strlen(only) == stem && memcmp(only, name, stem) == 0);
+        if (result == 0 && wanted)
+            result = snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path
+                         ? load_file(atlas, path, error)
+                         : tu_fail(error, TU_EUSAGE, "%s: its name is too long", folder);
+        free(entries[i]);
+    }
+    free(entries);
+    return result;
+}
+
+static int load_folders(struct tu_atlas *atlas, const char *only, struct tu_error *error)
+{
+    const char *list = secure_getenv("TENSORUTILS_MAPS");
+    char *copy = strdup(list ? list : ""), *rest = copy, built[4096];
+    int result = copy ? 0 : tu_fail_memory(error);
+    for (char *folder; result == 0 && (folder = strsep(&rest, ":"));)
+        if (*folder)
+            result = load_folder(atlas, folder, only, error);
+    free(copy);
+    if (result < 0)
+        return -1;
+    bool is_built = tu_build_folder("lib/maps", built, sizeof built);
+    return load_folder(atlas, is_built ? built : TU_MAP_FOLDER, only, error);
+}
+
+int tu_atlas_load(struct tu_atlas *atlas, struct tu_error *error)
+{
+    return load_folders(atlas, NULL, error);
+}
+
+int tu_atlas_load_one(struct tu_atlas *atlas, const char *what, struct tu_error *error)
+{
+    if (strchr(what, '/') || ends_in_suffix(what))
+        return load_file(atlas, what, error);
+    if (load_folders(atlas, what, error) < 0)
+        return -1;
+    return atlas->count ? 0 : tu_fail(error, TU_EUSAGE, "no map is called '%s'", what);
+}
+
+void tu_atlas_free(struct tu_atlas *atlas)
+{
+    for (size_t i = 0; i < atlas->count; i++)
+        tu_map_free(&atlas->maps[i]);
+    free(atlas->maps);
+    *atlas = (struct tu_atlas){0};
+}
+
+/* ---- Choosing ---- */
+
+static const struct tu_map *map_of(const struct tu_atlas *atlas, const char *text, size_t length,
+                                   bool model_types)
+{
+    for (size_t i = 0; i < atlas->count; i++) {
+        const struct tu_map *m = &atlas->maps[i];
+        const struct tu_word_list *list = model_types ? &m->model_types : &m->architectures;
+        for (size_t k = 0; k < list->count; k++)
+            if (strlen(list->items[k]) == length && strncasecmp(list->items[k], text, length) == 0)
+                return m;
+    }
+    return NULL;
+}
+
+static bool is_known(const struct tu_map *map, bool left, const struct tu_entry *e)
+{
+    struct tu_place place = {0};
+    return tu_map_find(map, left, TU_ANY_SECTION, e->bare, e->bare_length, &place);
+}
+
+size_t tu_map_knows(const struct tu_map *map, const struct tu_catalogue *c)
+{
+    size_t known = 0;
+    for (size_t i = 0; i < c->count; i++)
+        known += !is_known(map, true, &c->entries[i]) && is_known(map, false, &c->entries[i]);
+    return known;
+}
+
+/* How many names of both sides stand in a map; 0 where none is its alone. */
+static size_t score(const struct tu_map *map, const struct tu_catalogue *const catalogues[2])
+{
+    size_t known = 0, own = 0;
+    for (int i = 0; i < 2; i++) {
+        const struct tu_catalogue *c = catalogues[i];
+        for (size_t k = 0; c && k < c->count; k++)
+            known += is_known(map, true, &c->entries[k]) || is_known(map, false, &c->entries[k]);
+        own += c ? tu_map_knows(map, c) : 0;
+    }
+    return own ? known : 0;
+}
+
+const struct tu_map *tu_atlas_choose(const struct tu_atlas *atlas, const struct tu_facts *facts,
+                                     const struct tu_catalogue *const catalogues[2])
+{
+    static const struct {
+        const char *key;
+        bool model_types;
+    } keys[] = {{"general.architecture", false}, {"model_type", true}, {"architecture", true}};
+    const struct tu_map *best = NULL;
+    size_t most = 0;
+    bool stated = false;
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+        for (size_t i = 0; i < 2; i++) {
+            const char *text;
+            size_t length;
+            if (!string_fact(facts, i, keys[k].key, &text, &length))
+                continue;
+            const struct tu_map *map = map_of(atlas, text, length, keys[k].model_types);
+            if (map)
+                return map;
+            stated = true;
+        }
+    for (size_t i = 0; i < atlas->count && !stated; i++) {
+        if (!atlas->maps[i].guessed)
+            continue;
+        size_t known = score(&atlas->maps[i], catalogues);
+        if (known > most) {
+            most = known;
+            best = &atlas->maps[i];
+        }
+    }
+    return best;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* The maps there are, and which of them fits two models. */
+#ifndef TU_ATLAS_H
+#define TU_ATLAS_H
+
+#include "map.h"
+#include "select.h"
+
+/* Tensors that can be found by their names and read in any order. */
+struct tu_catalogue {
+    struct tu_entry {
+        const char *bare; /* its name without known prefixes */
+        size_t bare_length;
+        struct tu_member member;
+    } * entries; /* sorted */
+    size_t count, capacity;
+};
+
+int tu_catalogue_add(struct tu_catalogue *c, struct tu_member member, struct tu_error *error);
+void tu_catalogue_sort(struct tu_catalogue *c);
+void tu_catalogue_free(struct tu_catalogue *c);
+/* The tensor of a name, or the only one whose name differs in prefixes alone; NULL tensor if there
+ * is none. */
+struct tu_member tu_catalogue_find(const struct tu_catalogue *c, const char *name, size_t length);
+
+/* What the metadata of two models says; either may be NULL. */
+struct tu_facts {
+    const struct tensor_value *metadata[2];
+};
+
+/* The number that a count stands for; layer chooses from a list of one for each. */
+bool tu_facts_count(const struct tu_facts *facts, const struct tu_map *map,
+                    const struct tu_count *count, uint64_t layer, uint64_t *out);
+
+struct tu_atlas {
+    struct tu_map *maps;
+    size_t count, capacity;
+};
+
+/* Loads every map of TENSORUTILS_MAPS (a path list, ignored in a privileged process) and of the
+ * build tree or the installation; of two with one name the first counts. */
+int tu_atlas_load(struct tu_atlas *atlas, struct tu_error *error) TU_MUST_CHECK;
+/* Loads one: a file, where what has a slash or ends in ".map", or else a map by its name. */
+int tu_atlas_load_one(struct tu_atlas *atlas, const char *what,
+                      struct tu_error *error) TU_MUST_CHECK;
+void tu_atlas_free(struct tu_atlas *atlas);
+
+/* How many tensors have names that stand on the right of the map alone. */
+size_t tu_map_knows(const struct tu_map *map, const struct tu_catalogue *c);
+
+/* The map for two models: that of the architecture their metadata states, or, where it states
+ * none, the one that may be guessed and knows most of their names.  NULL if there is none. */
+const struct tu_map *tu_atlas_choose(const struct tu_atlas *atlas, const struct tu_facts *facts,
+                                     const struct tu_catalogue *const catalogues[2]);
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Maps: which tensors of two ways to name a model belong together, and what lies between them.  The
+ * language is that of tensor-maps(5): it is parsed, never evaluated.  A rule has a left side, which
+ * names tensors as the Hugging Face checkpoint does, and a right side; its steps lead from the left
+ * to the right and can be undone.
+ */
+#ifndef TU_MAP_H
+#define TU_MAP_H
+
+#include <stdint.h>
+
+#include "arena.h"
+#include "error.h"
+
+#define TU_MAP_BYTES_MAX (1u << 20)
+#define TU_MAP_SIDE_MAX  8 /* names on one side of a rule */
+#define TU_MAP_STEPS_MAX 8
+#define TU_MAP_RANK_MAX  8
+
+/* Placeholders of whole numbers in one rule. */
+#define TU_MAP_NUMBERS_MAX 4
+
+/* A name with placeholders. */
+struct tu_pattern {
+    struct tu_piece {
+        enum { TU_PIECE_TEXT, TU_PIECE_NUMBER, TU_PIECE_PART, TU_PIECE_STAR } kind;
+        const char *text; /* of TEXT */
+        size_t length;
+        unsigned variable; /* of NUMBER: its place in struct tu_bindings */
+    } * pieces;
+    size_t count;
+    unsigned numbers; /* bits of the variables it has */
+    bool part, star;
+    const char *weight; /* the count that its share of the rows is measured by, or NULL */
+};
+
+/* What the placeholders of a rule stand for. */
+struct tu_bindings {
+    uint64_t numbers[TU_MAP_NUMBERS_MAX];
+    unsigned bound; /* bits */
+    const char *part, *star;
+    size_t part_length, star_length;
+};
+
+struct tu_step {
+    enum tu_step_kind {
+        TU_STEP_ROPE, /* rows of each head from halves to pairs */
+        TU_STEP_TRANSPOSE,
+        TU_STEP_PERMUTE, /* axes */
+        TU_STEP_RESHAPE,
+        TU_STEP_ROWS, /* [first, end) */
+        TU_STEP_COLUMNS,
+        TU_STEP_ADD,
+    } kind;
+    const char *heads;               /* ROPE: a count */
+    uint64_t shape[TU_MAP_RANK_MAX]; /* RESHAPE (0: what is left), PERMUTE */
+    uint32_t rank;
+    uint64_t first, end;
+    float addend;
+};
+
+struct tu_map_rule {
+    struct tu_pattern left[TU_MAP_SIDE_MAX], right[TU_MAP_SIDE_MAX];
+    size_t left_count, right_count;        /* at most one of them is above 1 */
+    const char *names[TU_MAP_NUMBERS_MAX]; /* of its variables */
+    int stacked;                           /* the variable that the right side lacks, or -1 */
+    struct tu_step steps[TU_MAP_STEPS_MAX];
+    size_t step_count;
+    bool padded; /* either side may have more rows than the other */
+    bool tied;   /* the right tensor stands for the left one, but is not made from it */
+    size_t section;
+    unsigned line;
+};
+
+/* A number of the model: the first of its sources that the metadata has. */
+struct tu_count {
+    const char *name;
+    struct {
+        const char *text; /* a key; "{architecture}" in it stands for that of the model */
+        bool is_count;    /* another count */
+    } sources[8];
+    size_t source_count;
+};
+
+struct tu_word_list {
+    const char **items;
+    size_t count, capacity;
+};
+
+struct tu_map {
+    struct tu_arena arena;
+    const char *name; /* that of its file, without folder and suffix */
+    const char *about, *left;
+    struct tu_word_list architectures, model_types, sections;
+    bool guessed; /* may be chosen by names alone */
+    struct tu_count *counts;
+    size_t count_count, count_capacity;
+    struct tu_map_rule *rules;
+    size_t rule_count, rule_capacity;
+    struct tu_pattern *extras; /* tensors that carry nothing: without a twin on the other side */
+    size_t extra_count, extra_capacity;
+};
+
+/* Parses the text of a map.  path is shown in messages and gives the map its name.  On failure
+ * everything is given back. */
+int tu_map_parse(struct tu_map *map, const char *path, const char *text, size_t length,
+                 struct tu_error *error) TU_MUST_CHECK;
+void tu_map_free(struct tu_map *map);
+
+/* The name without prefixes that say nothing of the model ("model.", "language_model.", ...). */
+const char *tu_bare_name(const char *name, size_t *length);
+
+/* Whether a name is of a pattern, as they stand or else with the prefixes of both left out; the
+ * placeholders are then bound, those that were bound before to the same. */
+bool tu_pattern_matches(const struct tu_pattern *pattern, const char *name, size_t length,
+                        struct tu_bindings *bindings);
+/* The name of a pattern whose placeholders are bound; NULL without memory. */
+char *tu_pattern_name(const struct tu_pattern *pattern, const struct tu_bindings *bindings,
+                      struct tu_arena *arena, size_t *length);
+
+#define TU_ANY_SECTION SIZE_MAX
+
+/* Where a name stands in a map. */
+struct tu_place {
+    const struct tu_map_rule *rule;
+    size_t which; /* of the names on its side */
+    struct tu_bindings bindings;
+};
+
+/* The first rule with a name on one side, among those of a section or TU_ANY_SECTION; rules for
+ * tied tensors aside. */
+bool tu_map_find(const struct tu_map *map, bool left, size_t section, const char *name,
+                 size_t length, struct tu_place *out);
+
+const struct tu_count *tu_map_count(const struct tu_map *map, const char *name);
+
+/* Whether every rule only renames. */
+bool tu_map_renames(const struct tu_map *map);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "partners.h"
+
+#include <string.h>
+
+int tu_partners_open(struct tu_partners *p, const char *which, struct tu_error *error)
+{
+    p->open = true;
+    for (int i = 0; i < 2; i++)
+        tu_catalogue_sort(&p->catalogues[i]);
+    if (strcmp(which, "auto") != 0) {
+        if (tu_atlas_load_one(&p->atlas, which, error) < 0)
+            return -1;
+        p->map = p->atlas.maps;
+        return 0;
+    }
+    const struct tu_catalogue *const both[2] = {&p->catalogues[0], &p->catalogues[1]};
+    if (tu_atlas_load(&p->atlas, error) < 0)
+        return -1;
+    p->map = tu_atlas_choose(&p->atlas, &p->facts, both);
+    p->apart = p->map && !tu_map_knows(p->map, both[0]) != !tu_map_knows(p->map, both[1]);
+    return 0;
+}
+
+void tu_partners_close(struct tu_partners *p)
+{
+    for (int i = 0; i < 2; i++)
+        tu_catalogue_free(&p->catalogues[i]);
+    tu_atlas_free(&p->atlas);
+    p->open = false;
+}
+
+int tu_partners_find(const struct tu_partners *p, int side, const struct tu_tensor *like,
+                     bool without_rope, const struct tu_view_maker *maker, struct tu_found *out,
+                     struct tu_error *error)
+{
+    const struct tu_resolver r = {.map = p->map,
+                                  .in = &p->catalogues[side],
+                                  .facts = p->facts,
+                                  .section = TU_ANY_SECTION,
+                                  .like = like,
+                                  .without_rope = without_rope,
+                                  .maker = *maker};
+    int found = tu_resolve(&r, like->name, like->name_length, out, error);
+    return found ? found : tu_compose(&r, like->name, like->name_length, out, error);
+}
+
+bool tu_partners_extra(const struct tu_partners *p, const struct tu_tensor *t)
+{
+    for (size_t i = 0; p->map && i < p->map->extra_count; i++) {
+        struct tu_bindings b = {0};
+        if (tu_pattern_matches(&p->map->extras[i], t->name, t->name_length, &b))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A tensor seen another way: as rows of others in another order, transposed, with a number added.
+ * A view looks like a tensor whose bytes can be read in any range; nothing of it is kept in memory.
+ * Views are made of others, in an arena, and live as long as it.
+ */
+#ifndef TU_VIEW_H
+#define TU_VIEW_H
+
+#include "decode.h"
+#include "select.h"
+
+struct tu_view {
+    enum {
+        TU_VIEW_LEAF,
+        TU_VIEW_PART,      /* bytes from an offset on, under a shape */
+        TU_VIEW_ROPE,      /* rows of the first dimension: halves of a head to pairs, or back */
+        TU_VIEW_ORDER,     /* rows in the order of permuted axes */
+        TU_VIEW_JOIN,      /* several, one after another */
+        TU_VIEW_FLOAT,     /* F32 values, with a number added */
+        TU_VIEW_TRANSPOSE, /* the last two dimensions change places */
+        TU_VIEW_COLUMNS,   /* a range of the last dimension */
+    } kind;
+    struct tu_tensor tensor; /* without a name, but for a leaf */
+    struct tu_geometry geometry;
+    struct tu_member leaf;
+    const struct tu_view **of;
+    size_t count;
+    uint64_t *ends;  /* JOIN: bytes up to the end of each */
+    uint64_t offset; /* PART: bytes; COLUMNS: elements */
+    uint64_t heads;  /* ROPE */
+    bool undo;       /* ROPE: from pairs to halves */
+    struct tu_axes { /* ORDER: for each axis, its length and its step in rows of the source */
+        uint64_t length[TENSOR_MAX_RANK], stride[TENSOR_MAX_RANK];
+        uint32_t rank;
+    } axes;
+    struct tu_decoder decoder; /* FLOAT */
+    float addend;
+    bool transposed; /* it, or one of those it is made of, is */
+};
+
+/* What views are made with. */
+struct tu_view_maker {
+    struct tu_arena *arena;
+    const struct tu_kernels *kernels;
+};
+
+/* Makers give NULL with the error set where the view is not possible. */
+const struct tu_view *tu_view_leaf(const struct tu_view_maker *m, struct tu_member leaf,
+                                   struct tu_error *error);
+const struct tu_view *tu_view_rope(const struct tu_view_maker *m, const struct tu_view *of,
+                                   uint64_t heads, bool undo, struct tu_error *error);
+/* Rows [first, end) of the first dimension. */
+const struct tu_view *tu_view_rows(const struct tu_view_maker *m, const struct tu_view *of,
+                                   uint64_t first, uint64_t end, struct tu_error *error);
+/* One of the first dimension, which is left out of its shape. */
+const struct tu_view *tu_view_item(const struct tu_view_maker *m, const struct tu_view *of,
+                                   uint64_t index, struct tu_error *error);
+const struct tu_view *tu_view_columns(const struct tu_view_maker *m, const struct tu_view *of,
+                                      uint64_t first, uint64_t end, struct tu_error *error);
+const struct tu_view *tu_view_reshape(const struct tu_view_maker *m, const struct tu_view *of,
+                                      const uint64_t *shape, uint32_t rank, struct tu_error *error);
+/* Axis i of the view is axis axes[i]; the last one stays. */
+const struct tu_view *tu_view_permute(const struct tu_view_maker *m, const struct tu_view *of,
+                                      const uint64_t *axes, uint32_t rank, bool undo,
+                                      struct tu_error *error);
+const struct tu_view *tu_view_transpose(const struct tu_view_maker *m, const struct tu_view *of,
+                                        struct tu_error *error);
+const struct tu_view *tu_view_add(const struct tu_view_maker *m, const struct tu_view *of,
+                                  float addend, struct tu_error *error);
+/* One after another along the first dimension; stacked: along a new one. */
+const struct tu_view *tu_view_join(const struct tu_view_maker *m, const struct tu_view **of,
+                                   size_t count, bool stacked, struct tu_error *error);
+/* The same in a type of one element a block: itself, or its values as F32. */
+const struct tu_view *tu_view_plain(const struct tu_view_maker *m, const struct tu_view *of,
+                                    struct tu_error *error);
+
+/* Reads bytes [offset, offset + length) of the view.  Safe from several threads. */
+int tu_view_read(const struct tu_view *v, uint64_t offset, void *buffer, size_t length,
+                 struct tu_error *error) TU_MUST_CHECK;
+
+/* A piece of a matrix: the view as rows of its last dimension. */
+struct tu_area {
+    uint64_t row, rows, column, columns;
+};
+
+/* Reads an area of a view whose type is plain, row by row. */
+int tu_view_read_area(const struct tu_view *v, struct tu_area area, void *buffer,
+                      struct tu_error *error) TU_MUST_CHECK;
+
+#endif
