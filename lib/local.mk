@@ -11,10 +11,13 @@ libtensorutils_la_SOURCES = \
 	lib/dtype.c lib/dtype.h \
 	lib/error.c lib/error.h \
 	lib/feed.c lib/feed.h \
+	lib/field.c lib/field.h \
 	lib/folder.c lib/folder.h \
+	lib/heat.c lib/heat.h \
 	lib/json.c lib/json.h \
 	lib/jsonmemory.c lib/jsonmemory.h \
 	lib/jsontext.c lib/jsontext.h \
+	lib/judge.c lib/judge.h \
 	lib/kernels/kernels.c lib/kernels/kernels.h \
 	lib/layout.c lib/layout.h \
 	lib/map.c lib/map.h \
@@ -26,8 +29,17 @@ libtensorutils_la_SOURCES = \
 	lib/partners.c lib/partners.h \
 	lib/plugin.c lib/plugin.h \
 	lib/pool.c lib/pool.h \
+	lib/profile.c lib/profile.h \
 	lib/random.c lib/random.h \
 	lib/resolve.c lib/resolve.h \
+	lib/report-github.c \
+	lib/report-html.c \
+	lib/report-json.c \
+	lib/report-junit.c \
+	lib/report-markdown.c \
+	lib/report-sarif.c \
+	lib/report-tap.c \
+	lib/report.c lib/report.h \
 	lib/rule.c lib/rule.h \
 	lib/save.c lib/save.h \
 	lib/scales.c lib/scales.h \
@@ -42,6 +54,24 @@ libtensorutils_la_SOURCES = \
 libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(CRYPTO_CFLAGS) $(XXHASH_CFLAGS)
 libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $(ZLIB_LIBS) \
 	$(CRYPTO_LIBS) $(XXHASH_LIBS)
+
+# The profiles of verdict are compiled in, and installed to be read and copied.
+PROFILES = lib/profiles/auto.profile lib/profiles/exact.profile lib/profiles/same-type.profile
+profiledir = $(pkgdatadir)/profiles
+dist_profile_DATA = $(PROFILES)
+nodist_libtensorutils_la_SOURCES = lib/profiles.c
+CLEANFILES += lib/profiles.c
+lib/profiles.c: $(PROFILES)
+	$(AM_V_GEN){ \
+	    echo '#include "profile.h"'; \
+	    echo 'const struct tu_profile tu_profiles[] = {'; \
+	    for profile in $(PROFILES); do \
+	        echo "{\"`basename $$profile .profile`\","; \
+	        sed 's/[\\"]/\\&/g; s/.*/"&\\n"/' "$(srcdir)/$$profile"; \
+	        echo '},'; \
+	    done; \
+	    echo '{0}};'; \
+	} > $@.new && mv $@.new $@
 
 # Attention, apart because only its filters need a BLAS.
 noinst_LTLIBRARIES += libattention.la

@@ -6,9 +6,11 @@
 #include <ctype.h>
 #include <fnmatch.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dtype.h"
 #include "text.h"
 
 /* Longer spellings first: "<=" is not "<" and a value. */
@@ -68,7 +70,50 @@ static int bad_rule(const char *text, const char *why, struct tu_error *error)
     return tu_fail(error, TU_EUSAGE, "'%s' is no rule: %s (as 'max_diff < 1e-4')", text, why);
 }
 
-static int parse_parts(const char *text, struct tu_rule *out, struct tu_error *error)
+/* Where an "if" stands between blanks behind the value, else the end. */
+static const char *find_condition(const char *value)
+{
+    value = skip_blanks(value);
+    for (const char *p = value; (p = strstr(p, "if")); p += 2)
+        if (p > value && strchr(" \t", p[-1]) && p[2] && strchr(" \t", p[2]))
+            return p;
+    return value + strlen(value);
+}
+
+/* FIELD or FIELD?, up to the operator. */
+static int parse_field(const char *text, const char *start, const char *end, struct tu_rule *out,
+                       struct tu_error *error)
+{
+    while (end > start && strchr(" \t", end[-1]))
+        end--;
+    out->optional = end > start && end[-1] == '?';
+    out->field = copy_trimmed(start, end - out->optional);
+    if (!out->field)
+        return tu_fail_memory(error);
+    if (!is_field(out->field, strlen(out->field)))
+        return bad_rule(text, "before the operator stands no field name", error);
+    return 0;
+}
+
+static int parse_value(const char *text, const char *start, const char *end, struct tu_rule *out,
+                       struct tu_error *error)
+{
+    out->text = copy_trimmed(start, end);
+    if (!out->text)
+        return tu_fail_memory(error);
+    if (!*out->text)
+        return bad_rule(text, "it has no value", error);
+    out->is_number = tu_parse_double(out->text, &out->number);
+    if (out->is_number && isnan(out->number))
+        return bad_rule(text, "no number can be compared with NaN", error);
+    if (!out->is_number && out->op != TU_EQUAL && out->op != TU_NOT_EQUAL)
+        return bad_rule(text, "its value is no number", error);
+    return 0;
+}
+
+/* The parts in front of a condition, which begins at *rest or is none. */
+static int parse_parts(const char *text, struct tu_rule *out, const char **rest,
+                       struct tu_error *error)
 {
     size_t which;
     const char *op = find_operator(text, &which), *colon = NULL;
@@ -77,42 +122,89 @@ static int parse_parts(const char *text, struct tu_rule *out, struct tu_error *e
     for (const char *p = text; p < op; p++)
         if (*p == ':')
             colon = p;
-    const char *field = colon ? colon + 1 : text;
     const char *value = op + strlen(operators[which].text);
-    *out = (struct tu_rule){.glob = colon ? copy_trimmed(text, colon) : NULL,
-                            .field = copy_trimmed(field, op),
-                            .op = operators[which].op,
-                            .text = copy_trimmed(value, value + strlen(value)),
-                            .number = NAN};
-    if (!out->field || !out->text || (colon && !out->glob))
+    *rest = find_condition(value);
+    *out = (struct tu_rule){
+        .glob = colon ? copy_trimmed(text, colon) : NULL, .op = operators[which].op, .number = NAN};
+    if (colon && !out->glob)
         return tu_fail_memory(error);
-    if (!is_field(out->field, strlen(out->field)))
-        return bad_rule(text, "before the operator stands no field name", error);
-    if (!*out->text)
-        return bad_rule(text, "it has no value", error);
-    out->is_number = tu_parse_double(out->text, &out->number);
-    if (out->is_number && isnan(out->number))
-        return bad_rule(text, "no number can be compared with NaN", error);
-    if (!out->is_number && (out->op != TU_EQUAL && out->op != TU_NOT_EQUAL))
-        return bad_rule(text, "its value is no number", error);
+    if (parse_field(text, colon ? colon + 1 : text, op, out, error) < 0)
+        return -1;
+    return parse_value(text, value, *rest, out, error);
+}
+
+/* The next of the words between commas; false behind the last. */
+static bool next_word(const char **at, size_t *length)
+{
+    *at += *length + (*length ? strspn(*at + *length, ",") : 0);
+    *length = strcspn(*at, ",");
+    return *length > 0;
+}
+
+/* A condition that names an element type that there is not would never hold, and nobody would see
+ * it. */
+static int check_types(const struct tu_rule *condition, const char *text, struct tu_error *error)
+{
+    const char *word = condition->text;
+    size_t length = 0;
+    if (strncmp(condition->field, "dtype", 5) != 0 && strcmp(condition->field, "coarser") != 0)
+        return 0;
+    while (next_word(&word, &length)) {
+        const struct tu_dtype *type = tu_dtype_by_name(word, length);
+        if (!type || strncmp(type->name, word, length) != 0)
+            return bad_rule(text, "its condition names no element type of tensor-types(7)", error);
+    }
     return 0;
+}
+
+int tu_condition_parse(const char *text, struct tu_rule *out, struct tu_error *error)
+{
+    const char *rest;
+    *out = (struct tu_rule){0};
+    int result = parse_parts(text, out, &rest, error);
+    if (result == 0 && (out->glob || out->optional || *rest))
+        result = bad_rule(text, "a condition is FIELD OP VALUE and no more", error);
+    if (result == 0)
+        result = check_types(out, text, error);
+    if (result < 0)
+        tu_rule_free(out);
+    return result;
 }
 
 int tu_rule_parse(const char *text, struct tu_rule *out, struct tu_error *error)
 {
+    const char *rest;
     *out = (struct tu_rule){0};
-    if (parse_parts(text, out, error) == 0)
-        return 0;
-    tu_rule_free(out);
-    return -1;
+    int result = parse_parts(text, out, &rest, error);
+    if (result == 0 && *rest) {
+        out->condition = calloc(1, sizeof *out->condition);
+        result = out->condition ? tu_condition_parse(rest + 2, out->condition, error)
+                                : tu_fail_memory(error);
+    }
+    if (result < 0)
+        tu_rule_free(out);
+    return result;
 }
 
 void tu_rule_free(struct tu_rule *rule)
 {
+    if (rule->condition)
+        tu_rule_free(rule->condition);
+    free(rule->condition);
     free(rule->glob);
     free(rule->field);
     free(rule->text);
     *rule = (struct tu_rule){0};
+}
+
+void tu_rule_text(const struct tu_rule *rule, bool brief, char *out, size_t size)
+{
+    const struct tu_rule *when = brief ? NULL : rule->condition;
+    bool glob = rule->glob && !brief;
+    snprintf(out, size, "%s%s%s%s %s %s%s%s%s%s%s%s", glob ? rule->glob : "", glob ? ":" : "",
+             rule->field, rule->optional && !brief ? "?" : "", tu_operator_text(rule->op),
+             rule->text, when ? " if " : "", when ? when->field : "", when ? " " : "",
+             when ? tu_operator_text(when->op) : "", when ? " " : "", when ? when->text : "");
 }
 
 bool tu_rule_applies(const struct tu_rule *rule, const char *name)
@@ -139,6 +231,19 @@ static bool number_holds(const struct tu_rule *rule, double x)
     return false;
 }
 
+/* Whether a value is the text, or one of the words between its commas. */
+static bool is_among(const struct tensor_value *value, const char *text)
+{
+    const char *word = text;
+    size_t length = 0;
+    if (tu_value_equals(value, text))
+        return true;
+    while (next_word(&word, &length))
+        if (value->string.length == length && memcmp(value->string.bytes, word, length) == 0)
+            return true;
+    return false;
+}
+
 bool tu_rule_holds(const struct tu_rule *rule, const struct tensor_value *value)
 {
     double number;
@@ -146,6 +251,5 @@ bool tu_rule_holds(const struct tu_rule *rule, const struct tensor_value *value)
         return false;
     if (rule->is_number)
         return tu_value_number(value, &number) && number_holds(rule, number);
-    bool equal = tu_value_equals(value, rule->text);
-    return value->type == TENSOR_STRING && equal == (rule->op == TU_EQUAL);
+    return value->type == TENSOR_STRING && is_among(value, rule->text) == (rule->op == TU_EQUAL);
 }

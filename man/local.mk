@@ -20,6 +20,7 @@ dist_man_MANS = \
 	man/tensor-quant.1 \
 	man/tensor-rand.1 \
 	man/tensor-save.1 \
+	man/tensor-rules.5 \
 	man/tensor-stream.5 \
 	man/tensor-types.7 \
 	man/tensorutils.7 \

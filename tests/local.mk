@@ -22,8 +22,10 @@ BATS_TESTS = \
 	tests/parts.bats \
 	tests/pipeline.bats \
 	tests/plugin.bats \
+	tests/profile.bats \
 	tests/quant.bats \
 	tests/rand.bats \
+	tests/report.bats \
 	tests/runtime.bats \
 	tests/save.bats \
 	tests/scales.bats \
@@ -67,9 +69,11 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/formats.py \
 	tests/golden-check \
 	tests/helpers.bash \
+	tests/junit.xsd \
 	tests/liar.c \
 	tests/make-blocks \
 	tests/make-families \
+	tests/make-hostile-results \
 	tests/make-model \
 	tests/make-samples \
 	tests/make-sparse \
@@ -84,6 +88,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/samples_stream.py \
 	tests/show-stream \
 	tests/unit/tap.h \
+	tests/verdict.schema.json \
 	tests/walk-samples
 
 # What runs over the stand-in otherwise, on the device of this machine, and how long it takes there.

@@ -66,12 +66,19 @@ setup() {
     run -0 verdict --rule '*same:max_diff <= 0' --rule 'near:max_diff <= 1' --rule 'far:cosine_similarity == 0' results.tsr
     says "4 passed"
     run -1 verdict --rule '*same:max_diff <= 0' --rule 'near:max_diff < 1' results.tsr
-    says "1 failed" "2 passed" "1 with no rule about them"
+    says "1 failed" "2 passed" "1 not judged"
     # a tensor that no rule is about is not judged, and does not pass
     run -2 verdict --rule 'absent*:max_diff <= 0' results.tsr
     says "no record was judged" "was about no record"
-    run -0 verdict --rule 'norm.*:max_diff <= 0' results.tsr
-    says "1 passed" "3 with no rule about them"
+    run -2 verdict --rule 'norm.*:max_diff <= 0' results.tsr
+    says "verdict: not all judged" "1 passed" "3 not judged" "3 records have no rule about them"
+    # ... unless that is allowed
+    run -0 verdict --rule 'norm.*:max_diff <= 0' --allow unjudged results.tsr
+    says "verdict: pass" "1 passed" "3 allowed, 0 not judged"
+    run -2 verdict --rule 'norm.*:max_diff <= 0' --allow 'unjudged:[nf]*' results.tsr
+    says "2 allowed, 1 not judged"
+    # no number of passes makes up for it, nor does --allow-empty
+    run -2 verdict --rule 'norm.*:max_diff <= 0' --allow-empty results.tsr
 }
 
 @test "a name may hold colons and operators stand behind the last one" {
@@ -106,16 +113,23 @@ setup() {
     refuses "NaN" verdict --min nan same.tsr
 }
 
-@test "without a rule there is nothing to judge by" {
-    refuses "--min or --rule" verdict same.tsr
-    refuses "--min or --rule" verdict --allow only_a --allow-empty same.tsr
+@test "without a rule the profile auto judges" {
+    run -0 verdict same.tsr
+    says "profile: auto" "rule: cosine_similarity >= 0.9999999999 if coarser == F32" "2 passed"
+    # rules of other types are not named
+    [[ $output != *Q4_K* ]]
+    run -1 verdict results.tsr
+    run -1 verdict --allow only_a --allow-empty results.tsr
+    # a rule of one's own stands alone
+    run -0 verdict --rule 'max_diff <= 2' results.tsr
+    [[ $output != *profile* ]]
 }
 
 # ---- What fails by default, and --allow ----
 
 @test "every status but ok fails, whatever the rules" {
     run -1 verdict --rule 'max_diff >= 0' statuses.tsr
-    says "7 judged, 1 passed, 6 failed" "only_a: 1" "only_b: 1" "shape_mismatch: 1" "nonfinite: 1" "undefined: 1" "not_real: 1"
+    says "7 judged, 1 passed, 6 failed (0 broke a rule, 4 incomparable, 2 missing)" "only_a: 1" "only_b: 1" "shape_mismatch: 1" "nonfinite: 1" "undefined: 1" "not_real: 1"
 }
 
 @test "each status can be allowed" {
@@ -187,7 +201,7 @@ setup() {
 
 @test "the text says what was compared, least and greatest, and the worst" {
     run -1 verdict --min 0.999 results.tsr
-    says "rule: cosine_similarity >= 0.999" "4 judged, 2 passed, 2 failed (2 broke a rule, 0 could not be compared)" \
+    says "rule: cosine_similarity >= 0.999" "4 judged, 2 passed, 2 failed (2 broke a rule, 0 incomparable, 0 missing)" \
         $'min 0  far' $'max 1  ' 'worst 4:'
     # failures first, worst first
     [[ $output == *"fail "*far*"fail "*near*"pass "*same* ]]
@@ -237,6 +251,7 @@ assert v["rules"] == [{"field": "cosine_similarity", "operator": ">=", "value": 
                       {"names": "near", "field": "max_diff", "operator": "<=", "value": "1"}], v["rules"]
 assert (v["judged"], v["passed"], v["failed"], v["broke_a_rule"], v["not_compared"], v["allowed"],
         v["unjudged"]) == (4, 2, 2, 2, 0, 0, 0)
+assert (v["records"], v["incomparable"], v["missing"]) == (4, 0, 0)
 assert v["field"] == "cosine_similarity"
 assert (v["min"]["name"], v["min"]["value"]) == ("far", 0) and v["max"]["value"] == 1
 assert [t["name"] for t in v["worst"]] == ["far"]
@@ -246,7 +261,7 @@ END
     run -0 verdict --json --min 1 same.tsr
     says '"verdict":"pass"' '"failures":[]'
     run -1 verdict --json --min 0 statuses.tsr
-    says '"not_compared":6' '"value":null' '"reason":"only_a"'
+    says '"not_compared":6' '"incomparable":4' '"missing":2' '"value":null' '"reason":"only_a"'
     run --separate-stderr -2 verdict --json --min 0 empty.tsr
     says '"verdict":"nothing judged"'
 }

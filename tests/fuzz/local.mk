@@ -44,9 +44,10 @@ FUZZ_CPPFLAGS = $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) $
 	$(XXHASH_CFLAGS)
 FUZZ_LIBS = $(MSGPACK_LIBS) $(YAJL_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS) $(CRYPTO_LIBS) $(XXHASH_LIBS) \
 	$(LIBS)
-fuzz: config.h
+fuzz: config.h $(nodist_libtensorutils_la_SOURCES)
 	FUZZ_CPPFLAGS='$(FUZZ_CPPFLAGS)' FUZZ_LIBS='$(FUZZ_LIBS)' \
-	$(srcdir)/tests/fuzz/run $(FUZZ_SECONDS) $(libtensorutils_la_SOURCES) $(KERNEL_SOURCES) \
+	$(srcdir)/tests/fuzz/run $(FUZZ_SECONDS) $(libtensorutils_la_SOURCES) \
+		$(nodist_libtensorutils_la_SOURCES) $(KERNEL_SOURCES) \
 		$(FUZZ_SOURCES) $(FUZZ_PLUGINS)
 clean-local:
 	rm -rf tests/fuzz/out

@@ -139,12 +139,13 @@ static void check_judgement(struct tu_rule *rule)
 }
 
 /* The rule as users would write it. */
-static char *print_rule(const struct tu_rule *rule)
+static char *print_rule(const struct tu_rule *rule, size_t room)
 {
-    char *text;
-    if (asprintf(&text, "%s%s%s %s %s", rule->glob ? rule->glob : "", rule->glob ? ":" : "",
-                 rule->field, tu_operator_text(rule->op), rule->text) < 0)
+    char *text = malloc(room);
+    if (!text)
         abort();
+    tu_rule_text(rule, false, text, room);
+    FUZZ_CHECK(strlen(text) + 1 < room);
     return text;
 }
 
@@ -152,7 +153,10 @@ static void check_same_rule(const struct tu_rule *a, const struct tu_rule *b)
 {
     FUZZ_CHECK(!a->glob == !b->glob && (!a->glob || strcmp(a->glob, b->glob) == 0));
     FUZZ_CHECK(strcmp(a->field, b->field) == 0 && strcmp(a->text, b->text) == 0);
-    FUZZ_CHECK(a->op == b->op && a->is_number == b->is_number);
+    FUZZ_CHECK(a->op == b->op && a->is_number == b->is_number && a->optional == b->optional);
+    FUZZ_CHECK(!a->condition == !b->condition);
+    if (a->condition)
+        check_same_rule(a->condition, b->condition);
     FUZZ_CHECK(!a->is_number || (a->number == b->number && !isnan(a->number)));
 }
 
@@ -164,7 +168,7 @@ void fuzz_rule(const uint8_t *data, size_t size)
     if (tu_rule_parse(text, &rule, &error) < 0) {
         fuzz_check_error(&error);
     } else {
-        char *printed = print_rule(&rule);
+        char *printed = print_rule(&rule, 2 * size + 64);
         check_judgement(&rule);
         FUZZ_WORKS(tu_rule_parse(printed, &again, &error), &error);
         check_same_rule(&rule, &again);

@@ -128,6 +128,60 @@ TEST(globs)
     tu_rule_free(&rule);
 }
 
+TEST(a_rule_for_some_records)
+{
+    struct tu_rule rule;
+    struct tu_error error = {0};
+    char text[200];
+    CHECK(tu_rule_parse(" a if b:noise? <= 2 if  coarser==Q4_K,Q6_K ", &rule, &error) == 0);
+    CHECK_STRING(rule.glob, "a if b");
+    CHECK_STRING(rule.field, "noise");
+    CHECK_STRING(rule.text, "2");
+    CHECK(rule.optional && rule.condition && !rule.condition->optional && rule.condition->op == TU_EQUAL);
+    CHECK_STRING(rule.condition->field, "coarser");
+    CHECK_STRING(rule.condition->text, "Q4_K,Q6_K");
+    tu_rule_text(&rule, false, text, sizeof text);
+    CHECK_STRING(text, "a if b:noise? <= 2 if coarser == Q4_K,Q6_K");
+    tu_rule_text(&rule, true, text, sizeof text);
+    CHECK_STRING(text, "noise <= 2");
+    tu_rule_free(&rule);
+    /* only between blanks, and with something behind it */
+    CHECK(tu_rule_parse("name == gif", &rule, &error) == 0 && !rule.condition);
+    tu_rule_free(&rule);
+    CHECK(tu_rule_parse("name == what if", &rule, &error) == 0 && !rule.condition);
+    CHECK_STRING(rule.text, "what if");
+    tu_rule_free(&rule);
+    CHECK(tu_rule_parse("name ==  if x", &rule, &error) == 0 && !rule.condition);
+    CHECK_STRING(rule.text, "if x");
+    tu_rule_free(&rule);
+}
+
+TEST(what_is_no_condition)
+{
+    static const char *const cases[] = {"x < 1 if y",           "x < 1 if y < 1 if z < 1", "x < 1 if a:y < 1", "x < 1 if y? < 1",
+                                        "x < 1 if coarser == Q", "x < 1 if dtype_a == q4_k", "x < 1 if dtype_b == F32,,X",
+                                        "x < 1 if y < b",       "x < 1 if y <"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tu_rule rule;
+        struct tu_error error = {0};
+        if (tu_rule_parse(cases[i], &rule, &error) == 0) {
+            tap_fail(__FILE__, __LINE__, "'%s' was taken", cases[i]);
+            tu_rule_free(&rule);
+        } else {
+            CHECK(error.code == TU_EUSAGE && !rule.field && !rule.condition);
+        }
+    }
+}
+
+TEST(several_words)
+{
+    struct tensor_value b = {.type = TENSOR_STRING, .string = {"b", 1}}, ab = {.type = TENSOR_STRING, .string = {"a,b", 3}},
+                        empty = {.type = TENSOR_STRING, .string = {"", 0}};
+    CHECK(holds("x == a,b", &b) && holds("x == b,a", &b) && !holds("x == a,bb", &b) && !holds("x == ab,c", &b));
+    CHECK(!holds("x != a,b", &b) && holds("x != a,c", &b));
+    CHECK(holds("x == a,b", &ab) && !holds("x == a,b", &empty) && !holds("x == ,,", &empty));
+}
+
 TEST(operators_have_their_text)
 {
     CHECK_STRING(tu_operator_text(TU_LESS), "<");

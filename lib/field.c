@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "field.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Most exact first.  Integers come before all others, since no rounding is to be forgiven among
+ * them; quantized types stand in the order of the error that ggml's quantizers make. */
+static const enum tensor_dtype by_coarseness[] = {
+    TENSOR_BOOL,    TENSOR_U8,      TENSOR_I8,    TENSOR_U16,    TENSOR_I16,    TENSOR_U32,
+    TENSOR_I32,     TENSOR_U64,     TENSOR_I64,   TENSOR_F64,    TENSOR_C64,    TENSOR_F32,
+    TENSOR_F16,     TENSOR_BF16,    TENSOR_Q8_K,  TENSOR_Q8_1,   TENSOR_Q8_0,   TENSOR_APR_Q8,
+    TENSOR_Q6_K,    TENSOR_F8_E4M3, TENSOR_Q5_K,  TENSOR_Q5_1,   TENSOR_Q5_0,   TENSOR_F6_E2M3,
+    TENSOR_F8_E5M2, TENSOR_F6_E3M2, TENSOR_Q4_K,  TENSOR_IQ4_XS, TENSOR_IQ4_NL, TENSOR_Q4_1,
+    TENSOR_Q4_0,    TENSOR_APR_Q4,  TENSOR_NVFP4, TENSOR_MXFP4,  TENSOR_F4,     TENSOR_Q3_K,
+    TENSOR_IQ3_S,   TENSOR_IQ3_XXS, TENSOR_Q2_K,  TENSOR_IQ2_S,  TENSOR_IQ2_XS, TENSOR_IQ2_XXS,
+    TENSOR_Q2_0,    TENSOR_IQ1_M,   TENSOR_IQ1_S, TENSOR_TQ2_0,  TENSOR_TQ1_0,  TENSOR_Q1_0,
+    TENSOR_F8_E8M0,
+};
+enum { TYPES = sizeof by_coarseness / sizeof *by_coarseness };
+
+unsigned tu_coarseness(const struct tu_dtype *dtype)
+{
+    unsigned i = 0;
+    while (i < TYPES && by_coarseness[i] != dtype->code)
+        i++;
+    return i;
+}
+
+static const struct tensor_value *real(struct tensor_value *room, double value)
+{
+    *room = (struct tensor_value){.type = TENSOR_FLOAT64, .real = value};
+    return room;
+}
+
+/* A zero below makes NaN, which keeps no rule, and never an infinity, which could. */
+static const struct tensor_value *quotient(const struct tensor_value *record, const char *above,
+                                           const char *below, struct tensor_value *room)
+{
+    double x, y;
+    if (!tu_value_number(tu_value_get(record, above), &x) ||
+        !tu_value_number(tu_value_get(record, below), &y))
+        return NULL;
+    return real(room, y == 0 ? NAN : x / y);
+}
+
+static const struct tu_dtype *type_of(const struct tensor_value *record, const char *field)
+{
+    const char *text;
+    size_t length;
+    return tu_value_string(tu_value_get(record, field), &text, &length)
+               ? tu_dtype_by_name(text, length)
+               : NULL;
+}
+
+static const struct tensor_value *of_types(const struct tensor_value *record, bool same,
+                                           struct tensor_value *room)
+{
+    const struct tu_dtype *a = type_of(record, "dtype_a"), *b = type_of(record, "dtype_b");
+    if (!a || !b)
+        return NULL;
+    if (same)
+        return real(room, a == b);
+    const char *name = tu_coarseness(a) > tu_coarseness(b) ? a->name : b->name;
+    *room = (struct tensor_value){.type = TENSOR_STRING, .string = {name, strlen(name)}};
+    return room;
+}
+
+const struct tensor_value *tu_field(const struct tensor_value *record, const char *name,
+                                    struct tensor_value *room)
+{
+    const struct tensor_value *carried = tu_value_get(record, name);
+    if (carried)
+        return carried;
+    if (strcmp(name, "norm_ratio") == 0)
+        return quotient(record, "norm_b", "norm_a", room);
+    if (strcmp(name, "identical_share") == 0)
+        return quotient(record, "identical_count", "element_count", room);
+    if (strcmp(name, "same_type") == 0 || strcmp(name, "coarser") == 0)
+        return of_types(record, *name == 's', room);
+    return NULL;
+}

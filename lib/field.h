@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* Fields of a result: those it carries, and those that follow from them. */
+#ifndef TU_FIELD_H
+#define TU_FIELD_H
+
+#include "dtype.h"
+#include "value.h"
+
+/* A field of a record, or NULL.  What follows from other fields is made in *room:
+ *   norm_ratio       norm_b / norm_a
+ *   identical_share  identical_count / element_count
+ *   same_type        1 if dtype_a is dtype_b, else 0
+ *   coarser          the one of dtype_a and dtype_b that holds numbers less exactly
+ * A record that carries a field of such a name is believed. */
+const struct tensor_value *tu_field(const struct tensor_value *record, const char *name,
+                                    struct tensor_value *room);
+
+/* Where a type stands among all when they are sorted by how exactly they hold a model's weights:
+ * 0 is the most exact. */
+unsigned tu_coarseness(const struct tu_dtype *dtype);
+
+#endif

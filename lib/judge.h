@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/* The court: hears records, judges each by rules, and counts apart what became of them. */
+#ifndef TU_JUDGE_H
+#define TU_JUDGE_H
+
+#include "arena.h"
+#include "profile.h"
+
+enum tu_outcome {
+    TU_PASSED,
+    TU_FAILED,       /* broke a rule */
+    TU_INCOMPARABLE, /* has a status that says so */
+    TU_MISSING,      /* is on one side only */
+    TU_ALLOWED,
+    TU_UNJUDGED, /* no rule is about it */
+    TU_OUTCOMES
+};
+
+/* One judged record. */
+struct tu_judged {
+    const char *name;
+    const char *shown; /* the name with control characters escaped */
+    const char *status;
+    enum tu_outcome outcome;
+    double value;       /* of the leading field; NaN where there is none */
+    const char *reason; /* why it did not pass: the status, or the rules it broke; escaped */
+    struct tensor_value record; /* where the court keeps records; else empty */
+};
+
+/* What became of a rule: whether a record asked for it, and how many it judged.  The two differ
+ * where its condition was never met. */
+struct tu_use {
+    bool asked;
+    size_t judged;
+};
+
+enum tu_ruling { TU_PASS, TU_FAIL, TU_IDLE_RULE, TU_NOTHING_JUDGED, TU_NOT_ALL_JUDGED };
+
+/* Zero-initialise, then set the rules, of which there must be one at least, and the options. */
+struct tu_court {
+    struct tu_rules rules;
+    const char *profile; /* its name; NULL: none was used */
+    bool keeping;        /* the records, for reports that show more of them */
+    bool empty_passes;
+
+    struct tu_arena arena;
+    struct tu_use *uses; /* of each rule */
+    struct tu_judged *items;
+    size_t count, capacity;
+    size_t counts[TU_OUTCOMES];
+};
+
+int tu_judge(struct tu_court *c, const struct tensor_value *record,
+             struct tu_error *error) TU_MUST_CHECK;
+/* Failures come first; then by the leading field, worst first, what has no number before all. */
+void tu_court_sort(struct tu_court *c);
+void tu_court_free(struct tu_court *c);
+
+enum tu_ruling tu_court_ruling(const struct tu_court *c);
+/* "pass", "fail", or what is the trouble. */
+const char *tu_court_words(const struct tu_court *c);
+/* A rule of the user's that was about nothing; NULL: there is none. */
+const struct tu_rule *tu_court_idle(const struct tu_court *c);
+
+/* The field of the first rule. */
+const char *tu_court_field(const struct tu_court *c);
+/* Whether a small value of it is a bad one. */
+bool tu_court_wants_large(const struct tu_court *c);
+/* Records that did not pass, whatever the reason. */
+size_t tu_court_failures(const struct tu_court *c);
+bool tu_outcome_fails(enum tu_outcome outcome);
+/* Whether a report has to name a rule: those of a profile that judged nothing are left out. */
+bool tu_court_names(const struct tu_court *c, size_t rule);
+/* The judged record with the smallest (or largest) value; NULL if none has a number. */
+const struct tu_judged *tu_court_extreme(const struct tu_court *c, bool smallest);
+
+/* "pass", "fail", "allowed", "unjudged"; "passed", "failed", "incomparable", "missing", ... */
+extern const char *const tu_outcome_verdicts[TU_OUTCOMES];
+extern const char *const tu_outcome_words[TU_OUTCOMES];
+
+#endif

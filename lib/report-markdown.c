@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Markdown for a job summary or a comment: counts, rules, and the tensors that did not pass. */
+#include "config.h"
+
+#include "report.h"
+
+#include <string.h>
+
+#include "text.h"
+
+/* Comments and summaries have a limit, and nobody reads more. */
+enum { ROWS = 100 };
+
+static void put_rules(FILE *out, const struct tu_court *c)
+{
+    if (c->profile) {
+        char shown[1024];
+        tu_escape(c->profile, strlen(c->profile), shown, sizeof shown);
+        fputs("Profile: ", out);
+        tu_report_put(out, TU_MARKUP_MARKDOWN, shown);
+        fputs("\n\n", out);
+    }
+    for (size_t i = 0; i < c->rules.count; i++) {
+        char text[512], shown[2048];
+        if (!tu_court_names(c, i))
+            continue;
+        tu_rule_text(&c->rules.items[i], false, text, sizeof text);
+        tu_escape(text, strlen(text), shown, sizeof shown);
+        fputs("- ", out);
+        tu_report_put(out, TU_MARKUP_MARKDOWN, shown);
+        putc('\n', out);
+    }
+}
+
+static void put_row(FILE *out, const struct tu_judged *j)
+{
+    char number[TU_NUMBER_SIZE];
+    tu_format_double(j->value, number);
+    fprintf(out, "| %s | ", tu_outcome_words[j->outcome]);
+    tu_report_put(out, TU_MARKUP_MARKDOWN, j->shown);
+    fprintf(out, " | %s | ", number);
+    tu_report_put(out, TU_MARKUP_MARKDOWN, j->reason);
+    fputs(" |\n", out);
+}
+
+static void put_failures(FILE *out, const struct tu_court *c)
+{
+    size_t rows = 0, failures = tu_court_failures(c) + c->counts[TU_UNJUDGED];
+    if (!failures)
+        return;
+    fprintf(out, "\n| | tensor | %s | why |\n|---|---|---|---|\n", tu_court_field(c));
+    for (size_t i = 0; i < c->count && rows < ROWS; i++) {
+        const struct tu_judged *j = &c->items[i];
+        if (tu_outcome_fails(j->outcome) || j->outcome == TU_UNJUDGED) {
+            put_row(out, j);
+            rows++;
+        }
+    }
+    if (failures > rows)
+        fprintf(out, "\n%zu more are not shown.\n", failures - rows);
+}
+
+int tu_report_markdown(FILE *out, const struct tu_report *r, struct tu_error *error)
+{
+    const struct tu_court *c = r->court;
+    char trouble[512];
+    (void)error;
+    tu_report_trouble(c, trouble, sizeof trouble);
+    fprintf(out, "## verdict: %s\n\n", tu_court_words(c));
+    if (*trouble) {
+        tu_report_put(out, TU_MARKUP_MARKDOWN, trouble);
+        fputs("\n\n", out);
+    }
+    fputs("|", out);
+    for (size_t i = 0; i < TU_OUTCOMES; i++)
+        fprintf(out, " %s |", tu_outcome_words[i]);
+    fputs("\n|", out);
+    for (size_t i = 0; i < TU_OUTCOMES; i++)
+        fputs("---:|", out);
+    fputs("\n|", out);
+    for (size_t i = 0; i < TU_OUTCOMES; i++)
+        fprintf(out, " %zu |", c->counts[i]);
+    fputs("\n\n", out);
+    put_rules(out, c);
+    put_failures(out, c);
+    return 0;
+}
