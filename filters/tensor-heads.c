@@ -10,6 +10,7 @@
 #include "cli.h"
 #include "heads.h"
 #include "output.h"
+#include "report.h"
 #include "save.h"
 #include "text.h"
 
@@ -63,11 +64,6 @@ struct subject {
     uint64_t head;
 };
 
-static double cosine_of(const struct tu_heads *s, uint64_t head, uint64_t query, uint64_t key)
-{
-    return s->cosine[(head * s->heads + query) * s->kv_heads + key];
-}
-
 /* The least cosine that the right pairing has. */
 static double right_cosine(const struct tu_heads *s)
 {
@@ -98,7 +94,7 @@ static int put_cosines(struct tu_builder *b, const struct subject *s, struct tu_
         return -1;
     for (uint64_t g = 0; g < s->heads->kv_heads; g++) {
         const struct tensor_value cosine = {.type = TENSOR_FLOAT64,
-                                            .real = cosine_of(s->heads, s->head, s->head, g)};
+                                            .real = tu_heads_cosine(s->heads, s->head, s->head, g)};
         if (tu_builder_add(b, NULL, 0, &cosine, error) < 0)
             return -1;
     }
@@ -116,9 +112,10 @@ static int fill_head(struct tu_builder *b, const void *of, struct tu_error *erro
         tu_put_uint(b, "head", s->head, error) < 0 ||
         tu_put_uint(b, "query_head", query, error) < 0 ||
         tu_put_uint(b, "key_head", key, error) < 0 ||
-        tu_put_real(b, "cosine_similarity", cosine_of(heads, s->head, query, key), error) < 0 ||
+        tu_put_real(b, "cosine_similarity", tu_heads_cosine(heads, s->head, query, key), error) <
+            0 ||
         tu_put_uint(b, "right_key_head", right, error) < 0 ||
-        tu_put_real(b, "right_cosine", cosine_of(heads, s->head, s->head, right), error) < 0)
+        tu_put_real(b, "right_cosine", tu_heads_cosine(heads, s->head, s->head, right), error) < 0)
         return -1;
     return put_cosines(b, s, error);
 }
@@ -136,21 +133,17 @@ static int put_records(const char *name, const struct tu_heads *heads, struct tu
 
 enum { CELL = 18, MARGIN = 60 };
 
-static void escape_xml(FILE *to, const char *text)
+static void put_text(FILE *to, const char *text)
 {
     char shown[1024];
     tu_escape(text, strlen(text), shown, sizeof shown);
-    for (const char *p = shown; *p; p++)
-        if (strchr("<>&\"'", *p))
-            fprintf(to, "&#%d;", *p);
-        else
-            fputc(*p, to);
+    tu_report_put(to, TU_MARKUP_XML, shown);
 }
 
 /* White is 0 or less, blue is 1; a frame marks the right key head. */
 static void draw_cell(FILE *to, const struct tu_heads *s, uint64_t head, uint64_t key, int top)
 {
-    double cosine = cosine_of(s, head, head, key);
+    double cosine = tu_heads_cosine(s, head, head, key);
     int shade = cosine > 0 ? (int)lround(255 * (1 - fmin(cosine, 1))) : 255;
     bool right = key == head * s->kv_heads / s->heads;
     fprintf(to,
@@ -170,9 +163,9 @@ static void draw_cell(FILE *to, const struct tu_heads *s, uint64_t head, uint64_
 static void draw(FILE *to, const char *name, const struct tu_heads *s, int *top)
 {
     fprintf(to, "<text x=\"4\" y=\"%d\">", *top + 14);
-    escape_xml(to, name);
+    put_text(to, name);
     fputs(": ", to);
-    escape_xml(to, s->mappings[0].text);
+    put_text(to, s->mappings[0].text);
     fprintf(to, "</text>\n<text x=\"4\" y=\"%d\">key</text>\n", *top + 34);
     *top += 22;
     for (uint64_t g = 0; g < s->kv_heads; g++)

@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "output.h"
 #include "pool.h"
 #include "text.h"
+#include "timing.h"
 
 enum { STATUS_TROUBLE = 2 };
 
@@ -339,19 +339,12 @@ int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, ch
 
 /* ---- Progress ---- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 void tu_progress(struct tu_tool *tool, uint64_t done, uint64_t total)
 {
     struct tu_progress *p = &tool->shown_progress;
     if (tool->quiet || (!tool->progress && !isatty(STDERR_FILENO)))
         return;
-    double time = now();
+    double time = tu_seconds();
     if (p->started == 0)
         p->started = p->shown = time;
     bool last = total && done >= total;

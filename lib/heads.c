@@ -121,7 +121,7 @@ static void make_cosines(const struct comparison *c, struct tu_heads *heads)
 
 /* ---- Mappings ---- */
 
-static double cosine_of(const struct tu_heads *s, uint64_t head, uint64_t query, uint64_t key)
+double tu_heads_cosine(const struct tu_heads *s, uint64_t head, uint64_t query, uint64_t key)
 {
     return s->cosine[(head * s->heads + query) * s->kv_heads + key];
 }
@@ -251,7 +251,7 @@ static void rate(const struct tu_heads *s, struct tu_head_mapping *m)
 {
     m->least = INFINITY;
     for (uint64_t h = 0; h < s->heads; h++) {
-        double cosine = cosine_of(s, h, m->query[h], m->key[h]);
+        double cosine = tu_heads_cosine(s, h, m->query[h], m->key[h]);
         if (!(cosine >= m->least))
             m->least = cosine;
     }
@@ -293,7 +293,8 @@ void tu_heads_best(const struct tu_heads *s, uint64_t head, uint64_t *query, uin
     *key = head * s->kv_heads / s->heads;
     for (uint64_t q = 0; q < s->heads; q++)
         for (uint64_t g = 0; g < s->kv_heads; g++) {
-            double now = cosine_of(s, head, q, g), best = cosine_of(s, head, *query, *key);
+            double now = tu_heads_cosine(s, head, q, g),
+                   best = tu_heads_cosine(s, head, *query, *key);
             if (now > best + SAME || (isnan(best) && !isnan(now))) {
                 *query = q;
                 *key = g;

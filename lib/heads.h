@@ -33,6 +33,9 @@ int tu_heads_compare(struct tu_qkv *group, const struct tu_qkv_tensor *out,
                      struct tu_error *error) TU_MUST_CHECK;
 void tu_heads_free(struct tu_heads *heads);
 
+/* Of an output head with what a query head makes with a key head. */
+double tu_heads_cosine(const struct tu_heads *heads, uint64_t head, uint64_t query, uint64_t key);
+
 /* The candidate that output head h resembles most; of equal ones that of the right pairing, or else
  * the first. */
 void tu_heads_best(const struct tu_heads *heads, uint64_t head, uint64_t *query, uint64_t *key);

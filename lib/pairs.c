@@ -499,18 +499,6 @@ static void set_view(struct pair *p, int i, const struct tu_view *v)
     p->tensors[i].name_length = length;
 }
 
-static void say(struct pair *p, const char *format, ...) TU_PRINTF(2, 3);
-static void say(struct pair *p, const char *format, ...)
-{
-    size_t used = strlen(p->transform);
-    va_list arguments;
-    va_start(arguments, format);
-    if (used && used + 2 < sizeof p->transform)
-        used += (size_t)snprintf(p->transform + used, sizeof p->transform - used, ", ");
-    vsnprintf(p->transform + used, sizeof p->transform - used, format, arguments);
-    va_end(arguments);
-}
-
 /* ---- One of two ways ---- */
 
 /* Decodes and compares some elements. */
@@ -590,7 +578,8 @@ static int cut_padding(struct run *run, struct pair *p, struct tu_error *error)
         v = tu_view_rows(&maker, v, 0, rows, error);
     if (!v)
         return -1;
-    say(p, "%" PRIu64 " of %" PRIu64 " rows of %c", rows, all, "ab"[longer]);
+    tu_say_step(p->transform, sizeof p->transform, "%" PRIu64 " of %" PRIu64 " rows of %c", rows,
+                all, "ab"[longer]);
     set_view(p, longer, v);
     return 0;
 }
@@ -632,7 +621,7 @@ static int turn(struct run *run, struct pair *p, struct tu_error *error)
             return -1;
         turned = as_it_lies ? lying : turned;
     }
-    say(p, as_it_lies ? "reshape" : "transpose");
+    tu_say_step(p->transform, sizeof p->transform, as_it_lies ? "reshape" : "transpose");
     set_view(p, 0, a);
     set_view(p, 1, turned);
     return 0;

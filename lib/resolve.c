@@ -10,15 +10,14 @@
 
 /* ---- In words ---- */
 
-static void say(struct tu_found *f, const char *format, ...) TU_PRINTF(2, 3);
-static void say(struct tu_found *f, const char *format, ...)
+void tu_say_step(char *steps, size_t size, const char *format, ...)
 {
-    size_t used = strlen(f->steps);
+    size_t used = strlen(steps);
     va_list arguments;
     va_start(arguments, format);
-    if (used && used + 2 < sizeof f->steps)
-        used += (size_t)snprintf(f->steps + used, sizeof f->steps - used, ", ");
-    vsnprintf(f->steps + used, sizeof f->steps - used, format, arguments);
+    if (used && used + 2 < size)
+        used += (size_t)snprintf(steps + used, size - used, ", ");
+    vsnprintf(steps + used, size - used, format, arguments);
     va_end(arguments);
 }
 
@@ -28,7 +27,7 @@ static void say_or_cancel(struct tu_found *f, const char *step, const char *oppo
     size_t used = strlen(f->steps), n = strlen(opposite);
     if (used < n || strcmp(f->steps + used - n, opposite) != 0 ||
         (used > n && f->steps[used - n - 1] != ' ')) {
-        say(f, "%s", step);
+        tu_say_step(f->steps, sizeof f->steps, "%s", step);
         return;
     }
     f->steps[used - n > 2 ? used - n - 2 : 0] = '\0';
@@ -81,7 +80,7 @@ static const struct tu_view *reshape(const struct tu_resolver *r, const struct t
                                      struct tu_error *error)
 {
     uint64_t shape[TU_MAP_RANK_MAX], known = 1;
-    say(f, "reshape");
+    tu_say_step(f->steps, sizeof f->steps, "reshape");
     if (undo && r->like)
         return tu_view_reshape(&r->maker, v, r->like->shape, r->like->rank, error);
     if (undo) {
@@ -105,7 +104,8 @@ static const struct tu_view *cut(const struct tu_resolver *r, const struct tu_st
         tu_fail(error, TU_EINVALID, "what was cut off cannot be put back");
         return NULL;
     }
-    say(f, "%s(%" PRIu64 ":%" PRIu64 ")", rows ? "rows" : "columns", s->first, s->end);
+    tu_say_step(f->steps, sizeof f->steps, "%s(%" PRIu64 ":%" PRIu64 ")", rows ? "rows" : "columns",
+                s->first, s->end);
     return rows ? tu_view_rows(&r->maker, v, s->first, s->end, error)
                 : tu_view_columns(&r->maker, v, s->first, s->end, error);
 }
@@ -123,7 +123,7 @@ static const struct tu_view *apply(const struct tu_resolver *r, const struct tu_
             say_or_cancel(f, "transpose", "transpose");
         return tu_view_transpose(&r->maker, v, error);
     case TU_STEP_PERMUTE:
-        say(f, "permute");
+        tu_say_step(f->steps, sizeof f->steps, "permute");
         return tu_view_permute(&r->maker, v, s->shape, s->rank, undo, error);
     case TU_STEP_RESHAPE:
         return reshape(r, s, undo, v, f, error);
@@ -133,11 +133,11 @@ static const struct tu_view *apply(const struct tu_resolver *r, const struct tu_
     case TU_STEP_ADD:
         /* f32(x) + 1 is what converters compute; taking it away again would not be exact. */
         if (undo && r->like) {
-            say(f, "add(%g)", (double)s->addend);
+            tu_say_step(f->steps, sizeof f->steps, "add(%g)", (double)s->addend);
             f->addend += s->addend;
             return v;
         }
-        say(f, "add(%g)", (double)(undo ? -s->addend : s->addend));
+        tu_say_step(f->steps, sizeof f->steps, "add(%g)", (double)(undo ? -s->addend : s->addend));
         return tu_view_add(&r->maker, v, undo ? -s->addend : s->addend, error);
     }
     return v;
@@ -188,7 +188,7 @@ static const struct tu_view *split(const struct tu_resolver *r, const struct tu_
         return NULL;
     }
     uint64_t unit = rows / total, first = before * unit, end = (before + own) * unit;
-    say(f, "rows(%" PRIu64 ":%" PRIu64 ")", first, end);
+    tu_say_step(f->steps, sizeof f->steps, "rows(%" PRIu64 ":%" PRIu64 ")", first, end);
     return tu_view_rows(&r->maker, v, first, end, error);
 }
 
@@ -216,7 +216,7 @@ static const struct tu_view *take_right(const struct tu_resolver *r, const struc
         if (!(parts[i] = leaf_of(r, &rule->right[i], b, error)))
             return NULL;
     if (rule->right_count > 1) {
-        say(f, "join(%zu)", rule->right_count);
+        tu_say_step(f->steps, sizeof f->steps, "join(%zu)", rule->right_count);
         return tu_view_join(&r->maker, parts, rule->right_count, false, error);
     }
     if (rule->stacked < 0)
@@ -224,7 +224,7 @@ static const struct tu_view *take_right(const struct tu_resolver *r, const struc
     uint64_t index = b->numbers[rule->stacked];
     if (!parts[0]->tensor.rank || index >= parts[0]->tensor.shape[0])
         return NULL;
-    say(f, "item(%" PRIu64 ")", index);
+    tu_say_step(f->steps, sizeof f->steps, "item(%" PRIu64 ")", index);
     return tu_view_item(&r->maker, parts[0], index, error);
 }
 
@@ -246,7 +246,7 @@ static int resolve_by(const struct tu_resolver *r, const struct tu_map_rule *rul
             return blame(r, rule, name, &reason, error);
         f.view = v;
         if (rule->tied)
-            say(&f, "tied");
+            tu_say_step(f.steps, sizeof f.steps, "tied");
         if (v) {
             *out = f;
             return 1;
@@ -314,10 +314,10 @@ static int make_one(const struct tu_resolver *r, const struct tu_map_rule *rule,
         f->tied |= part.tied;
         f->addend += part.addend;
         if (*part.steps && i == 0)
-            say(f, "%s", part.steps);
+            tu_say_step(f->steps, sizeof f->steps, "%s", part.steps);
     }
     if (rule->left_count > 1)
-        say(f, "join(%zu)", rule->left_count);
+        tu_say_step(f->steps, sizeof f->steps, "join(%zu)", rule->left_count);
     f->view = tu_view_join(&r->maker, parts, rule->left_count, false, error);
     if (f->view && f->view->kind == TU_VIEW_LEAF && rule->left_count > 1)
         *f->steps = '\0'; /* it was taken apart and put together again */
@@ -347,7 +347,7 @@ static int make_stack(const struct tu_resolver *r, const struct tu_map_rule *rul
         items[count++] = item.view;
     }
     if (found == 0 && count) {
-        say(f, "stack(%zu)", count);
+        tu_say_step(f->steps, sizeof f->steps, "stack(%zu)", count);
         f->view = tu_view_join(&r->maker, items, count, true, error);
         found = f->view ? 1 : -1;
     }

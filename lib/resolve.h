@@ -29,6 +29,9 @@ struct tu_found {
     char steps[256]; /* the transforms, in words; empty: only the name differs */
 };
 
+/* Adds a step to those that steps names already. */
+void tu_say_step(char *steps, size_t size, const char *format, ...) TU_PRINTF(3, 4);
+
 /* A tensor by its left name: 1, 0 if there is none, or -1. */
 int tu_resolve(const struct tu_resolver *r, const char *name, size_t length, struct tu_found *out,
                struct tu_error *error) TU_MUST_CHECK;

@@ -133,12 +133,15 @@ static int check_path(const struct tu_saver *s, struct tu_error *error)
 /* Not every file system has links, or a rename that replaces nothing. */
 static int rename_unless_there(const struct tu_saver *s)
 {
-    if (link(s->temporary, s->path) == 0 || errno == EEXIST)
-        return errno == EEXIST ? -1 : 0;
-    if (renameat2(AT_FDCWD, s->temporary, AT_FDCWD, s->path, RENAME_NOREPLACE) == 0 ||
-        errno == EEXIST)
-        return errno == EEXIST ? -1 : 0;
     struct stat st;
+    if (link(s->temporary, s->path) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return -1;
+    if (renameat2(AT_FDCWD, s->temporary, AT_FDCWD, s->path, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno == EEXIST)
+        return -1;
     if (lstat(s->path, &st) == 0) {
         errno = EEXIST;
         return -1;
@@ -151,7 +154,6 @@ static int rename_unless_there(const struct tu_saver *s)
 static int give_name(struct tu_saver *s, struct tu_error *error)
 {
     if (!s->force) {
-        errno = 0;
         int result = s->temporary ? rename_unless_there(s) : link_as(s, s->path);
         if (result < 0)
             return errno == EEXIST ? exists_already(s, error) : fail_here(s, error);

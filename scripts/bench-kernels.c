@@ -32,16 +32,10 @@ enum { ELEMENTS = 4096, TURNS = 7 };
 static uint8_t blocks[ELEMENTS * 8];
 static float first[ELEMENTS], second[ELEMENTS];
 
-static int compare_doubles(const void *a, const void *b)
-{
-    const double *x = a, *y = b;
-    return (*x > *y) - (*x < *y);
-}
-
 static double median(double *values, size_t n)
 {
-    qsort(values, n, sizeof *values, compare_doubles);
-    return values[n / 2];
+    tu_sort_times(values, n);
+    return tu_quantile(values, n, 0.5);
 }
 
 /* Elements a second of a loop that runs for some seconds. */
