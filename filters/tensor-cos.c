@@ -75,6 +75,13 @@ static const struct tu_column columns[] = {
     {.key = "name", .title = "name"},
     {.key = "transform", .title = "transform", .width = -12, .detail = true},
     {.key = "name_b", .title = "name_b", .width = -12, .detail = true},
+    {.key = "inf_both", .title = "inf_both", .width = 8, .detail = true},
+    {.key = "first_diff_index", .title = "first_diff_index", .width = 12, .detail = true},
+    {.key = "row_length", .title = "row_length", .width = 10, .detail = true},
+    {.key = "worst_row", .title = "worst_row", .width = 10, .detail = true},
+    {.key = "worst_row_error", .title = "worst_row_error", .width = -12, .detail = true},
+    {.key = "worst_cosine_row", .title = "worst_cosine_row", .width = 10, .detail = true},
+    {.key = "worst_row_cosine", .title = "worst_row_cosine", .width = -12, .detail = true},
     {0},
 };
 
@@ -139,6 +146,7 @@ static int put_counts(struct tu_builder *b, const struct tu_partial *s, struct t
     } counts[] = {
         {"identical_count", s->identical}, {"nan_a", s->nan_a}, {"nan_b", s->nan_b},
         {"nan_both", s->nan_both},         {"inf_a", s->inf_a}, {"inf_b", s->inf_b},
+        {"inf_both", s->inf_both},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
         if (tu_put_uint(b, counts[i].key, counts[i].value, error) < 0)
@@ -157,6 +165,26 @@ static int put_worst(struct tu_builder *b, const struct tu_partial *s, struct tu
     return tu_put_real(b, "worst_b", s->worst_b, error);
 }
 
+static int put_first_diff(struct tu_builder *b, const struct tu_partial *s, struct tu_error *error)
+{
+    return s->differs ? tu_put_uint(b, "first_diff_index", s->first_diff, error) : 0;
+}
+
+/* A tensor of one row has no worst. */
+static int put_worst_rows(struct tu_builder *b, const struct tu_pair_result *r,
+                          struct tu_error *error)
+{
+    const struct tu_worst_rows *w = &r->sums.rows;
+    if (!w->known || r->row >= r->elements)
+        return 0;
+    if (tu_put_uint(b, "row_length", r->row, error) < 0 ||
+        tu_put_uint(b, "worst_row", w->error_row, error) < 0 ||
+        tu_put_real(b, "worst_row_error", sqrt(w->error), error) < 0 ||
+        tu_put_uint(b, "worst_cosine_row", w->cosine_row, error) < 0)
+        return -1;
+    return tu_put_real(b, "worst_row_cosine", w->cosine, error);
+}
+
 static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
     const struct tu_pair_result *r = subject;
@@ -172,9 +200,10 @@ static int fill_compare(struct tu_builder *b, const void *subject, struct tu_err
         return -1;
     if (r->match != TU_MATCH_BOTH)
         return 0;
-    return put_reals(b, &r->sums, error) < 0 || put_counts(b, &r->sums, error) < 0
-               ? -1
-               : put_worst(b, &r->sums, error);
+    if (put_reals(b, &r->sums, error) < 0 || put_counts(b, &r->sums, error) < 0 ||
+        put_worst(b, &r->sums, error) < 0 || put_first_diff(b, &r->sums, error) < 0)
+        return -1;
+    return put_worst_rows(b, r, error);
 }
 
 static int put_result(const struct tu_pair_result *r, struct tu_error *error)

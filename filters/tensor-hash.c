@@ -147,7 +147,7 @@ static int hash_decoded(struct tu_feed *feed, const struct tu_item *item, struct
     int result = tu_decoder_init(&decoder, g, tool.kernels, head, error);
     for (uint64_t first = 0; first < g->elements && result == 0;) {
         uint64_t offset, length;
-        size_t n = tu_geometry_tile(g, tu_geometry_unit(g), first);
+        size_t n = tu_geometry_tile(g, tu_geometry_unit(g), TU_TILE, first);
         tu_geometry_span(g, first, n, &offset, &length);
         uint8_t *larger = realloc(raw, length);
         if (!larger) {

@@ -496,8 +496,9 @@ static int work_wide(const struct run *run, struct piece *p, struct tu_error *er
     return tu_attend_exactly(a, run->rows, run->result, &range, p->made, error);
 }
 
-static int work(void *context, void *slot, struct tu_error *error)
+static int work(void *context, void *slot, void *scratch, struct tu_error *error)
 {
+    (void)scratch;
     const struct run *run = context;
     struct piece *p = slot;
     if (run->how->wide)

@@ -10,6 +10,7 @@
 #define LARGE 0x1p400
 #define SMALL 0x1p-400
 
+/* Lanes are added in halves, as the kernels do. */
 static double sum_lanes(const double *lane)
 {
     double sum[TU_LANES];
@@ -20,16 +21,10 @@ static double sum_lanes(const double *lane)
     return sum[0];
 }
 
-static uint64_t count_lanes(const uint64_t *lane)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < TU_LANES; i++)
-        sum += lane[i];
-    return sum;
-}
-
 static struct tu_scaled add_scaled(struct tu_scaled a, struct tu_scaled b)
 {
+    if (!(a.exponent | b.exponent))
+        return (struct tu_scaled){a.value + b.value, 0};
     if (a.value == 0)
         return b;
     if (b.value == 0)
@@ -44,104 +39,107 @@ static double unscale(struct tu_scaled s)
     return ldexp(s.value, s.exponent);
 }
 
-/* ---- Pairs that float32 holds ---- */
-
-struct block {
-    float a[TU_COMPARE_BLOCK], b[TU_COMPARE_BLOCK];
-    size_t count;   /* of pairs */
-    uint64_t first; /* index of the first */
-    size_t removed, removed_equal;
-};
-
-/* Counts pairs that are not finite and replaces them by (0, 0), which adds nothing. */
-static void remove_non_finite(struct block *block, struct tu_partial *out)
+/* The same number with a value of moderate size, so that products and quotients of two keep their
+ * digits.  Powers of two change no digit. */
+static struct tu_scaled normalise(struct tu_scaled s)
 {
-    for (size_t i = 0; i < block->count; i++) {
-        float a = block->a[i], b = block->b[i];
-        if (isfinite(a) && isfinite(b))
-            continue;
-        out->nan_a += isnan(a) != 0;
-        out->nan_b += isnan(b) != 0;
-        out->nan_both += isnan(a) && isnan(b);
-        out->inf_a += isinf(a) != 0;
-        out->inf_b += isinf(b) != 0;
-        block->removed++;
-        block->removed_equal += a == b;
-        block->a[i] = block->b[i] = 0;
+    int exponent;
+    double value = frexp(s.value, &exponent);
+    return (struct tu_scaled){value, s.exponent + exponent};
+}
+
+/* x / y as if neither had been scaled. */
+static double ratio(struct tu_scaled x, struct tu_scaled y)
+{
+    struct tu_scaled p = normalise(x), q = normalise(y);
+    return ldexp(p.value / q.value, p.exponent - q.exponent);
+}
+
+static struct tu_scaled product_root(struct tu_scaled x, struct tu_scaled y)
+{
+    x = normalise(x);
+    y = normalise(y);
+    struct tu_scaled p = {x.value * y.value, x.exponent + y.exponent};
+    int odd = p.exponent & 1;
+    return (struct tu_scaled){sqrt(odd ? 2 * p.value : p.value), (p.exponent - odd) / 2};
+}
+
+/* ---- Rows ---- */
+
+void tu_row_add(struct tu_row *sum, const struct tu_row *next)
+{
+    sum->dot = add_scaled(sum->dot, next->dot);
+    sum->aa = add_scaled(sum->aa, next->aa);
+    sum->bb = add_scaled(sum->bb, next->bb);
+    sum->dd = add_scaled(sum->dd, next->dd);
+}
+
+struct tu_row tu_partial_row(const struct tu_partial *p)
+{
+    return (struct tu_row){p->dot, p->aa, p->bb, p->dd};
+}
+
+static double row_error(const struct tu_row *r)
+{
+    double to_a = r->aa.value > 0 ? ratio(r->dd, r->aa) : INFINITY;
+    double to_b = r->bb.value > 0 ? ratio(r->dd, r->bb) : INFINITY;
+    return to_a < to_b ? to_a : to_b;
+}
+
+static double row_cosine(const struct tu_row *r)
+{
+    if (r->dd.value == 0)
+        return 1;
+    if (!(r->aa.value > 0 && r->bb.value > 0))
+        return 0;
+    return ratio(r->dot, product_root(r->aa, r->bb));
+}
+
+/* Whether a row can be among the worst: cheaper than its numbers.  1 - cos is at most |a - b|^2 /
+ * (2 |a| |b|). */
+static bool may_be_worst(const struct tu_worst_rows *w, const struct tu_row *r)
+{
+    const double slack = 1 - 0x1p-40;
+    double aa = r->aa.value, bb = r->bb.value, dd = r->dd.value, apart = 2 * (1 - w->cosine);
+    if (!w->known || (r->aa.exponent | r->bb.exponent | r->dd.exponent))
+        return true;
+    return dd >= slack * w->error * (aa > bb ? aa : bb) ||
+           dd * dd >= slack * apart * apart * aa * bb;
+}
+
+void tu_note_row(struct tu_worst_rows *w, uint64_t index, const struct tu_row *r)
+{
+    bool zero = !(r->aa.value > 0 || r->bb.value > 0), same = w->known && r->dd.value == 0;
+    if (zero || same || !may_be_worst(w, r))
+        return;
+    double error = row_error(r), cosine = row_cosine(r);
+    if (!w->known || error > w->error) {
+        w->error = error;
+        w->error_row = index;
     }
-}
-
-static void find_worst(const struct block *block, double max, struct tu_partial *out)
-{
-    out->max_diff = max;
-    for (size_t i = 0; i < block->count; i++) {
-        if (fabs((double)block->a[i] - (double)block->b[i]) == max) {
-            out->worst_index = block->first + i;
-            out->worst_a = (double)block->a[i];
-            out->worst_b = (double)block->b[i];
-            return;
-        }
+    if (!w->known || cosine < w->cosine) {
+        w->cosine = cosine;
+        w->cosine_row = index;
     }
+    w->known = true;
 }
 
-static double relative(double a, double b, double difference)
+static void add_worst_rows(struct tu_worst_rows *sum, const struct tu_worst_rows *next)
 {
-    double x = fabs(a), y = fabs(b), larger = x > y ? x : y;
-    return larger > 0 ? difference / larger : 0;
-}
-
-static void find_relative(const struct block *block, struct tu_partial *out)
-{
-    for (size_t i = 0; i < block->count; i++) {
-        double a = (double)block->a[i], b = (double)block->b[i];
-        double r = relative(a, b, fabs(a - b));
-        out->max_rel_diff = r > out->max_rel_diff ? r : out->max_rel_diff;
+    if (!next->known)
+        return;
+    if (!sum->known || next->error > sum->error) {
+        sum->error = next->error;
+        sum->error_row = next->error_row;
     }
-}
-
-static void reduce_block(const struct tu_kernels *kernels, struct block *block,
-                         struct tu_partial *out)
-{
-    /* The kernel tests in float32 whether a relative difference is beyond the largest so far; the
-     * margin covers its rounding, and what passes is looked at exactly. */
-    float bound = (float)(out->max_rel_diff * (1 - 0x1p-20));
-    size_t padded = (block->count + TU_LANES - 1) / TU_LANES * TU_LANES;
-    for (size_t i = block->count; i < padded; i++)
-        block->a[i] = block->b[i] = 0;
-    struct tu_lanes lanes = {0};
-    kernels->reduce(block->a, block->b, padded, bound, &lanes);
-    if (!isfinite(sum_lanes(lanes.aa) + sum_lanes(lanes.bb))) {
-        remove_non_finite(block, out);
-        lanes = (struct tu_lanes){0};
-        kernels->reduce(block->a, block->b, padded, bound, &lanes);
+    if (!sum->known || next->cosine < sum->cosine) {
+        sum->cosine = next->cosine;
+        sum->cosine_row = next->cosine_row;
     }
-    out->dot = add_scaled(out->dot, (struct tu_scaled){sum_lanes(lanes.dot), 0});
-    out->aa = add_scaled(out->aa, (struct tu_scaled){sum_lanes(lanes.aa), 0});
-    out->bb = add_scaled(out->bb, (struct tu_scaled){sum_lanes(lanes.bb), 0});
-    out->dd = add_scaled(out->dd, (struct tu_scaled){sum_lanes(lanes.dd), 0});
-    out->ad = add_scaled(out->ad, (struct tu_scaled){sum_lanes(lanes.ad), 0});
-    double max = 0;
-    for (size_t i = 0; i < TU_LANES; i++)
-        max = lanes.max[i] > max ? lanes.max[i] : max;
-    if (max > out->max_diff)
-        find_worst(block, max, out);
-    if (count_lanes(lanes.beyond))
-        find_relative(block, out);
-    uint64_t equal = count_lanes(lanes.equal) - (padded - block->count);
-    out->identical += equal - block->removed + block->removed_equal;
-    out->elements += block->count;
-    out->finite += block->count - block->removed;
+    sum->known = true;
 }
 
-/* ---- Pairs that need float64 or whole 64-bit integers ---- */
-
-struct wide_block {
-    double a[TU_COMPARE_BLOCK], a_low[TU_COMPARE_BLOCK];
-    double b[TU_COMPARE_BLOCK], b_low[TU_COMPARE_BLOCK];
-    double difference[TU_COMPARE_BLOCK];
-    size_t count;
-    uint64_t first;
-};
+/* ---- What pairs of any type have in common ---- */
 
 static void count_non_finite(double a, double b, struct tu_partial *out)
 {
@@ -150,35 +148,154 @@ static void count_non_finite(double a, double b, struct tu_partial *out)
     out->nan_both += isnan(a) && isnan(b);
     out->inf_a += isinf(a) != 0;
     out->inf_b += isinf(b) != 0;
+    out->inf_both += isinf(a) && a == b;
     out->identical += a == b;
 }
 
+static void note_first_diff(struct tu_partial *out, uint64_t index)
+{
+    if (!out->differs)
+        out->first_diff = index;
+    out->differs = true;
+}
+
+static double relative(double a, double b, double difference)
+{
+    double x = fabs(a), y = fabs(b), larger = x > y ? x : y;
+    return larger > 0 ? difference / larger : 0;
+}
+
+/* ---- Pairs that float32 holds ---- */
+
+/* A segment, or a part of one: a and b are decoded, and may be changed. */
+struct segment {
+    float *a, *b;
+    size_t count;
+    uint64_t first; /* index of the first */
+};
+
+static void find_first_diff(const struct segment *s, struct tu_partial *out)
+{
+    for (size_t i = 0; i < s->count && !out->differs; i++)
+        if (s->a[i] != s->b[i] && !(isnan(s->a[i]) && isnan(s->b[i])))
+            note_first_diff(out, s->first + i);
+}
+
+/* Counts pairs that are not finite and replaces them by (0, 0), which adds nothing; how many. */
+static size_t remove_non_finite(const struct segment *s, struct tu_partial *out)
+{
+    size_t removed = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        if (isfinite(s->a[i]) && isfinite(s->b[i]))
+            continue;
+        count_non_finite((double)s->a[i], (double)s->b[i], out);
+        s->a[i] = s->b[i] = 0;
+        removed++;
+    }
+    return removed;
+}
+
+static void find_worst(const struct tu_kernels *kernels, const struct segment *s,
+                       struct tu_partial *out)
+{
+    double max = kernels->largest_diff(s->a, s->b, s->count);
+    if (!(max > out->max_diff))
+        return;
+    size_t i = 0;
+    while (fabs((double)s->a[i] - (double)s->b[i]) != max)
+        i++;
+    out->max_diff = max;
+    out->worst_index = s->first + i;
+    out->worst_a = (double)s->a[i];
+    out->worst_b = (double)s->b[i];
+}
+
+static void find_relative(const struct tu_kernels *kernels, const struct segment *s,
+                          struct tu_partial *out)
+{
+    double max = kernels->largest_rel_diff(s->a, s->b, s->count);
+    out->max_rel_diff = max > out->max_rel_diff ? max : out->max_rel_diff;
+}
+
+/* What the kernel tests relative differences for, in float32.  The margin covers its rounding; what
+ * passes is looked at exactly.  A difference of 1, which is that to a zero, and one of 2, which is
+ * the largest there is, are met again and again: for these the kernel needs no margin. */
+static float bound_of(double max_rel_diff)
+{
+    if (max_rel_diff == 1 || max_rel_diff >= 2)
+        return (float)max_rel_diff;
+    return (float)(max_rel_diff * (1 - 0x1p-20));
+}
+
+static void reduce_segment(const struct tu_kernels *kernels, const struct segment *s,
+                           struct tu_partial *out, struct tu_sums *sums)
+{
+    float bound = bound_of(out->max_rel_diff);
+    size_t removed = 0;
+    kernels->reduce(s->a, s->b, s->count, bound, sums);
+    if (!out->differs && sums->equal < s->count)
+        find_first_diff(s, out);
+    if (!isfinite(sums->aa + sums->bb)) {
+        removed = remove_non_finite(s, out);
+        kernels->reduce(s->a, s->b, s->count, bound, sums);
+    }
+    /* Of numbers, a larger one has no smaller rounding. */
+    if (sums->max > 0 && sums->max >= (float)out->max_diff)
+        find_worst(kernels, s, out);
+    if (sums->beyond)
+        find_relative(kernels, s, out);
+    out->identical += sums->equal - removed;
+    out->finite += s->count - removed;
+}
+
+/* ---- Pairs that need float64 or whole 64-bit integers ---- */
+
+/* A segment, or a part of one, whose values are hi + lo; difference has room for as many. */
+struct wide_segment {
+    double *a, *a_low, *b, *b_low, *difference;
+    size_t count;
+    uint64_t first;
+};
+
+/* The difference of a pair of finite numbers, which may overflow: no larger number can be told. */
+static double wide_difference(const struct wide_segment *w, size_t i)
+{
+    double d = fabs((w->a[i] - w->b[i]) + (w->a_low[i] - w->b_low[i]));
+    return isfinite(d) ? d : __DBL_MAX__;
+}
+
+static void inspect_wide_pair(const struct wide_segment *w, size_t i, struct tu_partial *out)
+{
+    double a = w->a[i], b = w->b[i], d = w->difference[i] = wide_difference(w, i);
+    double r = relative(a, b, d);
+    bool identical = a == b && w->a_low[i] == w->b_low[i];
+    out->finite++;
+    out->identical += identical;
+    if (!identical)
+        note_first_diff(out, w->first + i);
+    out->max_rel_diff = r > out->max_rel_diff ? r : out->max_rel_diff;
+    if (d > out->max_diff) {
+        out->max_diff = d;
+        out->worst_index = w->first + i;
+        out->worst_a = a;
+        out->worst_b = b;
+    }
+}
+
 /* Takes differences and maxima, and leaves the pairs that are not finite out as (0, 0). */
-static void inspect_wide(struct wide_block *w, struct tu_partial *out)
+static void inspect_wide(const struct wide_segment *w, struct tu_partial *out)
 {
     for (size_t i = 0; i < w->count; i++) {
         double a = w->a[i], b = w->b[i];
-        w->difference[i] = 0;
-        if (!isfinite(a) || !isfinite(b)) {
-            count_non_finite(a, b, out);
-            w->a[i] = w->b[i] = 0;
+        if (isfinite(a) && isfinite(b)) {
+            inspect_wide_pair(w, i, out);
             continue;
         }
-        out->finite++;
-        out->identical += a == b && w->a_low[i] == w->b_low[i];
-        double d = fabs((a - b) + (w->a_low[i] - w->b_low[i]));
-        /* The difference of two finite doubles may overflow; no larger number can be told. */
-        w->difference[i] = d = isfinite(d) ? d : __DBL_MAX__;
-        double r = relative(a, b, d);
-        out->max_rel_diff = r > out->max_rel_diff ? r : out->max_rel_diff;
-        if (d > out->max_diff) {
-            out->max_diff = d;
-            out->worst_index = w->first + i;
-            out->worst_a = a;
-            out->worst_b = b;
-        }
+        if (a != b && !(isnan(a) && isnan(b)))
+            note_first_diff(out, w->first + i);
+        count_non_finite(a, b, out);
+        w->a[i] = w->b[i] = w->difference[i] = 0;
     }
-    out->elements += w->count;
 }
 
 /* The power of two that brings the largest magnitude of a run near 1, 0 if it is moderate. */
@@ -211,56 +328,138 @@ static struct tu_scaled sum_values(const double *x, int scale, size_t count)
     return (struct tu_scaled){sum_lanes(lanes), scale};
 }
 
-static void reduce_wide(struct wide_block *w, struct tu_partial *out)
+static void reduce_wide(const struct wide_segment *w, struct tu_partial *out, struct tu_row *sums,
+                        struct tu_scaled *ad)
 {
     inspect_wide(w, out);
     int a = scale_of(w->a, w->count), b = scale_of(w->b, w->count);
     int d = scale_of(w->difference, w->count);
-    out->dot = add_scaled(out->dot, sum_products(w->a, a, w->b, b, w->count));
-    out->aa = add_scaled(out->aa, sum_products(w->a, a, w->a, a, w->count));
-    out->bb = add_scaled(out->bb, sum_products(w->b, b, w->b, b, w->count));
-    out->dd = add_scaled(out->dd, sum_products(w->difference, d, w->difference, d, w->count));
-    out->ad = add_scaled(out->ad, sum_values(w->difference, d, w->count));
+    sums->dot = sum_products(w->a, a, w->b, b, w->count);
+    sums->aa = sum_products(w->a, a, w->a, a, w->count);
+    sums->bb = sum_products(w->b, b, w->b, b, w->count);
+    sums->dd = sum_products(w->difference, d, w->difference, d, w->count);
+    *ad = sum_values(w->difference, d, w->count);
 }
 
 /* ---- Ranges ---- */
 
-static const uint8_t *part(const struct tu_decoder *d, const uint8_t *span, uint64_t range_first,
-                           uint64_t first, size_t count)
+/* A range that is gone through, a run of elements at a time: a segment of a long row, or as many
+ * short rows as fit. */
+struct range {
+    const struct tu_comparison *c;
+    const uint8_t *const *spans;
+    uint64_t origins[2]; /* offsets of what they point to */
+    struct tu_partial *out;
+    struct tu_row row;   /* of the row that was begun */
+    struct tu_row *rows; /* where its sums go next; NULL: among the worst */
+    bool whole;          /* the range is whole rows */
+};
+
+static const uint8_t *part(const struct range *r, int side, uint64_t first, size_t count)
 {
-    uint64_t origin, offset, length;
-    tu_geometry_span(&d->geometry, range_first, 1, &origin, &length);
-    tu_geometry_span(&d->geometry, first, count, &offset, &length);
-    return span + (offset - origin);
+    const struct tu_geometry *g = &r->c->decoders[side].geometry;
+    uint64_t offset, length;
+    tu_geometry_span(g, first, count, &offset, &length);
+    return r->spans[side] + (offset - r->origins[side]);
 }
 
-void tu_compare_range(const struct tu_kernels *kernels, const struct tu_decoder *a,
-                      const uint8_t *span_a, const struct tu_decoder *b, const uint8_t *span_b,
-                      uint64_t first, size_t count, struct tu_partial *out)
+/* How many elements the run that starts at an element has, of those that are left. */
+static size_t run_length(uint64_t row, uint64_t at, size_t left)
 {
-    bool wide = a->decode_wide || b->decode_wide;
+    uint64_t column = at % row, in_row = row - column;
+    uint64_t n = TU_COMPARE_BLOCK - column % TU_COMPARE_BLOCK;
+    if (row <= TU_COMPARE_BLOCK && column == 0)
+        n = TU_COMPARE_BLOCK / row * row;
+    else if (n > in_row)
+        n = in_row;
+    return n < left ? (size_t)n : left;
+}
+
+/* How many of them lie in the row of the first. */
+static size_t in_row(uint64_t row, uint64_t at, size_t count)
+{
+    uint64_t left = row - at % row;
+    return left < count ? (size_t)left : count;
+}
+
+static void end_row(struct range *r, uint64_t index)
+{
+    if (r->rows)
+        *r->rows++ = r->row;
+    else
+        tu_note_row(&r->out->rows, index, &r->row);
+    r->row = (struct tu_row){0};
+}
+
+/* Adds the sums of a segment to all that it belongs to. */
+static void add_segment(struct range *r, uint64_t first, size_t count, const struct tu_row *sums,
+                        struct tu_scaled ad)
+{
+    struct tu_partial *out = r->out;
+    uint64_t end = first + count;
+    out->elements += count;
+    out->dot = add_scaled(out->dot, sums->dot);
+    out->aa = add_scaled(out->aa, sums->aa);
+    out->bb = add_scaled(out->bb, sums->bb);
+    out->dd = add_scaled(out->dd, sums->dd);
+    out->ad = add_scaled(out->ad, ad);
+    if (!r->whole)
+        return;
+    tu_row_add(&r->row, sums);
+    if (end % r->c->row == 0)
+        end_row(r, end / r->c->row - 1);
+}
+
+static void compare_run(struct range *r, uint64_t at, size_t count)
+{
+    const struct tu_comparison *c = r->c;
+    float a[TU_COMPARE_BLOCK], b[TU_COMPARE_BLOCK];
+    tu_decode(&c->decoders[0], part(r, 0, at, count), at, count, a);
+    tu_decode(&c->decoders[1], part(r, 1, at, count), at, count, b);
     for (size_t done = 0, n; done < count; done += n) {
-        uint64_t at = first + done;
-        n = count - done < TU_COMPARE_BLOCK ? count - done : TU_COMPARE_BLOCK;
-        const uint8_t *pa = part(a, span_a, first, at, n), *pb = part(b, span_b, first, at, n);
-        struct tu_partial sums = {.max_diff = out->max_diff, .max_rel_diff = out->max_rel_diff};
-        if (wide) {
-            struct wide_block block;
-            block.count = n;
-            block.first = at;
-            tu_decode_wide(a, pa, at, n, block.a, block.a_low);
-            tu_decode_wide(b, pb, at, n, block.b, block.b_low);
-            reduce_wide(&block, &sums);
-        } else {
-            struct block block;
-            block.count = n;
-            block.first = at;
-            block.removed = block.removed_equal = 0;
-            tu_decode(a, pa, at, n, block.a);
-            tu_decode(b, pb, at, n, block.b);
-            reduce_block(kernels, &block, &sums);
-        }
-        tu_partial_add(out, &sums);
+        n = in_row(c->row, at + done, count - done);
+        const struct segment s = {a + done, b + done, n, at + done};
+        struct tu_sums sums;
+        reduce_segment(c->kernels, &s, r->out, &sums);
+        const struct tu_row row = {{sums.dot, 0}, {sums.aa, 0}, {sums.bb, 0}, {sums.dd, 0}};
+        add_segment(r, at + done, n, &row, (struct tu_scaled){sums.ad, 0});
+    }
+}
+
+static void compare_wide_run(struct range *r, uint64_t at, size_t count)
+{
+    const struct tu_comparison *c = r->c;
+    double values[5][TU_COMPARE_BLOCK];
+    tu_decode_wide(&c->decoders[0], part(r, 0, at, count), at, count, values[0], values[1]);
+    tu_decode_wide(&c->decoders[1], part(r, 1, at, count), at, count, values[2], values[3]);
+    for (size_t done = 0, n; done < count; done += n) {
+        n = in_row(c->row, at + done, count - done);
+        const struct wide_segment w = {values[0] + done, values[1] + done, values[2] + done,
+                                       values[3] + done, values[4] + done, n,
+                                       at + done};
+        struct tu_row row;
+        struct tu_scaled ad;
+        reduce_wide(&w, r->out, &row, &ad);
+        add_segment(r, at + done, n, &row, ad);
+    }
+}
+
+void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[2], uint64_t first,
+                      size_t count, struct tu_partial *out, struct tu_row *rows)
+{
+    bool wide = c->decoders[0].decode_wide || c->decoders[1].decode_wide;
+    struct range r = {.c = c, .spans = spans, .out = out, .rows = rows};
+    r.whole = first % c->row == 0 && count % c->row == 0;
+    for (int i = 0; i < 2 && count; i++) {
+        uint64_t length;
+        tu_geometry_span(&c->decoders[i].geometry, first, 1, &r.origins[i], &length);
+    }
+    for (size_t done = 0, n; done < count; done += n) {
+        n = run_length(c->row, first + done, count - done);
+        if (wide)
+            compare_wide_run(&r, first + done, n);
+        else
+            compare_run(&r, first + done, n);
     }
 }
 
@@ -281,12 +480,16 @@ void tu_partial_add(struct tu_partial *sum, const struct tu_partial *next)
     }
     if (next->max_rel_diff > sum->max_rel_diff)
         sum->max_rel_diff = next->max_rel_diff;
+    if (next->differs)
+        note_first_diff(sum, next->first_diff);
     sum->identical += next->identical;
     sum->nan_a += next->nan_a;
     sum->nan_b += next->nan_b;
     sum->nan_both += next->nan_both;
     sum->inf_a += next->inf_a;
     sum->inf_b += next->inf_b;
+    sum->inf_both += next->inf_both;
+    add_worst_rows(&sum->rows, &next->rows);
 }
 
 /* ---- Metrics ---- */
@@ -295,31 +498,6 @@ static double root(struct tu_scaled square)
 {
     int odd = square.exponent & 1;
     return ldexp(sqrt(odd ? 2 * square.value : square.value), (square.exponent - odd) / 2);
-}
-
-/* The same number with a value of moderate size, so that products and quotients of two keep their
- * digits.  Powers of two change no digit. */
-static struct tu_scaled normalise(struct tu_scaled s)
-{
-    int exponent;
-    double value = frexp(s.value, &exponent);
-    return (struct tu_scaled){value, s.exponent + exponent};
-}
-
-/* x / y as if neither had been scaled. */
-static double ratio(struct tu_scaled x, struct tu_scaled y)
-{
-    struct tu_scaled p = normalise(x), q = normalise(y);
-    return ldexp(p.value / q.value, p.exponent - q.exponent);
-}
-
-static struct tu_scaled product_root(struct tu_scaled x, struct tu_scaled y)
-{
-    x = normalise(x);
-    y = normalise(y);
-    struct tu_scaled p = {x.value * y.value, x.exponent + y.exponent};
-    int odd = p.exponent & 1;
-    return (struct tu_scaled){sqrt(odd ? 2 * p.value : p.value), (p.exponent - odd) / 2};
 }
 
 /* 1 - cos = (|a - b|^2 - (|a| - |b|)^2) / (2 |a| |b|), which keeps its digits where the vectors are

@@ -1,20 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two tensors to one set of numbers, a block at a time.  Sums are float64 over fixed lanes within
- * a block of TU_COMPARE_BLOCK elements and are added in the order of the blocks, so the result has
- * the same bits for any number of threads and any instruction set.
+ * Two tensors to one set of numbers.  A row is cut into segments of TU_COMPARE_BLOCK elements, of
+ * which the last may be shorter; sums are float64 over fixed lanes within a segment (kernels.h) and
+ * are added in the order of the segments.  So the result has the same bits for any number of
+ * threads and any instruction set.
  */
 #ifndef TU_COMPARE_H
 #define TU_COMPARE_H
 
 #include "decode.h"
 
-#define TU_COMPARE_BLOCK 4096
+#define TU_COMPARE_BLOCK 2048
 
 /* value * 2^exponent: sums of squares of float64 values leave the range of a double. */
 struct tu_scaled {
     double value;
     int exponent;
+};
+
+/* Sums over the pairs of a row, or of a piece of it. */
+struct tu_row {
+    struct tu_scaled dot, aa, bb, dd;
+};
+
+/* The worst rows of some: the first one of equals. */
+struct tu_worst_rows {
+    bool known;    /* there was a row that is not zero on both sides */
+    double error;  /* largest sum (a - b)^2 / max(sum a^2, sum b^2) */
+    double cosine; /* smallest; 0 where one side of a row is zero and the other is not */
+    uint64_t error_row, cosine_row;
 };
 
 /* What is known of a run of element pairs.  Pairs in which either side is NaN or infinite are
@@ -26,16 +40,34 @@ struct tu_partial {
     double max_diff, max_rel_diff;
     uint64_t worst_index; /* first place of max_diff */
     double worst_a, worst_b;
-    uint64_t identical; /* equal numbers: 0 is -0, infinities of one sign are equal */
-    uint64_t nan_a, nan_b, nan_both, inf_a, inf_b;
+    bool differs;        /* there is a pair that differs, where NaN does not differ from NaN */
+    uint64_t first_diff; /* the place of the first one */
+    uint64_t identical;  /* equal numbers: 0 is -0, infinities of one sign are equal */
+    uint64_t nan_a, nan_b, nan_both, inf_a, inf_b, inf_both; /* inf_both: of one sign */
+    struct tu_worst_rows rows;
 };
 
-/* Compares elements [first, first + count) of two tensors whose bytes for that range (in the sense
- * of tu_decode) are given, and adds to out.  Maxima that out holds already save the search for
- * smaller ones; a caller may put in what earlier ranges had. */
-void tu_compare_range(const struct tu_kernels *kernels, const struct tu_decoder *a,
-                      const uint8_t *span_a, const struct tu_decoder *b, const uint8_t *span_b,
-                      uint64_t first, size_t count, struct tu_partial *out);
+/* Two tensors of as many elements. */
+struct tu_comparison {
+    const struct tu_kernels *kernels;
+    struct tu_decoder decoders[2]; /* a, b */
+    uint64_t row;                  /* elements of a row */
+};
+
+/* Compares elements [first, first + count), which are whole rows or a piece of one that starts at
+ * one of its segments, and adds to out; spans are their bytes on either side, in the sense of
+ * tu_decode.  Whole rows are noted among the worst, unless rows receives the sums of each instead.
+ * Maxima that out holds already save the search for smaller ones; a caller may put in what earlier
+ * ranges had. */
+void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[2], uint64_t first,
+                      size_t count, struct tu_partial *out, struct tu_row *rows);
+
+/* Notes a row whose sums are complete. */
+void tu_note_row(struct tu_worst_rows *worst, uint64_t index, const struct tu_row *row);
+/* Adds the sums of the next piece of a row. */
+void tu_row_add(struct tu_row *sum, const struct tu_row *next);
+/* The sums of a range that was a piece of one row. */
+struct tu_row tu_partial_row(const struct tu_partial *p);
 
 /* Adds the numbers of the elements that follow those of sum. */
 void tu_partial_add(struct tu_partial *sum, const struct tu_partial *next);

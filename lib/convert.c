@@ -124,7 +124,7 @@ static int take(void *context, void *slot, struct tu_error *error)
     if (c->next == c->from->elements)
         return 0;
     p->first = c->next;
-    p->count = tu_geometry_tile(&c->decoder.geometry, c->unit, p->first);
+    p->count = tu_geometry_tile(&c->decoder.geometry, c->unit, TU_TILE, p->first);
     c->next += p->count;
     tu_geometry_span(&c->decoder.geometry, p->first, p->count, &offset, &length);
     if (reserve(&p->raw, &p->raw_capacity, length, error) < 0 ||
@@ -239,8 +239,9 @@ static int make_integers(const struct job *c, const struct piece *p, struct tu_e
     return 0;
 }
 
-static int work(void *context, void *slot, struct tu_error *error)
+static int work(void *context, void *slot, void *scratch, struct tu_error *error)
 {
+    (void)scratch;
     const struct job *c = context;
     struct piece *p = slot;
     const struct tu_dtype *to = c->to.dtype;

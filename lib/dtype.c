@@ -91,7 +91,8 @@ int tu_geometry(uint32_t code, uint32_t packing, const uint64_t *shape, uint32_t
 /* Offset of the block that holds an element. */
 static uint64_t block_offset(const struct tu_geometry *g, uint64_t element)
 {
-    uint64_t row = element / g->row, column = element % g->row;
+    /* Divisions are slow, and most tensors are one run. */
+    uint64_t row = g->rows > 1 ? element / g->row : 0, column = element - row * g->row;
     return g->dtype->head + row * g->row_bytes +
            column / g->dtype->elements * (uint64_t)g->dtype->bytes;
 }
@@ -108,11 +109,12 @@ uint64_t tu_geometry_unit(const struct tu_geometry *g)
     return g->rows > 1 ? g->row : 0;
 }
 
-size_t tu_geometry_tile(const struct tu_geometry *g, uint64_t unit, uint64_t first)
+size_t tu_geometry_tile(const struct tu_geometry *g, uint64_t unit, uint64_t tile, uint64_t first)
 {
     enum { SPAN_MAX = 1 << 20, SMALLEST = 4096 };
-    uint64_t tile = TU_TILE, left = g->elements - first;
-    while (unit && tile > SMALLEST && tile > unit && tile / unit * g->row_bytes > SPAN_MAX)
+    uint64_t left = g->elements - first;
+    while (g->rows > 1 && tile > SMALLEST && tile > g->row &&
+           tile / g->row * g->row_bytes > SPAN_MAX)
         tile /= 2;
     if (unit > tile)
         left = left < unit - first % unit ? left : unit - first % unit;

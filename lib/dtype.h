@@ -48,11 +48,12 @@ void tu_geometry_span(const struct tu_geometry *g, uint64_t first, uint64_t coun
                       uint64_t *length);
 
 /* Tensors are worked on in tiles of about TU_TILE elements.  A tile never cuts a block: where rows
- * are padded it is whole rows, or a piece of one row.  unit is that of the tensor, or the larger
- * one of two that are worked on together. */
+ * are padded it is whole rows, or a piece of one row, and so it is for any unit of elements that is
+ * whole rows.  A piece ends a multiple of 4096 elements after the start of its unit, or with it. */
 #define TU_TILE 65536
 uint64_t tu_geometry_unit(const struct tu_geometry *g);
-/* How many elements the tile that starts at an element has. */
-size_t tu_geometry_tile(const struct tu_geometry *g, uint64_t unit, uint64_t first);
+/* How many elements the tile that starts at an element has; tile is TU_TILE, or a multiple of it.
+ */
+size_t tu_geometry_tile(const struct tu_geometry *g, uint64_t unit, uint64_t tile, uint64_t first);
 
 #endif

@@ -405,8 +405,9 @@ static int take(void *context, void *slot, struct tu_error *error)
     return j->w->member.model || read_in_order(j, t, error) == 0 ? 1 : -1;
 }
 
-static int work(void *context, void *slot, struct tu_error *error)
+static int work(void *context, void *slot, void *scratch, struct tu_error *error)
 {
+    (void)scratch;
     const struct job *j = context;
     struct piece *t = slot;
     const struct tu_member *m = &j->w->member;

@@ -73,19 +73,27 @@ struct pair {
     bool left_over; /* the other side had it left, though one of the leading side is like it */
     bool present[2];
     struct place places[2];
-    struct tu_decoder decoders[2];
+    struct tu_comparison comparison;
     int cutter;          /* the side whose rows cut the tiles */
-    uint64_t unit, next; /* of tiles */
+    uint64_t tile, next; /* elements of a tile; where the next one begins */
+    struct tu_row row;   /* of a row that is longer than tiles are, as far as it was put */
     bool roped, padded;  /* as found by a map */
     float addend;        /* to the leading side */
     char transform[256];
     /* Where one is transposed, tiles are blocks of a matrix instead, numbered by next. */
     const struct tu_view *blocks[2]; /* a, b; NULL: tiles are runs */
     uint64_t block_rows, block_columns;
+    struct tu_row
+        *block_sums; /* of the rows whose blocks are being put; NULL: a block has whole rows */
     struct tu_partial sums;
     /* Maxima of the tiles that were put, for those that are worked on meanwhile: they save work
      * and change no result. */
     _Atomic double max_diff, max_rel_diff;
+};
+
+struct buffer {
+    uint8_t *bytes;
+    size_t capacity;
 };
 
 /* A piece of work: some elements of a pair, or a record. */
@@ -96,9 +104,14 @@ struct tile {
     size_t count;
     struct tu_area area; /* of a block */
     bool last;
-    uint8_t *raw[2];
-    size_t capacity[2];
+    struct buffer raw[2]; /* bytes of streams */
     struct tu_partial sums;
+    struct tu_row *rows; /* of a block that has pieces of rows: the sums of each piece */
+};
+
+/* What a thread reads files into. */
+struct scratch {
+    struct buffer raw[2];
 };
 
 struct run {
@@ -424,21 +437,52 @@ static int start_decoder(struct run *run, struct pair *pair, int i, struct tu_er
     if (length && read_place(&pair->places[i], 0, head, length, error) < 0)
         return -1;
     memset(head + length, 0, sizeof head - length);
-    if (tu_decoder_init(&pair->decoders[i], &geometry, run->tool->kernels, head, error) < 0)
+    if (tu_decoder_init(&pair->comparison.decoders[i], &geometry, run->tool->kernels, head, error) <
+        0)
         return -1;
-    pair->decoders[i].addend = i == pair->lead ? pair->addend : 0;
+    pair->comparison.decoders[i].addend = i == pair->lead ? pair->addend : 0;
     return 0;
 }
 
-/* The element whose bytes are compared with the same one of the other side. */
+/* Elements of a row: the last dimension, with those before it where it is short, as that of a
+ * convolution's kernel is. */
+static uint64_t row_of(const struct tu_tensor *t)
+{
+    enum { SHORT = 32 };
+    const uint64_t *shape;
+    uint32_t i = strip(t, &shape);
+    uint64_t row = i ? shape[--i] : 1;
+    while (i && row < SHORT)
+        row *= shape[--i];
+    return row;
+}
+
+/* Tiles are as large as the cache of a processor takes with what is made of them: a few large reads
+ * are faster than many small ones. */
+static uint64_t tile_of(const struct pair *p)
+{
+    enum { SPAN = 768 << 10, MOST = 8 * TU_TILE };
+    uint64_t tile = TU_TILE, bytes = 0;
+    for (int i = 0; i < 2; i++) {
+        const struct tu_dtype *type = p->comparison.decoders[i].geometry.dtype;
+        bytes += TU_TILE / type->elements * type->bytes;
+    }
+    for (; tile < MOST && 2 * bytes <= SPAN; tile *= 2)
+        bytes *= 2;
+    return tile;
+}
+
+/* Every element is compared with the one of the same index. */
 static int settle_runs(struct run *run, struct pair *p, struct tu_error *error)
 {
     if (start_decoder(run, p, 0, error) < 0 || start_decoder(run, p, 1, error) < 0)
         return -1;
-    uint64_t a = tu_geometry_unit(&p->decoders[0].geometry);
-    uint64_t b = tu_geometry_unit(&p->decoders[1].geometry);
-    p->cutter = b > a;
-    p->unit = b > a ? b : a;
+    const struct tu_geometry *a = &p->comparison.decoders[0].geometry;
+    const struct tu_geometry *b = &p->comparison.decoders[1].geometry;
+    p->cutter = tu_geometry_unit(b) > tu_geometry_unit(a);
+    p->comparison.kernels = run->tool->kernels;
+    p->comparison.row = row_of(&p->tensors[0]);
+    p->tile = tile_of(p);
     return 0;
 }
 
@@ -505,7 +549,7 @@ static void set_view(struct pair *p, int i, const struct tu_view *v)
 static int compare_piece(struct run *run, const struct tu_view *const sides[2], uint64_t first,
                          size_t count, struct tu_partial *sums, struct tu_error *error)
 {
-    struct tu_decoder decoders[2];
+    struct tu_comparison c = {.kernels = run->tool->kernels, .row = sides[0]->tensor.elements};
     uint8_t *raw[2] = {NULL, NULL};
     int result = 0;
     for (int i = 0; i < 2 && result == 0; i++) {
@@ -516,15 +560,14 @@ static int compare_piece(struct run *run, const struct tu_view *const sides[2], 
         if (g->dtype->head)
             result = tu_view_read(sides[i], 0, head, g->dtype->head, error);
         if (result == 0)
-            result = tu_decoder_init(&decoders[i], g, run->tool->kernels, head, error);
+            result = tu_decoder_init(&c.decoders[i], g, c.kernels, head, error);
         if (result == 0 && !(raw[i] = malloc((size_t)length)))
             result = tu_fail_memory(error);
         if (result == 0)
             result = tu_view_read(sides[i], offset, raw[i], (size_t)length, error);
     }
     if (result == 0)
-        tu_compare_range(run->tool->kernels, &decoders[0], raw[0], &decoders[1], raw[1], first,
-                         count, sums);
+        tu_compare_range(&c, (const uint8_t *const *)raw, first, count, sums, NULL);
     free(raw[0]);
     free(raw[1]);
     return result;
@@ -663,9 +706,9 @@ static int settle_blocks(struct run *run, struct pair *p, struct tu_error *error
         struct tu_geometry flat;
         const uint64_t shape = BLOCK;
         if (tu_geometry(v->tensor.dtype, TENSOR_PACKING_ROWS, &shape, 1, &flat, error) < 0 ||
-            tu_decoder_init(&p->decoders[i], &flat, run->tool->kernels, NULL, error) < 0)
+            tu_decoder_init(&p->comparison.decoders[i], &flat, run->tool->kernels, NULL, error) < 0)
             return -1;
-        p->decoders[i].addend = i == p->lead ? p->addend : 0;
+        p->comparison.decoders[i].addend = i == p->lead ? p->addend : 0;
     }
     const struct tu_tensor *t = &p->blocks[0]->tensor;
     uint64_t columns = t->rank ? t->shape[t->rank - 1] : 1;
@@ -676,6 +719,14 @@ static int settle_blocks(struct run *run, struct pair *p, struct tu_error *error
         p->block_columns = columns < BLOCK / rows ? columns : BLOCK / rows;
     else if (columns && columns < SIDE)
         p->block_rows = rows < BLOCK / columns ? rows : BLOCK / columns;
+    p->comparison.kernels = run->tool->kernels;
+    p->comparison.row = columns;
+    if (p->block_columns < columns) {
+        p->block_sums = tu_arena_alloc(&p->arena, p->block_rows * sizeof *p->block_sums);
+        if (!p->block_sums)
+            return tu_fail_memory(error);
+        memset(p->block_sums, 0, p->block_rows * sizeof *p->block_sums);
+    }
     return 0;
 }
 
@@ -1068,38 +1119,41 @@ static int next_pair(struct run *run, struct tu_error *error)
 
 /* ---- The pipeline ---- */
 
-static int reserve(struct tile *t, int i, uint64_t length, struct tu_error *error)
+/* Makes room; what was there is lost. */
+static int reserve(struct buffer *b, uint64_t length, struct tu_error *error)
 {
-    if (length <= t->capacity[i])
+    if (length <= b->capacity)
         return 0;
-    uint8_t *larger = realloc(t->raw[i], length);
-    if (!larger)
+    free(b->bytes);
+    b->capacity = 0;
+    b->bytes = malloc((size_t)length);
+    if (!b->bytes)
         return tu_fail_memory(error);
-    t->raw[i] = larger;
-    t->capacity[i] = length;
+    b->capacity = (size_t)length;
     return 0;
 }
 
-static int read_side(struct tile *t, int i, struct tu_error *error)
+static int read_side(const struct tile *t, int i, struct buffer *to, struct tu_error *error)
 {
     uint64_t offset, length;
-    tu_geometry_span(&t->pair->decoders[i].geometry, t->first, t->count, &offset, &length);
-    if (reserve(t, i, length, error) < 0)
+    tu_geometry_span(&t->pair->comparison.decoders[i].geometry, t->first, t->count, &offset,
+                     &length);
+    if (reserve(to, length, error) < 0)
         return -1;
-    return read_place(&t->pair->places[i], offset, t->raw[i], length, error);
+    return read_place(&t->pair->places[i], offset, to->bytes, (size_t)length, error);
 }
 
 /* Streams are read here, in order; files and the temporary file by the workers. */
 static int take_run(struct pair *p, struct tile *t, struct tu_error *error)
 {
-    const struct tu_geometry *g = &p->decoders[p->cutter].geometry;
+    const struct tu_geometry *g = &p->comparison.decoders[p->cutter].geometry;
     t->first = p->next;
-    t->count = tu_geometry_tile(g, p->unit, p->next);
+    t->count = tu_geometry_tile(g, p->comparison.row, p->tile, p->next);
     t->sums = (struct tu_partial){.max_diff = p->max_diff, .max_rel_diff = p->max_rel_diff};
     p->next += t->count;
     t->last = p->next == p->tensors[0].elements;
     for (int i = 0; i < 2; i++)
-        if (p->places[i].where == IN_STREAM && read_side(t, i, error) < 0)
+        if (p->places[i].where == IN_STREAM && read_side(t, i, &t->raw[i], error) < 0)
             return -1;
     return 0;
 }
@@ -1150,56 +1204,115 @@ static int take(void *context, void *slot, struct tu_error *error)
     return result < 0 ? -1 : 1;
 }
 
-static int compare_block(struct run *run, struct tile *t, struct tu_error *error)
+/* The numbers of a block, which has places of its own, as those of the matrix. */
+static void place_block(const struct pair *p, struct tile *t)
 {
-    const struct pair *p = t->pair;
     const struct tu_tensor *m = &p->blocks[0]->tensor;
-    size_t lengths[2];
-    for (int i = 0; i < 2; i++)
-        lengths[i] = t->count * p->decoders[i].geometry.dtype->bytes;
-    uint8_t *raw = malloc(lengths[0] + lengths[1]), *sides[2] = {raw, raw + lengths[0]};
-    int result = raw ? 0 : tu_fail_memory(error);
-    for (int i = 0; i < 2 && result == 0; i++)
-        result = tu_view_read_area(p->blocks[i], t->area, sides[i], error);
-    if (result == 0)
-        tu_compare_range(run->tool->kernels, &p->decoders[0], sides[0], &p->decoders[1], sides[1],
-                         0, t->count, &t->sums);
-    free(raw);
-    uint64_t at = t->sums.worst_index;
-    t->sums.worst_index = (t->area.row + at / t->area.columns) * m->shape[m->rank - 1] +
-                          t->area.column + at % t->area.columns;
-    return result;
+    uint64_t columns = m->shape[m->rank - 1], across = t->area.columns;
+    uint64_t *const places[] = {&t->sums.worst_index, &t->sums.first_diff};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        *places[i] =
+            (t->area.row + *places[i] / across) * columns + t->area.column + *places[i] % across;
+    t->sums.rows.error_row += t->area.row;
+    t->sums.rows.cosine_row += t->area.row;
 }
 
-static int work(void *context, void *slot, struct tu_error *error)
+static int compare_block(struct tile *t, struct scratch *s, struct tu_error *error)
 {
-    struct run *run = context;
-    struct tile *t = slot;
-    struct pair *p = t->pair;
-    if (!t->count)
-        return 0;
-    if (p->blocks[0])
-        return compare_block(run, t, error);
-    for (int i = 0; i < 2; i++)
-        if (p->places[i].where != IN_STREAM && read_side(t, i, error) < 0)
+    const struct pair *p = t->pair;
+    struct tu_comparison c = p->comparison;
+    const uint8_t *spans[2];
+    c.row = t->area.columns;
+    if (p->block_sums && !t->rows && !(t->rows = calloc(p->block_rows, sizeof *t->rows)))
+        return tu_fail_memory(error);
+    for (int i = 0; i < 2; i++) {
+        if (reserve(&s->raw[i], t->count * c.decoders[i].geometry.dtype->bytes, error) < 0 ||
+            tu_view_read_area(p->blocks[i], t->area, s->raw[i].bytes, error) < 0)
             return -1;
-    tu_compare_range(run->tool->kernels, &p->decoders[0], t->raw[0], &p->decoders[1], t->raw[1],
-                     t->first, t->count, &t->sums);
+        spans[i] = s->raw[i].bytes;
+    }
+    tu_compare_range(&c, spans, 0, t->count, &t->sums, p->block_sums ? t->rows : NULL);
+    place_block(p, t);
     return 0;
 }
 
-/* Adds a tile to the sums of its pair.  Of blocks, an earlier place may come later. */
-static void add_tile(struct pair *p, const struct tile *t)
+static int compare_run(struct tile *t, struct scratch *s, struct tu_error *error)
 {
-    const struct tu_partial *s = &t->sums;
-    bool earlier = p->blocks[0] && s->max_diff > 0 && s->max_diff == p->sums.max_diff &&
-                   s->worst_index < p->sums.worst_index;
+    struct pair *p = t->pair;
+    const uint8_t *spans[2];
+    for (int i = 0; i < 2; i++) {
+        bool here = p->places[i].where != IN_STREAM;
+        struct buffer *raw = here ? &s->raw[i] : &t->raw[i];
+        if (here && read_side(t, i, raw, error) < 0)
+            return -1;
+        spans[i] = raw->bytes;
+    }
+    tu_compare_range(&p->comparison, spans, t->first, t->count, &t->sums, NULL);
+    return 0;
+}
+
+static int work(void *context, void *slot, void *scratch, struct tu_error *error)
+{
+    struct tile *t = slot;
+    struct scratch *s = scratch;
+    (void)context;
+    if (!t->count)
+        return 0;
+    return t->pair->blocks[0] ? compare_block(t, s, error) : compare_run(t, s, error);
+}
+
+/* A row that is longer than tiles are is noted with its last piece. */
+static void add_run(struct pair *p, const struct tile *t)
+{
+    uint64_t row = p->comparison.row, end = t->first + t->count;
+    tu_partial_add(&p->sums, &t->sums);
+    if (t->first % row == 0 && t->count % row == 0)
+        return;
+    const struct tu_row piece = tu_partial_row(&t->sums);
+    tu_row_add(&p->row, &piece);
+    if (end % row == 0) {
+        tu_note_row(&p->sums.rows, end / row - 1, &p->row);
+        p->row = (struct tu_row){0};
+    }
+}
+
+/* The rows of a block, which come with it or, where a block has pieces, with the last of these. */
+static void add_block_rows(struct pair *p, const struct tile *t)
+{
+    const struct tu_tensor *m = &p->blocks[0]->tensor;
+    bool complete = t->area.column + t->area.columns == m->shape[m->rank - 1];
+    for (uint64_t i = 0; p->block_sums && i < t->area.rows; i++) {
+        tu_row_add(&p->block_sums[i], &t->rows[i]);
+        if (!complete)
+            continue;
+        tu_note_row(&p->sums.rows, t->area.row + i, &p->block_sums[i]);
+        p->block_sums[i] = (struct tu_row){0};
+    }
+}
+
+/* Of blocks, an earlier place may come later. */
+static void add_block(struct pair *p, const struct tile *t)
+{
+    const struct tu_partial *s = &t->sums, before = p->sums;
     tu_partial_add(&p->sums, s);
-    if (earlier) {
+    add_block_rows(p, t);
+    if (s->differs && before.differs && s->first_diff < before.first_diff)
+        p->sums.first_diff = s->first_diff;
+    if (s->max_diff > 0 && s->max_diff == before.max_diff && s->worst_index < before.worst_index) {
         p->sums.worst_index = s->worst_index;
         p->sums.worst_a = s->worst_a;
         p->sums.worst_b = s->worst_b;
     }
+}
+
+static void add_tile(struct pair *p, const struct tile *t)
+{
+    if (!t->count)
+        return;
+    if (p->blocks[0])
+        add_block(p, t);
+    else
+        add_run(p, t);
     p->max_diff = p->sums.max_diff;
     p->max_rel_diff = p->sums.max_rel_diff;
 }
@@ -1219,6 +1332,7 @@ static int put_pair(struct run *run, const struct pair *p, struct tu_error *erro
                                     .name_b = names[1],
                                     .transform = *p->transform ? p->transform : NULL,
                                     .elements = p->tensors[!p->present[0]].elements,
+                                    .row = p->comparison.row,
                                     .sums = p->sums};
     run->done += p->stored[p->lead].nbytes;
     tu_progress(run->tool, run->done, run->total);
@@ -1254,8 +1368,16 @@ static void release(void *context, void *slot)
         free_passing(t->passing);
     if (t->last && t->pair)
         free_pair(t->pair);
-    free(t->raw[0]);
-    free(t->raw[1]);
+    free(t->raw[0].bytes);
+    free(t->raw[1].bytes);
+    free(t->rows);
+}
+
+static void release_scratch(void *scratch)
+{
+    struct scratch *s = scratch;
+    free(s->raw[0].bytes);
+    free(s->raw[1].bytes);
 }
 
 /* A stream leads a file; of two files or two streams, a leads. */
@@ -1268,10 +1390,12 @@ static int run_pairs(struct run *run, struct tu_error *error)
 {
     const struct tu_pipeline pipeline = {.context = run,
                                          .slot_size = sizeof(struct tile),
+                                         .scratch_size = sizeof(struct scratch),
                                          .take = take,
                                          .work = work,
                                          .put = put,
-                                         .release = release};
+                                         .release = release,
+                                         .release_scratch = release_scratch};
     run->lead = choose_lead(run);
     const struct side *lead = &run->sides[run->lead];
     for (size_t i = 0; i < lead->selected; i++)

@@ -27,6 +27,7 @@ struct tu_pair_result {
     const char *name_a, *name_b;   /* where they are others, or NULL */
     const char *transform;         /* what was done to make them alike, or NULL */
     uint64_t elements;             /* that were, or would be, compared */
+    uint64_t row;                  /* BOTH: elements of what is taken for a row */
     struct tu_partial sums;        /* BOTH */
 };
 

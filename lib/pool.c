@@ -66,7 +66,7 @@ static bool step_put(struct run *run)
     return true;
 }
 
-static bool step_take(struct run *run)
+static bool step_take(struct run *run, void *scratch)
 {
     struct slot *slot = &run->slots[run->taken % run->count];
     if (run->taking || run->drained || run->failed || slot->state != FREE)
@@ -89,21 +89,39 @@ static bool step_take(struct run *run)
     if (more < 0)
         return true;
     pthread_mutex_unlock(&run->lock);
-    int result = run->p->work(run->p->context, slot->piece, &slot->error);
+    int result = run->p->work(run->p->context, slot->piece, scratch, &slot->error);
     pthread_mutex_lock(&run->lock);
     slot->state = result < 0 ? FAILED : READY;
     pthread_cond_broadcast(&run->changed);
     return true;
 }
 
+static void fail_without_scratch(struct run *run)
+{
+    pthread_mutex_lock(&run->lock);
+    if (!run->failed)
+        tu_fail_memory(run->error);
+    run->failed = true;
+    pthread_cond_broadcast(&run->changed);
+    pthread_mutex_unlock(&run->lock);
+}
+
 static void *run_thread(void *argument)
 {
     struct run *run = argument;
+    void *scratch = run->p->scratch_size ? calloc(1, run->p->scratch_size) : NULL;
+    if (run->p->scratch_size && !scratch) {
+        fail_without_scratch(run);
+        return NULL;
+    }
     pthread_mutex_lock(&run->lock);
     while (!finished(run))
-        if (!step_put(run) && !step_take(run))
+        if (!step_put(run) && !step_take(run, scratch))
             pthread_cond_wait(&run->changed, &run->lock);
     pthread_mutex_unlock(&run->lock);
+    if (scratch && run->p->release_scratch)
+        run->p->release_scratch(scratch);
+    free(scratch);
     return NULL;
 }
 

@@ -23,8 +23,8 @@
 
 #include <cblas.h>
 
+#include "compare.h"
 #include "dtype.h"
-#include "kernels/kernels.h"
 #include "timing.h"
 
 enum { ELEMENTS = 4096, TURNS = 7 };
@@ -123,12 +123,12 @@ static int decode_elements(const struct tu_kernels *kernels, const char *name, u
 
 static int reduce_elements(const struct tu_kernels *kernels, uint64_t elements)
 {
-    struct tu_lanes lanes = {0};
+    struct tu_sums sums = {0};
     for (size_t i = 0; i < ELEMENTS; i++)
         second[i] = 1 + (first[i] = (float)(i % 11));
-    for (uint64_t done = 0; done < elements; done += ELEMENTS)
-        kernels->reduce(first, second, ELEMENTS, 0.01f, &lanes);
-    return lanes.dot[0] > 0 ? 0 : 2;
+    for (uint64_t done = 0; done < elements; done += TU_COMPARE_BLOCK)
+        kernels->reduce(first, second, TU_COMPARE_BLOCK, 0.9f, &sums);
+    return sums.dot > 0 ? 0 : 2;
 }
 
 static int time_command(const char *command)

@@ -51,6 +51,59 @@ has() {
     has max_diff 1 worst_index 1 worst_a 1 worst_b 0
 }
 
+@test "the worst rows, and the first difference" {
+    # rows of 32 (shorter ones are joined): row 1 is (3, 4, 0...) against (4, 3, 0...): error^2 = 2/25, cos 24/25;
+    # row 2 is (1, 0...) against (1.5, 0...): error^2 = 0.25/2.25 = 1/9, cos 1
+    local zeros; zeros=$(printf '0 %.0s' {1..30})
+    cos "w F32 4x32 = 1 0 $zeros 3 4 $zeros 1 0 $zeros 0 0 $zeros" "w F32 4x32 = 1 0 $zeros 4 3 $zeros 1.5 0 $zeros 0 0 $zeros"
+    has first_diff_index 32 row_length 32 worst_row 2 worst_row_error 0.3333333333333333 worst_cosine_row 1 worst_row_cosine 0.96
+    # a vector has one row, of which there is no worst
+    cos 'w F32 2 = 3 4' 'w F32 2 = 4 3'
+    [[ $output != *worst_row* ]]
+    has first_diff_index 0
+    # equal tensors have none that differs; NaN does not differ from NaN
+    cos 'w F32 3 = 1 nan inf' 'w F32 3 = 1 nan inf'
+    [[ $output != *first_diff* ]]
+    has nan_both 1 inf_both 1
+    cos 'w F32 4 = 1 nan inf -inf' 'w F32 4 = 1 nan inf inf'
+    has first_diff_index 3 inf_both 1 inf_a 2 inf_b 2
+}
+
+@test "rows are found in tiles, in long rows, and in transposed matrices" {
+    cat > worst.py <<'EOF'
+import json, math, random, struct, subprocess, sys
+random.seed(3)
+def save(path, shape, values):
+    head = json.dumps({"w": {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * len(values)]}}).encode()
+    open(path, "wb").write(struct.pack("<Q", len(head)) + head + struct.pack(f"<{len(values)}f", *values))
+def single(x):
+    return struct.unpack("<f", struct.pack("<f", x))[0]
+for rows, columns, transposed in ((3, 150000, 0), (200, 700, 0), (3, 65536, 0), (2000, 40, 0), (1500, 1300, 1), (1300, 20, 1), (40, 2100, 1)):
+    a = [single(random.gauss(0, 1)) for _ in range(rows * columns)]
+    b = [single(x + random.gauss(0, 0.1)) for x in a]
+    def error(r):
+        p, q = a[r * columns:(r + 1) * columns], b[r * columns:(r + 1) * columns]
+        return math.sqrt(math.fsum((x - y) ** 2 for x, y in zip(p, q)) / max(math.fsum(x * x for x in p), math.fsum(y * y for y in q)))
+    def cosine(r):
+        p, q = a[r * columns:(r + 1) * columns], b[r * columns:(r + 1) * columns]
+        return math.fsum(x * y for x, y in zip(p, q)) / math.sqrt(math.fsum(x * x for x in p) * math.fsum(y * y for y in q))
+    worst, least = max(range(rows), key=error), min(range(rows), key=cosine)
+    save("a.safetensors", [rows, columns], a)
+    if transposed:
+        save("b.safetensors", [columns, rows], [b[r * columns + c] for c in range(columns) for r in range(rows)])
+    else:
+        save("b.safetensors", [rows, columns], b)
+    outputs = {subprocess.run(["tensor-cos", "--json", "-j", j, "a.safetensors", "b.safetensors"], capture_output=True, text=True).stdout for j in "123"}
+    assert len(outputs) == 1, outputs
+    got = json.loads(outputs.pop())
+    assert got.get("transform") == ("transpose" if transposed else None), got
+    assert (got["row_length"], got["first_diff_index"]) == (columns, next(i for i, (x, y) in enumerate(zip(a, b)) if x != y)), got
+    assert got["worst_row"] == worst and abs(got["worst_row_error"] - error(worst)) < 1e-12, (got, worst, error(worst))
+    assert got["worst_cosine_row"] == least and abs(got["worst_row_cosine"] - cosine(least)) < 1e-12, (got, least, cosine(least))
+EOF
+    run -0 python3 worst.py
+}
+
 @test "vectors at right angles, and against each other" {
     cos 'w F32 2 = 1 0' 'w F32 2 = 0 2'
     has cosine_similarity 0 cosine_distance 1 norm_a 1 norm_b 2 max_diff 2

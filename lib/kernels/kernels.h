@@ -38,21 +38,26 @@ typedef void tu_encode_fn(const float *restrict src, size_t n, uint8_t *restrict
  * set, so that the order of every sum is fixed. */
 #define TU_LANES 16
 
-struct tu_lanes {
-    double dot[TU_LANES];     /* sum of a * b */
-    double aa[TU_LANES];      /* sum of a * a */
-    double bb[TU_LANES];      /* sum of b * b */
-    double dd[TU_LANES];      /* sum of (a - b)^2 */
-    double ad[TU_LANES];      /* sum of |a - b| */
-    double max[TU_LANES];     /* largest |a - b| */
-    uint64_t equal[TU_LANES]; /* how many a == b */
-    uint64_t
-        beyond[TU_LANES]; /* how many |a - b| > bound * max(|a|, |b|), up to float32 rounding */
+/* What a reduction makes of two runs. */
+struct tu_sums {
+    double dot;     /* sum of a * b */
+    double aa;      /* sum of a * a */
+    double bb;      /* sum of b * b */
+    double dd;      /* sum of (a - b)^2 */
+    double ad;      /* sum of |a - b| */
+    uint64_t equal; /* how many a == b */
+    float max;      /* largest |a - b|, rounded to float32 */
+    bool beyond;    /* some relative difference may be beyond the bound */
 };
 
-/* Adds n elements (a multiple of TU_LANES) of two runs without NaN or infinity to the lanes. */
+/* Reduces n elements of two runs without NaN or infinity; lanes are added in halves (i and i + 8,
+ * then i and i + 4, ...).  beyond is set if |a - b| >= bound * max(|a|, |b|), in float32, of a pair
+ * that differs; for a bound of 1 if the signs of a pair do, which is the same without rounding; for
+ * one of 2 never, since nothing is beyond that. */
 typedef void tu_reduce_fn(const float *restrict a, const float *restrict b, size_t n, float bound,
-                          struct tu_lanes *restrict lanes);
+                          struct tu_sums *restrict out);
+/* The largest |a - b|, or |a - b| / max(|a|, |b|), of such runs; 0 where there is none. */
+typedef double tu_largest_fn(const float *restrict a, const float *restrict b, size_t n);
 
 /* The loops of attention (attention.h). */
 struct tu_attend_kernels {
@@ -132,6 +137,7 @@ struct tu_kernels {
     tu_decode_wide_fn *decode_wide[TENSOR_DTYPE_LIMIT]; /* TENSOR_DTYPE_WIDE types alone */
     tu_encode_fn *encode[TENSOR_DTYPE_LIMIT]; /* NULL: the type cannot be made from reals */
     tu_reduce_fn *reduce;
+    tu_largest_fn *largest_diff, *largest_rel_diff;
     struct tu_attend_kernels attend;
     tu_dot_fn *dot[TENSOR_DTYPE_LIMIT]; /* of a type of weights; NULL: not as integers */
     tu_dot64_fn *dot64;

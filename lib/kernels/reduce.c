@@ -5,10 +5,17 @@
 
 #include "kernels/kernels.h"
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 /*
- * Lanes are reduced GROUP at a time: one vector register of float64.  Lanes are
- * independent, so going over the run once for each group changes no result.  The vectors are the
- * compiler's own, which it maps to whatever the instruction set has.
+ * Element i of a run adds to lane i % TU_LANES; lanes are independent, so a pass takes as many of
+ * them as two vectors of float64 have, and going over the run once for each pass changes no result.
+ * The vectors are the compiler's own, which it maps to whatever the instruction set has.
+ *
+ * A product of two float32 is exact in float64, so a fused multiply-add has the bits of the plain
+ * one; where a factor is a difference, which is not exact, nothing is fused.
  */
 #if defined __AVX512F__
 enum { GROUP = 8 };
@@ -17,17 +24,30 @@ enum { GROUP = 4 };
 #else
 enum { GROUP = 2 };
 #endif
+enum { PASS = 2 * GROUP, VECTORS = TU_LANES / GROUP };
 
 typedef double doubles __attribute__((vector_size(GROUP * sizeof(double))));
-typedef float floats __attribute__((vector_size(GROUP * sizeof(float))));
+typedef float halves __attribute__((vector_size(GROUP * sizeof(float))));
 typedef int64_t longs __attribute__((vector_size(GROUP * sizeof(int64_t))));
-typedef int32_t ints __attribute__((vector_size(GROUP * sizeof(int32_t))));
+typedef float floats __attribute__((vector_size(PASS * sizeof(float))));
+typedef int32_t ints __attribute__((vector_size(PASS * sizeof(int32_t))));
 
 static inline floats load(const float *p)
 {
     floats v;
     memcpy(&v, p, sizeof v);
     return v;
+}
+
+static inline doubles load_doubles(const float *p)
+{
+    halves v;
+    memcpy(&v, p, sizeof v);
+#ifdef __AVX512F__
+    return _mm512_cvtps_pd(v); /* of which the compiler makes two and joins them */
+#else
+    return __builtin_convertvector(v, doubles);
+#endif
 }
 
 static inline doubles absolute(doubles v)
@@ -46,59 +66,266 @@ static inline doubles larger(doubles a, doubles b)
     return (doubles)(((longs)a & mask) | ((longs)b & ~mask));
 }
 
-/* Of magnitudes: their bit patterns order as the numbers do. */
+/* What loops over float32 lanes need and the compiler makes badly: the larger of two magnitudes,
+ * and marks on lanes that compare in a way. */
+#if defined __AVX512F__
+typedef __mmask16 marks;
+typedef uint64_t tally; /* of marks */
+
+static inline doubles multiply_add(doubles x, doubles y, doubles sum)
+{
+    return _mm512_fmadd_pd(x, y, sum);
+}
+
+static inline floats larger_float(floats a, floats b)
+{
+    return _mm512_max_ps(a, b);
+}
+
 static inline floats larger_magnitude(floats a, floats b)
 {
-    ints x = (ints)a, y = (ints)b, mask = x > y;
-    return (floats)((x & mask) | (y & ~mask));
+    return _mm512_range_ps(a, b, 0xb);
 }
 
-static inline void add_lanes(double *to, doubles from)
+static inline marks differing(floats a, floats b)
 {
-    for (size_t k = 0; k < GROUP; k++)
-        to[k] += from[k];
+    return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ);
 }
 
-static inline void add_counts(uint64_t *to, ints minus)
+static inline marks at_least(marks where, floats a, floats b)
 {
-    for (size_t k = 0; k < GROUP; k++)
-        to[k] += (uint64_t)(-(int64_t)minus[k]);
+    return _mm512_mask_cmp_ps_mask(where, a, b, _CMP_GE_OQ);
 }
 
-static inline void reduce_group(const float *restrict a, const float *restrict b, size_t n,
-                                float bound, size_t first, struct tu_lanes *restrict lanes)
+static inline marks opposite(floats a, floats b)
 {
-    doubles dot = {0}, aa = {0}, bb = {0}, dd = {0}, ad = {0}, max = {0};
-    ints equal = {0}, beyond = {0}; /* true is -1 */
-    for (size_t i = first; i < n; i += TU_LANES) {
-        floats p = load(a + i), q = load(b + i);
-        doubles x = __builtin_convertvector(p, doubles), y = __builtin_convertvector(q, doubles);
-        doubles d = x - y, size = absolute(d);
-        dot += x * y;
-        aa += x * x;
-        bb += y * y;
-        dd += d * d;
-        ad += size;
-        max = larger(size, max);
-        floats limit = bound * larger_magnitude(absolute_float(p), absolute_float(q));
-        equal += p == q;
-        beyond += absolute_float(p - q) > limit;
+    const __m512i digits = _mm512_set1_epi32(INT32_MAX), p = (__m512i)a, q = (__m512i)b;
+    return _mm512_movepi32_mask(p ^ q) & _mm512_test_epi32_mask(p, digits) &
+           _mm512_test_epi32_mask(q, digits);
+}
+
+static inline tally add_marks(tally count, marks m)
+{
+    return count + (uint64_t)__builtin_popcount(m);
+}
+
+static inline uint64_t count_of(tally count)
+{
+    return count;
+}
+
+static inline bool any_of(marks m)
+{
+    return m != 0;
+}
+#else
+typedef ints marks, tally; /* a lane that is marked is -1 */
+
+static inline doubles multiply_add(doubles x, doubles y, doubles sum)
+{
+#ifdef __FMA__
+    return _mm256_fmadd_pd(x, y, sum);
+#else
+    return x * y + sum;
+#endif
+}
+
+static inline floats larger_float(floats a, floats b)
+{
+#ifdef __AVX2__
+    return _mm256_max_ps(a, b);
+#else
+    ints mask = a > b;
+    return (floats)(((ints)a & mask) | ((ints)b & ~mask));
+#endif
+}
+
+static inline floats larger_magnitude(floats a, floats b)
+{
+    return larger_float(absolute_float(a), absolute_float(b));
+}
+
+static inline marks differing(floats a, floats b)
+{
+    return a != b;
+}
+
+static inline marks at_least(marks where, floats a, floats b)
+{
+    return where & (a >= b);
+}
+
+static inline marks opposite(floats a, floats b)
+{
+    return (((ints)a ^ (ints)b) < 0) & (a != 0) & (b != 0);
+}
+
+static inline tally add_marks(tally count, marks m)
+{
+    return count - m;
+}
+
+static inline uint64_t count_of(tally count)
+{
+    uint64_t sum = 0;
+    for (size_t k = 0; k < PASS; k++)
+        sum += (uint64_t)(int64_t)count[k];
+    return sum;
+}
+
+static inline bool any_of(marks m)
+{
+    int32_t any = 0;
+    for (size_t k = 0; k < PASS; k++)
+        any |= m[k];
+    return any != 0;
+}
+#endif
+
+/* The sums of a pass, and what it noticed. */
+struct pass {
+    doubles dot[2], aa[2], bb[2], dd[2], ad[2];
+    floats max;
+    tally differing;
+    marks beyond;
+};
+
+/* How a relative difference beyond the bound is noticed. */
+enum look { FOR_LARGER, FOR_OPPOSITE, FOR_NONE };
+
+static inline __attribute__((always_inline)) void add_pass(struct pass *s, const float *restrict a,
+                                                           const float *restrict b, size_t n,
+                                                           float bound, enum look look)
+{
+    struct pass t = *s;
+    for (size_t i = 0; i < n; i += TU_LANES) {
+        for (size_t k = 0; k < 2; k++) {
+            doubles x = load_doubles(a + i + k * GROUP), y = load_doubles(b + i + k * GROUP);
+            doubles d = x - y;
+            t.dot[k] = multiply_add(x, y, t.dot[k]);
+            t.aa[k] = multiply_add(x, x, t.aa[k]);
+            t.bb[k] = multiply_add(y, y, t.bb[k]);
+            t.dd[k] += d * d;
+            t.ad[k] += absolute(d);
+        }
+        floats p = load(a + i), q = load(b + i), size = absolute_float(p - q);
+        t.max = larger_float(size, t.max);
+        marks differ = differing(p, q);
+        t.differing = add_marks(t.differing, differ);
+        if (look == FOR_LARGER)
+            t.beyond |= at_least(differ, size, bound * larger_magnitude(p, q));
+        if (look == FOR_OPPOSITE)
+            t.beyond |= opposite(p, q);
     }
-    add_lanes(lanes->dot + first, dot);
-    add_lanes(lanes->aa + first, aa);
-    add_lanes(lanes->bb + first, bb);
-    add_lanes(lanes->dd + first, dd);
-    add_lanes(lanes->ad + first, ad);
-    add_counts(lanes->equal + first, equal);
-    add_counts(lanes->beyond + first, beyond);
-    for (size_t k = 0; k < GROUP; k++)
-        if (max[k] > lanes->max[first + k])
-            lanes->max[first + k] = max[k];
+    *s = t;
+}
+
+/* Lanes are added in halves: i and i + 8, then i and i + 4, and so on. */
+static inline double add_lanes(doubles *v)
+{
+    for (size_t width = VECTORS / 2; width; width /= 2)
+        for (size_t i = 0; i < width; i++)
+            v[i] += v[i + width];
+    doubles s = v[0];
+#if defined __AVX512F__
+    s += __builtin_shufflevector(s, s, 4, 5, 6, 7, 0, 1, 2, 3);
+    s += __builtin_shufflevector(s, s, 2, 3, 0, 1, 6, 7, 4, 5);
+    s += __builtin_shufflevector(s, s, 1, 0, 3, 2, 5, 4, 7, 6);
+#elif defined __AVX2__
+    s += __builtin_shufflevector(s, s, 2, 3, 0, 1);
+    s += __builtin_shufflevector(s, s, 1, 0, 3, 2);
+#else
+    s += __builtin_shufflevector(s, s, 1, 0);
+#endif
+    return s[0];
+}
+
+/* The lanes of the last elements; those without one hold 0. */
+static __attribute__((noinline)) void copy_rest(float *restrict to, const float *restrict from,
+                                                size_t n)
+{
+    memset(to, 0, TU_LANES * sizeof *to);
+    memcpy(to, from, n * sizeof *to);
+}
+
+static inline __attribute__((always_inline)) void reduce(const float *restrict a,
+                                                         const float *restrict b, size_t n,
+                                                         float bound, enum look look,
+                                                         struct tu_sums *restrict out)
+{
+    doubles dot[VECTORS], aa[VECTORS], bb[VECTORS], dd[VECTORS], ad[VECTORS];
+    float rest_a[TU_LANES], rest_b[TU_LANES], max = 0;
+    size_t rest = n % TU_LANES, whole = n - rest, differing_lanes = 0;
+    if (rest) {
+        copy_rest(rest_a, a + whole, rest);
+        copy_rest(rest_b, b + whole, rest);
+    }
+    *out = (struct tu_sums){0};
+    for (size_t first = 0; first < TU_LANES; first += PASS) {
+        struct pass s = {0};
+        add_pass(&s, a + first, b + first, whole, bound, look);
+        if (rest)
+            add_pass(&s, rest_a + first, rest_b + first, TU_LANES, bound, look);
+        for (size_t k = 0; k < 2; k++) {
+            size_t v = first / GROUP + k;
+            dot[v] = s.dot[k], aa[v] = s.aa[k], bb[v] = s.bb[k];
+            dd[v] = s.dd[k], ad[v] = s.ad[k];
+        }
+        for (size_t k = 0; k < PASS; k++)
+            max = s.max[k] > max ? s.max[k] : max;
+        differing_lanes += count_of(s.differing);
+        out->beyond |= any_of(s.beyond);
+    }
+    out->equal = n - differing_lanes;
+    out->max = max;
+    out->dot = add_lanes(dot);
+    out->aa = add_lanes(aa);
+    out->bb = add_lanes(bb);
+    out->dd = add_lanes(dd);
+    out->ad = add_lanes(ad);
 }
 
 void TU_KERNEL(reduce)(const float *restrict a, const float *restrict b, size_t n, float bound,
-                       struct tu_lanes *restrict lanes)
+                       struct tu_sums *restrict out)
 {
-    for (size_t first = 0; first < TU_LANES; first += GROUP)
-        reduce_group(a, b, n, bound, first, lanes);
+    if (bound >= 2)
+        reduce(a, b, n, bound, FOR_NONE, out);
+    else if (bound == 1)
+        reduce(a, b, n, bound, FOR_OPPOSITE, out);
+    else
+        reduce(a, b, n, bound, FOR_LARGER, out);
+}
+
+/* |x - y|, or that over the larger of |x| and |y|: NaN where both are 0. */
+static inline doubles measure(doubles x, doubles y, bool relative)
+{
+    doubles size = absolute(x - y);
+    return relative ? size / larger(absolute(x), absolute(y)) : size;
+}
+
+static inline __attribute__((always_inline)) double
+largest(const float *restrict a, const float *restrict b, size_t n, bool relative)
+{
+    float rest_a[GROUP] = {0}, rest_b[GROUP] = {0};
+    size_t rest = n % GROUP, whole = n - rest;
+    doubles max = {0};
+    for (size_t i = 0; i < whole; i += GROUP)
+        max = larger(measure(load_doubles(a + i), load_doubles(b + i), relative), max);
+    memcpy(rest_a, a + whole, rest * sizeof *a);
+    memcpy(rest_b, b + whole, rest * sizeof *b);
+    max = larger(measure(load_doubles(rest_a), load_doubles(rest_b), relative), max);
+    double result = 0;
+    for (size_t k = 0; k < GROUP; k++)
+        result = max[k] > result ? max[k] : result;
+    return result;
+}
+
+double TU_KERNEL(largest_diff)(const float *restrict a, const float *restrict b, size_t n)
+{
+    return largest(a, b, n, false);
+}
+
+double TU_KERNEL(largest_rel_diff)(const float *restrict a, const float *restrict b, size_t n)
+{
+    return largest(a, b, n, true);
 }

@@ -59,6 +59,7 @@ ENCODED_TYPES(DECLARE_ENCODER)
 TU_DOT_TYPES(DECLARE_DOT)
 
 extern tu_reduce_fn TU_KERNEL(reduce);
+extern tu_largest_fn TU_KERNEL(largest_diff), TU_KERNEL(largest_rel_diff);
 extern tu_dot64_fn TU_KERNEL(dot64);
 extern tu_fold_fn TU_KERNEL(fold);
 
@@ -95,6 +96,8 @@ const struct tu_kernels TU_KERNEL(kernels) = {
 #undef ROW
         },
     .reduce = TU_KERNEL(reduce),
+    .largest_diff = TU_KERNEL(largest_diff),
+    .largest_rel_diff = TU_KERNEL(largest_rel_diff),
     .attend = {TU_KERNEL(attend_scores), TU_KERNEL(attend_weigh), TU_KERNEL(attend_exp),
                TU_KERNEL(attend_max), TU_KERNEL(attend_cap)},
     .dot =

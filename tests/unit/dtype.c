@@ -177,7 +177,7 @@ TEST(tiles_cover_a_tensor_and_cut_no_block)
                 uint64_t unit = tu_geometry_unit(&g), at = 0, end = 0;
                 while (at < g.elements) {
                     uint64_t offset, length;
-                    size_t n = tu_geometry_tile(&g, unit, at);
+                    size_t n = tu_geometry_tile(&g, unit, TU_TILE, at);
                     if (!CHECK(n > 0 && n <= TU_TILE && at + n <= g.elements))
                         return;
                     tu_geometry_span(&g, at, n, &offset, &length);

@@ -45,8 +45,9 @@ static int take(void *context, void *slot, struct tu_error *error)
     return 1;
 }
 
-static int work(void *context, void *slot, struct tu_error *error)
+static int work(void *context, void *slot, void *scratch, struct tu_error *error)
 {
+    (void)scratch;
     struct line *l = context;
     struct piece *p = slot;
     int now = atomic_fetch_add(&l->working, 1) + 1, most = atomic_load(&l->most);
