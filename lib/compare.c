@@ -348,7 +348,8 @@ static void reduce_wide(const struct wide_segment *w, struct tu_partial *out, st
 struct range {
     const struct tu_comparison *c;
     const uint8_t *const *spans;
-    uint64_t origins[2]; /* offsets of what they point to */
+    uint64_t origins[2];    /* offsets of what they point to */
+    uint64_t index, column; /* of the next element: its row, and where it is there */
     struct tu_partial *out;
     struct tu_row row;   /* of the row that was begun */
     struct tu_row *rows; /* where its sums go next; NULL: among the worst */
@@ -363,51 +364,51 @@ static const uint8_t *part(const struct range *r, int side, uint64_t first, size
     return r->spans[side] + (offset - r->origins[side]);
 }
 
-/* How many elements the run that starts at an element has, of those that are left. */
-static size_t run_length(uint64_t row, uint64_t at, size_t left)
+/* How many elements the next run has, of those that are left. */
+static size_t run_length(const struct range *r, size_t left)
 {
-    uint64_t column = at % row, in_row = row - column;
-    uint64_t n = TU_COMPARE_BLOCK - column % TU_COMPARE_BLOCK;
-    if (row <= TU_COMPARE_BLOCK && column == 0)
+    uint64_t row = r->c->row, in_row = row - r->column;
+    uint64_t n = TU_COMPARE_BLOCK - r->column % TU_COMPARE_BLOCK;
+    if (row <= TU_COMPARE_BLOCK && r->column == 0)
         n = TU_COMPARE_BLOCK / row * row;
     else if (n > in_row)
         n = in_row;
     return n < left ? (size_t)n : left;
 }
 
-/* How many of them lie in the row of the first. */
-static size_t in_row(uint64_t row, uint64_t at, size_t count)
+/* How many elements of a run lie in the row that its next one is in. */
+static size_t in_row(const struct range *r, size_t count)
 {
-    uint64_t left = row - at % row;
+    uint64_t left = r->c->row - r->column;
     return left < count ? (size_t)left : count;
 }
 
-static void end_row(struct range *r, uint64_t index)
+static void end_row(struct range *r)
 {
-    if (r->rows)
+    if (r->whole && r->rows)
         *r->rows++ = r->row;
-    else
-        tu_note_row(&r->out->rows, index, &r->row);
+    else if (r->whole)
+        tu_note_row(&r->out->rows, r->index, &r->row);
     r->row = (struct tu_row){0};
+    r->index++;
+    r->column = 0;
 }
 
-/* Adds the sums of a segment to all that it belongs to. */
-static void add_segment(struct range *r, uint64_t first, size_t count, const struct tu_row *sums,
+/* Adds the sums of the next segment to all that it belongs to. */
+static void add_segment(struct range *r, size_t count, const struct tu_row *sums,
                         struct tu_scaled ad)
 {
     struct tu_partial *out = r->out;
-    uint64_t end = first + count;
     out->elements += count;
     out->dot = add_scaled(out->dot, sums->dot);
     out->aa = add_scaled(out->aa, sums->aa);
     out->bb = add_scaled(out->bb, sums->bb);
     out->dd = add_scaled(out->dd, sums->dd);
     out->ad = add_scaled(out->ad, ad);
-    if (!r->whole)
-        return;
     tu_row_add(&r->row, sums);
-    if (end % r->c->row == 0)
-        end_row(r, end / r->c->row - 1);
+    r->column += count;
+    if (r->column == r->c->row)
+        end_row(r);
 }
 
 static void compare_run(struct range *r, uint64_t at, size_t count)
@@ -417,12 +418,12 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
     tu_decode(&c->decoders[0], part(r, 0, at, count), at, count, a);
     tu_decode(&c->decoders[1], part(r, 1, at, count), at, count, b);
     for (size_t done = 0, n; done < count; done += n) {
-        n = in_row(c->row, at + done, count - done);
+        n = in_row(r, count - done);
         const struct segment s = {a + done, b + done, n, at + done};
         struct tu_sums sums;
         reduce_segment(c->kernels, &s, r->out, &sums);
         const struct tu_row row = {{sums.dot, 0}, {sums.aa, 0}, {sums.bb, 0}, {sums.dd, 0}};
-        add_segment(r, at + done, n, &row, (struct tu_scaled){sums.ad, 0});
+        add_segment(r, n, &row, (struct tu_scaled){sums.ad, 0});
     }
 }
 
@@ -433,14 +434,14 @@ static void compare_wide_run(struct range *r, uint64_t at, size_t count)
     tu_decode_wide(&c->decoders[0], part(r, 0, at, count), at, count, values[0], values[1]);
     tu_decode_wide(&c->decoders[1], part(r, 1, at, count), at, count, values[2], values[3]);
     for (size_t done = 0, n; done < count; done += n) {
-        n = in_row(c->row, at + done, count - done);
+        n = in_row(r, count - done);
         const struct wide_segment w = {values[0] + done, values[1] + done, values[2] + done,
                                        values[3] + done, values[4] + done, n,
                                        at + done};
         struct tu_row row;
         struct tu_scaled ad;
         reduce_wide(&w, r->out, &row, &ad);
-        add_segment(r, at + done, n, &row, ad);
+        add_segment(r, n, &row, ad);
     }
 }
 
@@ -449,13 +450,15 @@ void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[
 {
     bool wide = c->decoders[0].decode_wide || c->decoders[1].decode_wide;
     struct range r = {.c = c, .spans = spans, .out = out, .rows = rows};
-    r.whole = first % c->row == 0 && count % c->row == 0;
+    r.index = first / c->row;
+    r.column = first % c->row;
+    r.whole = r.column == 0 && count % c->row == 0;
     for (int i = 0; i < 2 && count; i++) {
         uint64_t length;
         tu_geometry_span(&c->decoders[i].geometry, first, 1, &r.origins[i], &length);
     }
     for (size_t done = 0, n; done < count; done += n) {
-        n = run_length(c->row, first + done, count - done);
+        n = run_length(&r, count - done);
         if (wide)
             compare_wide_run(&r, first + done, n);
         else

@@ -14,6 +14,12 @@ static const struct tu_dtype table[] = {
 #undef ROW
 };
 
+/* So that a shift finds the block of an element. */
+#define ROW(ID, name, code, elements, bytes, head, kind, flags, ggml)                              \
+    _Static_assert(((elements) & ((elements)-1)) == 0, "a block has a power of two of elements");
+TENSOR_DTYPES(ROW)
+#undef ROW
+
 const struct tu_dtype *tu_dtype(uint32_t code)
 {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -93,8 +99,8 @@ static uint64_t block_offset(const struct tu_geometry *g, uint64_t element)
 {
     /* Divisions are slow, and most tensors are one run. */
     uint64_t row = g->rows > 1 ? element / g->row : 0, column = element - row * g->row;
-    return g->dtype->head + row * g->row_bytes +
-           column / g->dtype->elements * (uint64_t)g->dtype->bytes;
+    uint64_t block = column >> __builtin_ctz(g->dtype->elements);
+    return g->dtype->head + row * g->row_bytes + block * g->dtype->bytes;
 }
 
 void tu_geometry_span(const struct tu_geometry *g, uint64_t first, uint64_t count, uint64_t *offset,

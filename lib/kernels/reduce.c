@@ -27,7 +27,6 @@ enum { GROUP = 2 };
 enum { PASS = 2 * GROUP, VECTORS = TU_LANES / GROUP };
 
 typedef double doubles __attribute__((vector_size(GROUP * sizeof(double))));
-typedef float halves __attribute__((vector_size(GROUP * sizeof(float))));
 typedef int64_t longs __attribute__((vector_size(GROUP * sizeof(int64_t))));
 typedef float floats __attribute__((vector_size(PASS * sizeof(float))));
 typedef int32_t ints __attribute__((vector_size(PASS * sizeof(int32_t))));
@@ -39,13 +38,16 @@ static inline floats load(const float *p)
     return v;
 }
 
+/* The compiler's own conversion makes two of one. */
 static inline doubles load_doubles(const float *p)
 {
-    halves v;
-    memcpy(&v, p, sizeof v);
-#ifdef __AVX512F__
-    return _mm512_cvtps_pd(v); /* of which the compiler makes two and joins them */
+#if defined __AVX512F__
+    return _mm512_cvtps_pd(_mm256_loadu_ps(p));
+#elif defined __AVX2__
+    return _mm256_cvtps_pd(_mm_loadu_ps(p));
 #else
+    float v __attribute__((vector_size(GROUP * sizeof(float))));
+    memcpy(&v, p, sizeof v);
     return __builtin_convertvector(v, doubles);
 #endif
 }
@@ -193,30 +195,45 @@ struct pass {
 /* How a relative difference beyond the bound is noticed. */
 enum look { FOR_LARGER, FOR_OPPOSITE, FOR_NONE };
 
+static inline void add_products(struct pass *s, const float *a, const float *b)
+{
+    for (size_t k = 0; k < 2; k++) {
+        doubles x = load_doubles(a + k * GROUP), y = load_doubles(b + k * GROUP), d = x - y;
+        s->dot[k] = multiply_add(x, y, s->dot[k]);
+        s->aa[k] = multiply_add(x, x, s->aa[k]);
+        s->bb[k] = multiply_add(y, y, s->bb[k]);
+        s->dd[k] += d * d;
+        s->ad[k] += absolute(d);
+    }
+}
+
+static inline void look_at(struct pass *s, const float *a, const float *b, float bound,
+                           enum look look)
+{
+    floats p = load(a), q = load(b), size = absolute_float(p - q);
+    marks differ = differing(p, q);
+    s->max = larger_float(size, s->max);
+    s->differing = add_marks(s->differing, differ);
+    if (look == FOR_LARGER)
+        s->beyond |= at_least(differ, size, bound * larger_magnitude(p, q));
+    if (look == FOR_OPPOSITE)
+        s->beyond |= opposite(p, q);
+}
+
+/* In one loop where there are registers for all of it. */
 static inline __attribute__((always_inline)) void add_pass(struct pass *s, const float *restrict a,
                                                            const float *restrict b, size_t n,
                                                            float bound, enum look look)
 {
+    const bool together = GROUP == 8;
     struct pass t = *s;
     for (size_t i = 0; i < n; i += TU_LANES) {
-        for (size_t k = 0; k < 2; k++) {
-            doubles x = load_doubles(a + i + k * GROUP), y = load_doubles(b + i + k * GROUP);
-            doubles d = x - y;
-            t.dot[k] = multiply_add(x, y, t.dot[k]);
-            t.aa[k] = multiply_add(x, x, t.aa[k]);
-            t.bb[k] = multiply_add(y, y, t.bb[k]);
-            t.dd[k] += d * d;
-            t.ad[k] += absolute(d);
-        }
-        floats p = load(a + i), q = load(b + i), size = absolute_float(p - q);
-        t.max = larger_float(size, t.max);
-        marks differ = differing(p, q);
-        t.differing = add_marks(t.differing, differ);
-        if (look == FOR_LARGER)
-            t.beyond |= at_least(differ, size, bound * larger_magnitude(p, q));
-        if (look == FOR_OPPOSITE)
-            t.beyond |= opposite(p, q);
+        add_products(&t, a + i, b + i);
+        if (together)
+            look_at(&t, a + i, b + i, bound, look);
     }
+    for (size_t i = 0; i < n && !together; i += TU_LANES)
+        look_at(&t, a + i, b + i, bound, look);
     *s = t;
 }
 
