@@ -10,6 +10,7 @@
 
 #include <cblas.h>
 
+#include "blas.h"
 #include "pool.h"
 
 enum {
@@ -310,13 +311,7 @@ static void weigh_special(const struct run *run, struct piece *p, uint64_t g, ui
 static bool clean_values(const struct run *run, struct piece *p, uint64_t keys)
 {
     uint64_t n = keys * run->a->kv_heads * run->a->value_dim;
-    uint32_t special = 0;
-    for (uint64_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, &p->v[i], sizeof bits);
-        special |= (bits & 0x7f800000) == 0x7f800000;
-    }
-    if (!special)
+    if (run->how->kernels->attend.finite(p->v, n))
         return true;
     for (uint64_t i = 0; i < n; i++)
         p->clean[i] = isfinite(p->v[i]) ? p->v[i] : 0;
@@ -602,7 +597,7 @@ int tu_attend(const struct tu_attention *a, const struct tu_attention_rows *rows
                                          .put = put,
                                          .release = release};
     cut(&run);
-    openblas_set_num_threads(1); /* the threads are ours */
+    tu_blas_alone();
     int made = 0;
     if (!how->wide && result == TU_ATTENTION_OUT) {
         run.made = calloc(run.tile * a->heads * a->value_dim, sizeof *run.made);

@@ -80,6 +80,7 @@ libattention_la_SOURCES = \
 	lib/attention-gpu.c lib/attention-gpu.h \
 	lib/attention-oracle.c \
 	lib/attention.c lib/attention.h \
+	lib/blas.c lib/blas.h \
 	lib/gpu.c lib/gpu.h \
 	lib/heads.c lib/heads.h \
 	lib/qkv.c lib/qkv.h
@@ -117,7 +118,7 @@ endif
 
 # What needs a BLAS, which programs that multiply link beside the rest.
 noinst_LTLIBRARIES += libmatmul.la
-libmatmul_la_SOURCES = lib/matmul.c lib/matmul.h
+libmatmul_la_SOURCES = lib/blas.c lib/blas.h lib/matmul.c lib/matmul.h
 libmatmul_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
 libmatmul_la_LIBADD = $(OPENBLAS_LIBS)
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blas.h"
 #include "pool.h"
 
 /* A tile has about so many elements, and no less than a row; what is decoded at a time, and what
@@ -511,7 +512,7 @@ int tu_multiply(const struct tu_matrix *w, const struct tu_product *products, si
         j.decoded_rows = j.vectors < RESULTS ? (size_t)(RESULTS / j.vectors) : 1;
     j.tile_rows = j.tile_rows < j.rows ? j.tile_rows : (size_t)j.rows;
     j.decoded_rows = j.decoded_rows < j.tile_rows ? j.decoded_rows : j.tile_rows;
-    openblas_set_num_threads(1); /* threads are ours */
+    tu_blas_alone();
     struct tu_pipeline run = pipeline;
     run.context = &j;
     return tu_pipeline_run(&run, j.rows > j.tile_rows ? threads : 1, error);

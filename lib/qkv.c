@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tensors are read through the stack; SPAN_BYTES has room for PIECE elements of most types. */
+/* Tensors are read through the stack. */
 enum { PIECE = 8192, SPAN_BYTES = PIECE * 8 + 1024 };
 
 /* ---- Reading ---- */
@@ -32,34 +32,50 @@ int tu_qkv_open(struct tu_qkv_tensor *t, struct tu_member member, const struct t
     return tu_decoder_init(&t->decoder, &geometry, tool->kernels, head, error);
 }
 
-/* The most elements from first on, and no more than PIECE, whose blocks fit SPAN_BYTES. */
+/* The most elements from first on, and no more than count, whose blocks fit SPAN_BYTES. */
 static uint64_t piece_of(const struct tu_geometry *g, uint64_t first, uint64_t count,
                          uint64_t *offset, uint64_t *length)
 {
-    uint64_t n = count < PIECE ? count : PIECE;
-    for (;; n = (n + 1) / 2) {
+    for (uint64_t n = count < SPAN_BYTES ? count : SPAN_BYTES;; n = (n + 1) / 2) {
         tu_geometry_span(g, first, n, offset, length);
         if (*length <= SPAN_BYTES)
             return n;
     }
 }
 
-static int read_elements(const struct tu_qkv_tensor *t, uint64_t first, uint64_t count,
-                         float *narrow, double *wide, struct tu_error *error)
+/* Whether the bytes of the file are the numbers. */
+static bool are_floats(const struct tu_qkv_tensor *t)
+{
+    return t->member.tensor->dtype == TENSOR_F32 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+}
+
+static int read_narrow(const struct tu_qkv_tensor *t, uint64_t first, uint64_t count, float *out,
+                       struct tu_error *error)
+{
+    uint8_t span[SPAN_BYTES];
+    const struct tu_tensor *tensor = t->member.tensor;
+    if (are_floats(t))
+        return tu_model_read(t->member.model, tensor, first * sizeof *out, out, count * sizeof *out,
+                             error);
+    for (uint64_t offset, length, n; count; first += n, count -= n, out += n) {
+        n = piece_of(&t->decoder.geometry, first, count, &offset, &length);
+        if (tu_model_read(t->member.model, tensor, offset, span, length, error) < 0)
+            return -1;
+        tu_decode(&t->decoder, span, first, n, out);
+    }
+    return 0;
+}
+
+static int read_wide(const struct tu_qkv_tensor *t, uint64_t first, uint64_t count, double *out,
+                     struct tu_error *error)
 {
     uint8_t span[SPAN_BYTES];
     double low[PIECE];
-    for (uint64_t offset, length, n; count; first += n, count -= n) {
-        n = piece_of(&t->decoder.geometry, first, count, &offset, &length);
+    for (uint64_t offset, length, n; count; first += n, count -= n, out += n) {
+        n = piece_of(&t->decoder.geometry, first, count < PIECE ? count : PIECE, &offset, &length);
         if (tu_model_read(t->member.model, t->member.tensor, offset, span, length, error) < 0)
             return -1;
-        if (narrow) {
-            tu_decode(&t->decoder, span, first, n, narrow);
-            narrow += n;
-        } else {
-            tu_decode_wide(&t->decoder, span, first, n, wide, low);
-            wide += n;
-        }
+        tu_decode_wide(&t->decoder, span, first, n, out, low);
     }
     return 0;
 }
@@ -67,7 +83,7 @@ static int read_elements(const struct tu_qkv_tensor *t, uint64_t first, uint64_t
 int tu_qkv_elements(const struct tu_qkv_tensor *t, uint64_t first, uint64_t count, double *wide,
                     struct tu_error *error)
 {
-    return read_elements(t, first, count, NULL, wide, error);
+    return read_wide(t, first, count, wide, error);
 }
 
 int tu_qkv_read(void *group, enum tu_attention_part part, uint64_t batch, uint64_t first,
@@ -80,7 +96,8 @@ int tu_qkv_read(void *group, enum tu_attention_part part, uint64_t batch, uint64
     uint64_t row =
         (is_q ? a->heads : a->kv_heads) * (part == TU_ATTENTION_V ? a->value_dim : a->head_dim);
     first += batch * (is_q ? a->queries : a->keys);
-    return read_elements(t, first * row, count * row, narrow, wide, error);
+    return narrow ? read_narrow(t, first * row, count * row, narrow, error)
+                  : read_wide(t, first * row, count * row, wide, error);
 }
 
 float *tu_qkv_floats(const struct tu_qkv_tensor *t, struct tu_error *error)
@@ -91,7 +108,7 @@ float *tu_qkv_floats(const struct tu_qkv_tensor *t, struct tu_error *error)
         tu_fail_memory(error);
         return NULL;
     }
-    if (read_elements(t, 0, n, all, NULL, error) == 0)
+    if (read_narrow(t, 0, n, all, error) == 0)
         return all;
     free(all);
     return NULL;

@@ -282,6 +282,20 @@ END
     tensor-attn -j 3 --causal qkv.tsr | cmp - want.tsr
 }
 
+@test "with one thread there is one: those that OpenBLAS starts, which turn round for work, end" {
+    qkv heads=4,kv-heads=2,head-dim=64,kv-len=4000
+    tensor-attn -j 1 --bench 1000000 qkv.tsr > times.tsr &
+    local started=$! alone=0 threads
+    for ((i = 0; i < 100 && alone < 5; i++)); do
+        sleep 0.1
+        threads=("/proc/$started/task"/*)
+        alone=$(( ${#threads[@]} == 1 ? alone + 1 : 0 ))
+    done
+    kill $started
+    ends $started 143
+    [ $alone -eq 5 ]
+}
+
 @test "--repeat finds the same bits, and verdict can ask for them" {
     qkv heads=4,kv-heads=2,head-dim=64,kv-len=100,q-len=3
     run -0 pipeline 'tensor-attn --repeat 8 qkv.tsr | verdict --rule "differing == 0"'

@@ -9,19 +9,45 @@
 
 #include "kernels/kernels.h"
 
-/* A product sums into LANES lanes, which are PARTS registers of WIDTH lanes. */
+/* A product sums into LANES lanes, which are PARTS registers of WIDTH lanes.  ROWS rows of queries
+ * are multiplied at a time, with KEYS keys: as many as there are registers for their sums. */
 #if defined __AVX512F__
-enum { WIDTH = 16, ROWS = 4 };
+enum { WIDTH = 16, ROWS = 8, KEYS = 2 };
+#define EACH_COUNT(X) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8)
 #elif defined __AVX2__
-enum { WIDTH = 8, ROWS = 4 };
+enum { WIDTH = 8, ROWS = 4, KEYS = 1 };
+#define EACH_COUNT(X) X(1) X(2) X(3) X(4)
 #else
-enum { WIDTH = 4, ROWS = 3 };
+enum { WIDTH = 4, ROWS = 3, KEYS = 1 };
+#define EACH_COUNT(X) X(1) X(2) X(3)
 #endif
-enum { LANES = 16, PARTS = LANES / WIDTH, STRIP = 2 * WIDTH };
+enum {
+    LANES = 16,
+    PARTS = LANES / WIDTH,
+    STRIP = 2 * WIDTH, /* of values */
+    NEAR = 16,         /* keys that stay in the nearest cache while all rows meet them */
+};
 
 typedef float floats __attribute__((vector_size(WIDTH * sizeof(float))));
 typedef int32_t ints __attribute__((vector_size(WIDTH * sizeof(int32_t))));
 typedef uint32_t uints __attribute__((vector_size(WIDTH * sizeof(uint32_t))));
+
+/* The first n elements in lanes, the others as they were. */
+static inline void load(floats *v, const float *from, size_t n)
+{
+    if (n >= WIDTH)
+        memcpy(v, from, sizeof *v);
+    else
+        memcpy(v, from, n * sizeof *from);
+}
+
+static inline void store(const floats *v, float *to, size_t n)
+{
+    if (n >= WIDTH)
+        memcpy(to, v, sizeof *v);
+    else
+        memcpy(to, v, n * sizeof *to);
+}
 
 /* ---- Products ---- */
 
@@ -82,43 +108,61 @@ static inline void sum_each(floats *v)
     v[0] = HALVE_1(v[0], v[1]);
 }
 
-/* The lanes of a key's products with some rows of queries. */
-static inline __attribute__((always_inline)) void
-multiply_key(const float *q, size_t q_stride, size_t rows, const float *k, size_t dim, floats *out)
+/* Adds products of n elements, at most LANES, to the lanes of each row and key. */
+static inline __attribute__((always_inline)) void multiply_lanes(const float *q, size_t q_stride,
+                                                                 size_t rows, const float *k,
+                                                                 size_t k_stride, size_t keys,
+                                                                 size_t n, floats sum[][PARTS])
 {
-    floats sum[ROWS][PARTS] = {0}, x, y;
-    size_t i = 0;
-    for (; i + LANES <= dim; i += LANES)
-        for (size_t part = 0; part < PARTS; part++) {
-            memcpy(&y, k + i + part * WIDTH, sizeof y);
-            for (size_t r = 0; r < rows; r++) {
-                memcpy(&x, q + r * q_stride + i + part * WIDTH, sizeof x);
-                sum[r][part] += x * y;
-            }
+    for (size_t part = 0; part < PARTS && part * WIDTH < n; part++) {
+        size_t first = part * WIDTH;
+        floats x = {0}, y[KEYS] = {0};
+        for (size_t c = 0; c < keys; c++)
+            load(&y[c], k + c * k_stride + first, n - first);
+        for (size_t r = 0; r < rows; r++) {
+            load(&x, q + r * q_stride + first, n - first);
+            for (size_t c = 0; c < keys; c++)
+                sum[r * keys + c][part] += x * y[c];
         }
-    for (; i < dim; i++)
-        for (size_t r = 0; r < rows; r++)
-            sum[r][i % LANES / WIDTH][i % WIDTH] += q[r * q_stride + i] * k[i];
-    for (size_t r = 0; r < rows; r++) {
-        add_parts(sum[r]);
-        out[r * WIDTH] = sum[r][0];
     }
 }
 
+/* The lanes of the products of some keys with some rows of queries. */
+static inline __attribute__((always_inline)) void multiply_keys(const float *q, size_t q_stride,
+                                                                size_t rows, const float *k,
+                                                                size_t k_stride, size_t keys,
+                                                                size_t dim, floats *out)
+{
+    floats sum[ROWS * KEYS][PARTS] = {0};
+    size_t i = 0;
+    for (; i + LANES <= dim; i += LANES)
+        multiply_lanes(q + i, q_stride, rows, k + i, k_stride, keys, LANES, sum);
+    if (i < dim)
+        multiply_lanes(q + i, q_stride, rows, k + i, k_stride, keys, dim - i, sum);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < keys; c++) {
+            add_parts(sum[r * keys + c]);
+            out[r * WIDTH + c] = sum[r * keys + c][0];
+        }
+}
+
+/* Some rows with no more keys than a register has lanes. */
 static inline __attribute__((always_inline)) void score_rows(const float *q, size_t q_stride,
                                                              size_t rows, const float *k,
                                                              size_t k_stride, size_t keys,
-                                                             size_t dim, float *out)
+                                                             size_t dim, float *out, size_t stride)
 {
-    floats lanes[ROWS * WIDTH] = {0};
-    for (size_t first = 0; first < keys; first += WIDTH) {
-        size_t n = keys - first < WIDTH ? keys - first : WIDTH;
-        for (size_t j = 0; j < n; j++)
-            multiply_key(q, q_stride, rows, k + (first + j) * k_stride, dim, lanes + j);
-        for (size_t r = 0; r < rows; r++) {
-            sum_each(lanes + r * WIDTH);
-            memcpy(out + r * keys + first, lanes + r * WIDTH, n * sizeof *out);
-        }
+    floats lanes[ROWS * WIDTH];
+    size_t j = 0;
+    for (; j + KEYS <= keys; j += KEYS)
+        multiply_keys(q, q_stride, rows, k + j * k_stride, k_stride, KEYS, dim, lanes + j);
+    for (; j < keys; j++)
+        multiply_keys(q, q_stride, rows, k + j * k_stride, k_stride, 1, dim, lanes + j);
+    for (size_t r = 0; r < rows; r++) {
+        for (j = keys; j < WIDTH; j++)
+            lanes[r * WIDTH + j] = (floats){0};
+        sum_each(lanes + r * WIDTH);
+        store(lanes + r * WIDTH, out + r * stride, keys);
     }
 }
 
@@ -126,40 +170,40 @@ void TU_KERNEL(attend_scores)(const float *restrict q, size_t q_stride, size_t r
                               const float *restrict k, size_t k_stride, size_t keys, size_t dim,
                               float *restrict out)
 {
-    for (size_t r = 0, n; r < rows; r += n) {
-        n = rows - r < ROWS ? rows - r : ROWS;
-        const float *from = q + r * q_stride;
-        float *to = out + r * keys;
-        switch (n) { /* inlined with a constant */
-        case 1:
-            score_rows(from, q_stride, 1, k, k_stride, keys, dim, to);
-            break;
-        case 2:
-            score_rows(from, q_stride, 2, k, k_stride, keys, dim, to);
-            break;
-        case 3:
-            score_rows(from, q_stride, 3, k, k_stride, keys, dim, to);
-            break;
-        default:
-            score_rows(from, q_stride, ROWS, k, k_stride, keys, dim, to);
-            break;
+    for (size_t j = 0, n; j < keys; j += n) {
+        n = keys - j < WIDTH ? keys - j : WIDTH;
+        for (size_t r = 0; r < rows; r += ROWS) {
+            const float *from = q + r * q_stride;
+            float *to = out + r * keys + j;
+            switch (rows - r < ROWS ? rows - r : ROWS) {
+#define CASE(COUNT)                                                                                \
+    case COUNT:                                                                                    \
+        score_rows(from, q_stride, COUNT, k + j * k_stride, k_stride, n, dim, to, keys);           \
+        break;
+                EACH_COUNT(CASE)
+#undef CASE
+            }
         }
     }
 }
 
-/* Some rows of weights times a strip of the values. */
-static inline __attribute__((always_inline)) void weigh_strip(const float *p, size_t keys,
+/* Some rows of weights times a strip of some values, added to what out has. */
+static inline __attribute__((always_inline)) void weigh_strip(const float *p, size_t p_stride,
                                                               size_t rows, const float *v,
-                                                              size_t v_stride, float *out,
-                                                              size_t out_stride)
+                                                              size_t v_stride, size_t keys,
+                                                              float *out, size_t out_stride)
 {
-    floats low[ROWS] = {0}, high[ROWS] = {0}, x, y;
+    floats low[ROWS], high[ROWS], x, y;
+    for (size_t r = 0; r < rows; r++) {
+        memcpy(&low[r], out + r * out_stride, sizeof x);
+        memcpy(&high[r], out + r * out_stride + WIDTH, sizeof y);
+    }
     for (size_t j = 0; j < keys; j++) {
         memcpy(&x, v + j * v_stride, sizeof x);
         memcpy(&y, v + j * v_stride + WIDTH, sizeof y);
         for (size_t r = 0; r < rows; r++) {
-            low[r] += p[r * keys + j] * x;
-            high[r] += p[r * keys + j] * y;
+            low[r] += p[r * p_stride + j] * x;
+            high[r] += p[r * p_stride + j] * y;
         }
     }
     for (size_t r = 0; r < rows; r++) {
@@ -168,37 +212,51 @@ static inline __attribute__((always_inline)) void weigh_strip(const float *p, si
     }
 }
 
+static void weigh_strips(const float *p, size_t p_stride, size_t rows, const float *v,
+                         size_t v_stride, size_t keys, float *out, size_t out_stride)
+{
+    for (size_t r = 0; r < rows; r += ROWS) {
+        const float *from = p + r * p_stride;
+        float *to = out + r * out_stride;
+        switch (rows - r < ROWS ? rows - r : ROWS) {
+#define CASE(COUNT)                                                                                \
+    case COUNT:                                                                                    \
+        weigh_strip(from, p_stride, COUNT, v, v_stride, keys, to, out_stride);                     \
+        break;
+            EACH_COUNT(CASE)
+#undef CASE
+        }
+    }
+}
+
 void TU_KERNEL(attend_weigh)(const float *restrict p, size_t rows, const float *restrict v,
                              size_t v_stride, size_t keys, size_t dim, float *restrict out)
 {
-    size_t c = 0;
-    for (; c + STRIP <= dim; c += STRIP)
-        for (size_t r = 0, n; r < rows; r += n) {
-            n = rows - r < ROWS ? rows - r : ROWS;
-            const float *from = p + r * keys;
-            float *to = out + r * dim + c;
-            switch (n) { /* inlined with a constant */
-            case 1:
-                weigh_strip(from, keys, 1, v + c, v_stride, to, dim);
-                break;
-            case 2:
-                weigh_strip(from, keys, 2, v + c, v_stride, to, dim);
-                break;
-            case 3:
-                weigh_strip(from, keys, 3, v + c, v_stride, to, dim);
-                break;
-            default:
-                weigh_strip(from, keys, ROWS, v + c, v_stride, to, dim);
-                break;
-            }
-        }
-    for (; c < dim; c++)
-        for (size_t r = 0; r < rows; r++) {
-            float sum = 0;
-            for (size_t j = 0; j < keys; j++)
-                sum += p[r * keys + j] * v[j * v_stride + c];
-            out[r * dim + c] = sum;
-        }
+    memset(out, 0, rows * dim * sizeof *out);
+    for (size_t j = 0, n; j < keys; j += n) {
+        size_t c = 0;
+        n = keys - j < NEAR ? keys - j : NEAR;
+        for (; c + STRIP <= dim; c += STRIP)
+            weigh_strips(p + j, keys, rows, v + j * v_stride + c, v_stride, n, out + c, dim);
+        for (; c < dim; c++)
+            for (size_t r = 0; r < rows; r++)
+                for (size_t i = j; i < j + n; i++)
+                    out[r * dim + c] += p[r * keys + i] * v[i * v_stride + c];
+    }
+}
+
+bool TU_KERNEL(attend_finite)(const float *restrict v, size_t n)
+{
+    ints special = {0};
+    for (size_t i = 0; i < n; i += WIDTH) {
+        floats x = {0};
+        load(&x, v + i, n - i);
+        special |= ((ints)x & 0x7f800000) == 0x7f800000;
+    }
+    int32_t any = 0;
+    for (size_t i = 0; i < WIDTH; i++)
+        any |= special[i];
+    return !any;
 }
 
 /* ---- Softmax ---- */
@@ -223,23 +281,6 @@ static inline void exponential(floats *v)
     ints bits = (ints)((uints)y + ((uints)shifted << 23));
     ints vanishes = x < -87.33654f, is_nan = x != x;
     *v = (floats)((bits & ~vanishes & ~is_nan) | ((ints)x & is_nan));
-}
-
-/* The first n elements in lanes, the others as they were. */
-static inline void load(floats *v, const float *from, size_t n)
-{
-    if (n >= WIDTH)
-        memcpy(v, from, sizeof *v);
-    else
-        memcpy(v, from, n * sizeof *from);
-}
-
-static inline void store(const floats *v, float *to, size_t n)
-{
-    if (n >= WIDTH)
-        memcpy(to, v, sizeof *v);
-    else
-        memcpy(to, v, n * sizeof *to);
 }
 
 static float sum_lanes(floats *part)

@@ -69,6 +69,8 @@ struct tu_attend_kernels {
     /* out[rows][dim] = sum over j of p[rows][keys] * v[j], in the order of the keys. */
     void (*weigh)(const float *restrict p, size_t rows, const float *restrict v, size_t v_stride,
                   size_t keys, size_t dim, float *restrict out);
+    /* Whether none of them is infinite or NaN. */
+    bool (*finite)(const float *restrict v, size_t n);
     /* s[i] = e^(s[i] - max) for s[i] <= max, to less than one unit in the last place; gives their
      * sum over 16 lanes. */
     float (*exp)(float *restrict s, size_t n, float max);

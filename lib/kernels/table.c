@@ -66,6 +66,7 @@ extern tu_fold_fn TU_KERNEL(fold);
 /* As the members of struct tu_attend_kernels. */
 extern __typeof__(*((struct tu_attend_kernels *)0)->scores) TU_KERNEL(attend_scores);
 extern __typeof__(*((struct tu_attend_kernels *)0)->weigh) TU_KERNEL(attend_weigh);
+extern __typeof__(*((struct tu_attend_kernels *)0)->finite) TU_KERNEL(attend_finite);
 extern __typeof__(*((struct tu_attend_kernels *)0)->exp) TU_KERNEL(attend_exp);
 extern __typeof__(*((struct tu_attend_kernels *)0)->max) TU_KERNEL(attend_max);
 extern __typeof__(*((struct tu_attend_kernels *)0)->cap) TU_KERNEL(attend_cap);
@@ -98,8 +99,8 @@ const struct tu_kernels TU_KERNEL(kernels) = {
     .reduce = TU_KERNEL(reduce),
     .largest_diff = TU_KERNEL(largest_diff),
     .largest_rel_diff = TU_KERNEL(largest_rel_diff),
-    .attend = {TU_KERNEL(attend_scores), TU_KERNEL(attend_weigh), TU_KERNEL(attend_exp),
-               TU_KERNEL(attend_max), TU_KERNEL(attend_cap)},
+    .attend = {TU_KERNEL(attend_scores), TU_KERNEL(attend_weigh), TU_KERNEL(attend_finite),
+               TU_KERNEL(attend_exp), TU_KERNEL(attend_max), TU_KERNEL(attend_cap)},
     .dot =
         {
 #define ROW(ID, name, activation) [TENSOR_##ID] = TU_KERNEL(dot_##name),

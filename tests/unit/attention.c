@@ -204,6 +204,58 @@ TEST(the_same_bits_on_every_processor_and_for_any_threads)
     free(want.at);
 }
 
+/* Rows, keys and sizes around those that registers and caches hold. */
+TEST(products_of_any_size_are_right_and_the_same_on_every_processor)
+{
+    enum { ROWS = 18, KEYS = 50, DIM = 81, STRIDE = 85 };
+    static const size_t sizes[] = {1, 7, 15, 16, 17, 31, 33, 48, 80, 81}, counts[] = {1, 2, 3, 15, 16, 17, 31, 33, 50};
+    static float q[ROWS * STRIDE], k[KEYS * STRIDE], want[ROWS * KEYS], got[ROWS * KEYS], weighed[ROWS * DIM], other[ROWS * DIM];
+    const struct tu_attend_kernels *base = &tu_kernels_choose("baseline")->attend;
+    for (size_t i = 0; i < ROWS * STRIDE; i++)
+        q[i] = (float)number(1, i);
+    for (size_t i = 0; i < KEYS * STRIDE; i++)
+        k[i] = (float)number(2, i);
+    const struct tu_kernels *kernels;
+    bool supported;
+    for (size_t i = 0; (kernels = tu_kernels_built(i, &supported)); i++)
+        for (size_t d = 0; supported && d < sizeof sizes / sizeof *sizes; d++)
+            for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+                for (size_t rows = 1, n = counts[c], dim = sizes[d]; rows <= ROWS; rows++) {
+                    base->scores(q, STRIDE, rows, k, STRIDE, n, dim, want);
+                    kernels->attend.scores(q, STRIDE, rows, k, STRIDE, n, dim, got);
+                    CHECK(memcmp(want, got, rows * n * sizeof *got) == 0);
+                    base->weigh(want, rows, k, STRIDE, n, dim, weighed);
+                    kernels->attend.weigh(want, rows, k, STRIDE, n, dim, other);
+                    CHECK(memcmp(weighed, other, rows * dim * sizeof *other) == 0);
+                    double score = 0, value = 0;
+                    for (size_t e = 0; e < dim; e++)
+                        score += (double)q[(rows - 1) * STRIDE + e] * (double)k[(n - 1) * STRIDE + e];
+                    for (size_t j = 0; j < n; j++)
+                        value += (double)want[(rows - 1) * n + j] * (double)k[j * STRIDE + dim - 1];
+                    CHECK(fabs((double)want[rows * n - 1] - score) < 1e-5);
+                    CHECK(fabs((double)weighed[rows * dim - 1] - value) < 1e-4);
+                }
+}
+
+TEST(values_that_are_not_finite_are_found_wherever_they_are)
+{
+    float v[40];
+    const struct tu_kernels *k;
+    bool supported;
+    for (size_t i = 0; (k = tu_kernels_built(i, &supported)); i++)
+        for (size_t n = 0; supported && n <= 40; n++) {
+            for (size_t at = 0; at < n; at++)
+                v[at] = at % 2 ? 0x1.fffffep127f : -0x1p-149f;
+            CHECK(k->attend.finite(v, n));
+            for (size_t at = 0; at < n; at++) {
+                float was = v[at];
+                v[at] = at % 3 == 0 ? NAN : at % 3 == 1 ? INFINITY : -INFINITY;
+                CHECK(!k->attend.finite(v, n));
+                v[at] = was;
+            }
+        }
+}
+
 TEST(exponentials_are_within_one_unit_in_the_last_place)
 {
     const struct tu_kernels *k = tu_kernels_choose(NULL);
