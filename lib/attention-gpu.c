@@ -23,11 +23,11 @@
 #endif
 
 #if TU_HAVE_CUDA_KERNELS
-extern const char tu_cuda_f32_ptx[], tu_cuda_f16_ptx[], tu_cuda_bf16_ptx[]; /* cuda/embed.c */
+extern const struct tu_gpu_image tu_cuda_f32[], tu_cuda_f16[], tu_cuda_bf16[]; /* cuda/embed.c */
 #else
-#define tu_cuda_f32_ptx  ""
-#define tu_cuda_f16_ptx  ""
-#define tu_cuda_bf16_ptx ""
+#define tu_cuda_f32  NULL
+#define tu_cuda_f16  NULL
+#define tu_cuda_bf16 NULL
 #endif
 
 enum {
@@ -44,11 +44,11 @@ enum {
 static const struct {
     const char *name;
     unsigned bytes;
-    const char *kernels;
+    const struct tu_gpu_image *kernels;
 } types[] = {
-    [TU_CACHE_F32] = {"f32", 4, tu_cuda_f32_ptx},
-    [TU_CACHE_F16] = {"f16", 2, tu_cuda_f16_ptx},
-    [TU_CACHE_BF16] = {"bf16", 2, tu_cuda_bf16_ptx},
+    [TU_CACHE_F32] = {"f32", 4, tu_cuda_f32},
+    [TU_CACHE_F16] = {"f16", 2, tu_cuda_f16},
+    [TU_CACHE_BF16] = {"bf16", 2, tu_cuda_bf16},
 };
 
 /* How the work is cut. */

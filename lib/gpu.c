@@ -6,7 +6,10 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <zlib.h>
 
 #include "text.h"
 
@@ -73,6 +76,8 @@ enum {
     STREAM_NON_BLOCKING = 1,
     JIT_ERROR_LOG_BUFFER = 5,
     JIT_ERROR_LOG_BUFFER_SIZE_BYTES = 6,
+
+    GZIP = 16 + MAX_WBITS, /* zlib's number for that format */
 };
 
 struct tu_gpu_driver {
@@ -390,26 +395,76 @@ int tu_gpu_download(struct tu_gpu *gpu, void *to, tu_gpu_address from, uint64_t 
 
 /* ---- Kernels ---- */
 
-int tu_gpu_module(struct tu_gpu *gpu, const void *image, void **out, struct tu_error *error)
+/* What is in an image, with a NUL behind it; the caller frees it. */
+static char *unpack(const struct tu_gpu_image *image, struct tu_error *error)
 {
-    char log[512] = "";
+    size_t packed = (size_t)(image->end - image->bytes);
+    const uint8_t *last = image->end - 4; /* the size, little-endian */
+    size_t size = packed < 4 ? 0 : last[0] | last[1] << 8 | last[2] << 16 | (size_t)last[3] << 24;
+    char *out = malloc(size + 1);
+    z_stream z = {.next_in = (Bytef *)image->bytes,
+                  .avail_in = (uInt)packed,
+                  .next_out = (Bytef *)out,
+                  .avail_out = (uInt)size};
+    if (!out || inflateInit2(&z, GZIP) != Z_OK) {
+        free(out);
+        tu_fail_memory(error);
+        return NULL;
+    }
+    bool whole = inflate(&z, Z_FINISH) == Z_STREAM_END && z.avail_out == 0;
+    inflateEnd(&z);
+    out[size] = '\0';
+    if (whole)
+        return out;
+    free(out);
+    tu_fail(error, TU_EIO, "CUDA kernels: damaged inside of this program");
+    return NULL;
+}
+
+/* What to do about PTX that the driver does not know, on a device for which there is no machine
+ * code. */
+static int fail_version(const struct tu_gpu *gpu, const char *why, struct tu_error *error)
+{
+    return tu_fail(error, TU_EIO,
+                   "CUDA kernels: %s (the driver is too old for their PTX; update it, or configure "
+                   "with --with-cuda-arch=%d%d)",
+                   why, gpu->device.major, gpu->device.minor);
+}
+
+static int load(struct tu_gpu *gpu, const struct tu_gpu_image *image, void **out,
+                struct tu_error *error)
+{
+    char log[512] = "", why[256];
     int options[] = {JIT_ERROR_LOG_BUFFER, JIT_ERROR_LOG_BUFFER_SIZE_BYTES};
     void *values[] = {log, (void *)(uintptr_t)sizeof log};
-    if (!works(gpu, error))
+    char *code = works(gpu, error) ? unpack(image, error) : NULL;
+    if (!code)
         return -1;
-    int result = gpu->driver->cuModuleLoadDataEx(out, image, 2, options, values);
+    int result = gpu->driver->cuModuleLoadDataEx(out, code, 2, options, values);
+    free(code);
     if (result == SUCCESS)
         return 0;
-    char why[256];
     explain(gpu->driver, result, why, sizeof why);
     log[sizeof log - 1] = '\0';
     log[strcspn(log, "\n")] = '\0';
-    if (result == ERROR_UNSUPPORTED_PTX_VERSION)
-        return tu_fail(error, TU_EIO,
-                       "CUDA kernels: %s (the driver is older than the compiler that "
-                       "made them; update it, or configure with an older one)",
-                       why);
-    return tu_fail(error, TU_EIO, "CUDA kernels: %s%s%s", why, *log ? ": " : "", log);
+    return result == ERROR_UNSUPPORTED_PTX_VERSION
+               ? fail_version(gpu, why, error)
+               : tu_fail(error, TU_EIO, "CUDA kernels: %s%s%s", why, *log ? ": " : "", log);
+}
+
+int tu_gpu_module(struct tu_gpu *gpu, const struct tu_gpu_image *images, void **out,
+                  struct tu_error *error)
+{
+    const struct tu_gpu_device *d = &gpu->device;
+    const struct tu_gpu_image *best = NULL;
+    for (; images->architecture; images++)
+        if (images->architecture / 10 == d->major && images->architecture % 10 <= d->minor &&
+            (!best || images->architecture > best->architecture))
+            best = images;
+    struct tu_error refused = {0};
+    if (best && load(gpu, best, out, &refused) == 0)
+        return 0;
+    return load(gpu, images, out, error);
 }
 
 void tu_gpu_module_free(struct tu_gpu *gpu, void *module)

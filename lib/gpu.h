@@ -89,8 +89,16 @@ struct tu_gpu_kernel {
     int blocks;               /* that a multiprocessor runs at a time */
 };
 
-/* image: PTX as text, or a fat binary. */
-int tu_gpu_module(struct tu_gpu *gpu, const void *image, void **out,
+/* What was compiled for a device, compressed by gzip. */
+struct tu_gpu_image {
+    const uint8_t *bytes, *end;
+    int architecture; /* machine code for it: 80 is 8.0 and later ones of 8; 0: PTX, for the driver
+                         to compile */
+};
+
+/* Of some images the best machine code for the device, or else the PTX, which is the last of them:
+ * also where the driver refuses the machine code, as it may if it is older than what made it. */
+int tu_gpu_module(struct tu_gpu *gpu, const struct tu_gpu_image *images, void **out,
                   struct tu_error *error) TU_MUST_CHECK;
 void tu_gpu_module_free(struct tu_gpu *gpu, void *module);
 /* kernel->name, threads and shared are set; the rest is found out. */

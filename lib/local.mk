@@ -84,8 +84,9 @@ libattention_la_SOURCES = \
 	lib/gpu.c lib/gpu.h \
 	lib/heads.c lib/heads.h \
 	lib/qkv.c lib/qkv.h
-libattention_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
-libattention_la_LIBADD = libtensorutils.la $(OPENBLAS_LIBS)
+libattention_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS) $(ZLIB_CFLAGS)
+libattention_la_CPPFLAGS = $(AM_CPPFLAGS) $(TU_CUDA_CPPFLAGS)
+libattention_la_LIBADD = libtensorutils.la $(OPENBLAS_LIBS) $(ZLIB_LIBS)
 
 # The hot loops, once for each instruction set; lib/kernels/kernels.h says how.
 KERNEL_SOURCES = \
@@ -122,7 +123,8 @@ libmatmul_la_SOURCES = lib/blas.c lib/blas.h lib/matmul.c lib/matmul.h
 libmatmul_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
 libmatmul_la_LIBADD = $(OPENBLAS_LIBS)
 
-# The CUDA kernels, as PTX inside of the library: a file for each type of cache.
+# The CUDA kernels, inside of the library: for each type of cache as PTX, and as machine code for some
+# architectures.
 CUDA_KERNEL_FILES = \
 	lib/cuda/args.h \
 	lib/cuda/attention.cu \
@@ -133,14 +135,30 @@ CUDA_KERNEL_FILES = \
 EXTRA_DIST += $(CUDA_KERNEL_FILES)
 if CUDA_KERNELS
 CUDA_PTX = lib/cuda/attention-f32.ptx lib/cuda/attention-f16.ptx lib/cuda/attention-bf16.ptx
+CUDA_IMAGES = lib/cuda/attention-f32.ptx.gz lib/cuda/attention-f16.ptx.gz lib/cuda/attention-bf16.ptx.gz \
+	$(TU_CUDA_IMAGES)
 libattention_la_SOURCES += lib/cuda/embed.c
 # By a variable: automake would take a rule of that name for one instead of its own.
 CUDA_EMBEDDING = lib/cuda/libattention_la-embed.lo
-$(CUDA_EMBEDDING): $(CUDA_PTX)
+# The makefile says of which architectures there are some.
+$(CUDA_EMBEDDING): $(CUDA_IMAGES) Makefile
+# nvcc writes the number of its own version of PTX, which drivers older than it refuse.  That of the first
+# devices that the kernels run on is enough, which nvcc's assembler can tell, but for a hint.
 $(CUDA_PTX): $(CUDA_KERNEL_FILES)
-	$(AM_V_GEN)$(MKDIR_P) lib/cuda && type=$@ && type=$${type##*-} && \
-		$(TU_CUDA_COMPILE) -DTU_TYPE=$${type%.ptx} $(TU_CUDA_FLAGS) -o $@ $(srcdir)/lib/cuda/attention.cu
-CLEANFILES += $(CUDA_PTX)
+	$(AM_V_GEN)$(MKDIR_P) lib/cuda && base=$@ && base=$${base%.ptx} && \
+	$(TU_CUDA_COMPILE) -DTU_TYPE=$${base##*-} $(TU_CUDA_FLAGS) -o $$base-new.ptx $(srcdir)/lib/cuda/attention.cu && \
+	sed -e 's/^\.version .*/.version 6.3/' -e '/\.pragma "used_bytes_mask/d' $$base-new.ptx > $$base-old.ptx && \
+	if test -n "$(TU_CUDA_ASSEMBLE)" && \
+	    $(TU_CUDA_ASSEMBLE) -arch=sm_75 -Xptxas -O0 -o $$base.cubin $$base-old.ptx > /dev/null 2>&1; then \
+	    mv $$base-old.ptx $@; \
+	else \
+	    mv $$base-new.ptx $@; \
+	fi && rm -f $$base-new.ptx $$base-old.ptx $$base.cubin
+$(CUDA_IMAGES): $(CUDA_PTX)
+	$(AM_V_GEN)image=$@ && image=$${image%.gz} && case $$image in *.cubin) \
+	    base=$${image%.cubin} && $(TU_CUDA_ASSEMBLE) -arch=sm_$${base##*-} -o $$image $${base%-*}.ptx;; esac && \
+	gzip -9 -n -c $$image > $@.new && mv $@.new $@ && case $$image in *.cubin) rm -f $$image;; esac
+CLEANFILES += $(CUDA_PTX) $(CUDA_IMAGES) lib/cuda/*.cubin
 endif
 
 # What a plugin outside this tree needs.

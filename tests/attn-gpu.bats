@@ -162,18 +162,30 @@ END
 
 # ---- Kernels that are wrong ----
 
+# relinked FOLDER [ARCHITECTURE]: FOLDER/tensor-attn-gpu, with the kernels in FOLDER/lib/cuda, or those
+# of this build, and machine code for one architecture.
+relinked() {
+    local image
+    mkdir -p "$1/lib/cuda"
+    for image in "$builddir"/lib/cuda/attention-*.ptx.gz; do
+        [ -e "$1/lib/cuda/${image##*/}" ] || cp "$image" "$1/lib/cuda"
+    done
+    # the tool's link again, with these kernels before those of the library
+    (cd "$1" && $CC -c -I"$builddir" -I"$srcdir/lib" "-DTU_CUDA_ARCHITECTURES(X, type)=${2:+X(type, $2)}" \
+        -o embed.o "$srcdir/lib/cuda/embed.c" && cd "$builddir" &&
+        ./libtool --silent --mode=link $CC ${TU_SANITIZED:+-fsanitize=address,undefined} -o "$OLDPWD/tensor-attn-gpu" \
+            filters/tensor-attn-gpu.o "$OLDPWD/embed.o" libattention.la libtensorutils.la)
+}
+
 # planted FAULT: a tensor-attn-gpu of its own, whose float32 kernels have that fault.
 planted() {
     local compile
     compile=$(sed -n 's/^TU_CUDA_COMPILE = //p' "$builddir/Makefile")
     mkdir -p "$1/lib/cuda"
-    cp "$builddir"/lib/cuda/attention-*.ptx "$1/lib/cuda"
     # shellcheck disable=SC2086
-    $compile -DTU_TYPE=f32 "-DTU_FAULT_$1" -o "$1/lib/cuda/attention-f32.ptx" "$srcdir/lib/cuda/attention.cu"
-    # the tool's link again, with these kernels before those of the library
-    (cd "$1" && $CC -c -o embed.o "$srcdir/lib/cuda/embed.c" && cd "$builddir" &&
-        ./libtool --silent --mode=link $CC ${TU_SANITIZED:+-fsanitize=address,undefined} -o "$OLDPWD/tensor-attn-gpu" \
-            filters/tensor-attn-gpu.o "$OLDPWD/embed.o" libattention.la libtensorutils.la)
+    $compile -DTU_TYPE=f32 "-DTU_FAULT_$1" -o "$1/kernels.ptx" "$srcdir/lib/cuda/attention.cu"
+    gzip < "$1/kernels.ptx" > "$1/lib/cuda/attention-f32.ptx.gz"
+    relinked "$1"
 }
 
 @test "wrong kernels are caught: head mapping, scale, causal bound, a barrier left out" {
@@ -192,6 +204,69 @@ planted() {
     planted BARRIER
     run -2 BARRIER/tensor-attn-gpu --causal qkv.tsr
     says "race"
+}
+
+# ---- Machine code and PTX ----
+
+# code FOLDER TEXT: an image of that text for capability 8.0.
+code() {
+    mkdir -p "$1/lib/cuda"
+    for type in f32 f16 bf16; do
+        printf "$2" | gzip > "$1/lib/cuda/attention-$type-80.cubin.gz"
+    done
+    relinked "$1" 80
+}
+
+# loads NUMBER TOOL: how many images it has the driver load for qkv.tsr.
+loads() {
+    local tool=$2 number=$1
+    PTXSIM_FAIL=cuModuleLoadDataEx:$((number + 1)):222 "$tool" qkv.tsr | cmp - want.tsr
+    refuses "CUDA_ERROR_UNSUPPORTED_PTX_VERSION" env PTXSIM_FAIL=cuModuleLoadDataEx:$number:222 "$tool" qkv.tsr
+}
+
+@test "machine code that the driver refuses gives way to PTX, and none for other devices is tried" {
+    simulated
+    tensor-rand --attention heads=2,kv-len=3,head-dim=32 > qkv.tsr
+    relinked ptx
+    ptx/tensor-attn-gpu qkv.tsr > want.tsr
+    loads 1 ptx/tensor-attn-gpu
+    code elf '\177ELF'
+    code broken 'this is no code'
+    for tool in {elf,broken}/tensor-attn-gpu; do
+        for capability in 80 86 89; do
+            PTXSIM_CAPABILITY=$capability loads 2 "$tool"
+        done
+        for capability in 75 90 120; do
+            PTXSIM_CAPABILITY=$capability loads 1 "$tool"
+        done
+    done
+    tensor-attn-gpu qkv.tsr | cmp - want.tsr
+}
+
+@test "a driver that is too old for the PTX: what to do" {
+    simulated
+    tensor-rand --attention heads=2,kv-len=3,head-dim=32 > qkv.tsr
+    relinked ptx
+    PTXSIM_CAPABILITY=89 refuses "update it, or configure with --with-cuda-arch=89)" \
+        env PTXSIM_FAIL=cuModuleLoadDataEx:1:222 ptx/tensor-attn-gpu qkv.tsr
+}
+
+@test "the PTX is of the oldest version that the kernels' first devices have" {
+    for type in f32 f16 bf16; do
+        run -0 grep -m 2 -E '^\.(version|target)' "$builddir/lib/cuda/attention-$type.ptx"
+        [ "$output" = $'.version 6.3\n.target sm_75' ]
+    done
+}
+
+@test "images that were damaged in the program" {
+    simulated
+    tensor-rand --attention heads=2,kv-len=3,head-dim=32 > qkv.tsr
+    for damage in 'head -c 5000' 'tail -c +20' 'tr a b' 'head -c 3'; do
+        mkdir -p damaged/lib/cuda
+        $damage < "$builddir/lib/cuda/attention-f32.ptx.gz" > damaged/lib/cuda/attention-f32.ptx.gz
+        relinked damaged
+        refuses "CUDA kernels: damaged" damaged/tensor-attn-gpu qkv.tsr
+    done
 }
 
 # ---- What goes wrong ----
