@@ -164,8 +164,7 @@ static int put_timings(const struct state *s, const char *name, const struct tu_
                                        .path = "cuda",
                                        .ms = t->transfers,
                                        .runs = runs,
-                                       .bytes =
-                                           (double)(t->uploaded + t->downloaded) / (double)runs};
+                                       .bytes = (double)(t->uploaded + t->downloaded)};
     return tu_put_timing(&output, &kernel, error) < 0 ? -1
                                                       : tu_put_timing(&output, &transfer, error);
 }

@@ -116,10 +116,11 @@ static int bench(struct filter *f, struct tu_qkv *g, const char *name, struct tu
     uint64_t runs = f->command->bench;
     double *ms = calloc(runs, sizeof *ms);
     int result = ms ? 0 : tu_fail_memory(error);
-    for (uint64_t i = 0; i < runs && result == 0; i++) {
+    for (uint64_t i = 0; i <= runs && result == 0; i++) {
         double start = tu_seconds();
         result = f->backend->attend(f->backend->context, g, TU_ATTENTION_OUT, &how, &sink, error);
-        ms[i] = (tu_seconds() - start) * 1e3;
+        if (i > 0) /* the first one warms up */
+            ms[i - 1] = (tu_seconds() - start) * 1e3;
     }
     const struct tu_timing timing = {
         .name = name,

@@ -91,7 +91,7 @@ struct run {
     struct slot slots[SLOTS];
     struct tu_cuda_attention args;
     float *stage; /* host memory: a chunk's scores or weights */
-    unsigned next_slot, repeat;
+    unsigned next_slot;
     double kernel_time, transfer_time;
 };
 
@@ -723,7 +723,7 @@ static int do_job(struct run *r, struct part *job)
     clear_stages(r, job);
     if (attend_job(r, job) < 0 || put_output(r, job) < 0 || show_job(r, job) < 0)
         return -1;
-    if (r->timing && r->repeat == 0)
+    if (r->timing)
         r->timing->cache_bytes += job->batches * job->keys * key_bytes(r);
     /* The next job's queries go where this one's were. */
     return settle_all(r);
@@ -745,17 +745,39 @@ static int do_jobs(struct run *r)
     return 0;
 }
 
+static void note(const struct run *r)
+{
+    if (!r->timing)
+        return;
+    r->timing->uploaded = r->timing->downloaded = r->timing->launches = 0;
+    r->timing->cache_bytes = 0;
+    r->timing->splits = r->plan.splits;
+    memcpy(r->timing->kernel, r->attend.name, sizeof r->timing->kernel);
+}
+
+static int do_once(struct run *r)
+{
+    r->kernel_time = r->transfer_time = 0;
+    for (unsigned i = 0; i < SLOTS; i++)
+        r->slots[i].valid = false;
+    note(r);
+    return do_jobs(r);
+}
+
 static int do_repeats(struct run *r)
 {
-    unsigned repeats = r->options.repeats ? r->options.repeats : 1;
-    for (r->repeat = 0; r->repeat < repeats; r->repeat++) {
-        r->kernel_time = r->transfer_time = 0;
-        if (do_jobs(r) < 0)
+    struct tu_gpu_timing *t = r->timing;
+    if (!r->options.repeats)
+        return do_once(r);
+    if (do_once(r) < 0) /* the driver may load a kernel when it is launched first */
+        return -1;
+    for (unsigned i = 0; i < r->options.repeats; i++) {
+        if (do_once(r) < 0)
             return -1;
-        if (r->timing && r->timing->kernels)
-            r->timing->kernels[r->repeat] = r->kernel_time;
-        if (r->timing && r->timing->transfers)
-            r->timing->transfers[r->repeat] = r->transfer_time;
+        if (t && t->kernels)
+            t->kernels[i] = r->kernel_time;
+        if (t && t->transfers)
+            t->transfers[i] = r->transfer_time;
     }
     return 0;
 }
@@ -782,16 +804,6 @@ static int check_problem(const struct tu_attention *a, struct tu_error *error)
     return check_dim("value size", a->value_dim, error);
 }
 
-static void note(const struct run *r)
-{
-    if (!r->timing)
-        return;
-    r->timing->uploaded = r->timing->downloaded = r->timing->launches = 0;
-    r->timing->cache_bytes = 0;
-    r->timing->splits = r->plan.splits;
-    memcpy(r->timing->kernel, r->attend.name, sizeof r->timing->kernel);
-}
-
 int tu_gpu_attend(struct tu_gpu *gpu, const struct tu_attention *a,
                   const struct tu_attention_input *in, struct tu_attention_output *out,
                   const struct tu_gpu_attention_options *options, struct tu_gpu_timing *timing,
@@ -813,11 +825,8 @@ int tu_gpu_attend(struct tu_gpu *gpu, const struct tu_attention *a,
     }
     int result = -1;
     if (tu_gpu_use(gpu, error) == 0 && find_kernels(&r) == 0 && make_plan(&r) == 0 &&
-        find_combine(&r) == 0) {
-        note(&r);
-        if (prepare(&r) == 0)
-            result = do_repeats(&r);
-    }
+        find_combine(&r) == 0 && prepare(&r) == 0)
+        result = do_repeats(&r);
     release(&r);
     return result;
 }

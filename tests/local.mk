@@ -91,15 +91,27 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/verdict.schema.json \
 	tests/walk-samples
 
-# What runs over the stand-in otherwise, on the device of this machine, and how long it takes there.
+# What runs over the stand-in otherwise, on the device of this machine, with the machine code for it and
+# with PTX; a long cache and a long prefill against the processor; and how long the device takes for them.
+# Sizes are for a device: over the stand-in, make check-gpu GPU_KEYS=300 GPU_QUERIES=40 GPU_RUNS=2.
+GPU_KEYS = 131072
+GPU_QUERIES = 4096
+GPU_RUNS = 20
+GPU_HEADS = heads=28,kv-heads=4,head-dim=128
 check-gpu: all
-	TU_GPU=1 $(MAKE) check TESTS='tests/attn-gpu.bats tests/unit/gpu'
 	filters/tensor-attn-gpu --list-devices --table
-	filters/tensor-rand --attention heads=28,kv-heads=4,head-dim=128,kv-len=131072 --type F16 | \
-		filters/tensor-attn-gpu --bench 20 --table
-	filters/tensor-rand --attention heads=28,kv-heads=4,head-dim=128,kv-len=4096,q-len=4096 --type F16 | \
-		filters/tensor-attn-gpu --causal --bench 5 --table
+	TU_GPU=1 $(MAKE) check TESTS='tests/attn-gpu.bats tests/unit/gpu'
+	TU_GPU=1 CUDA_FORCE_PTX_JIT=1 $(MAKE) check TESTS=tests/unit/gpu
+	{ filters/tensor-rand --attention $(GPU_HEADS),kv-len=$(GPU_KEYS),name=decode --type F16 && \
+	    filters/tensor-rand --attention $(GPU_HEADS),kv-len=$(GPU_QUERIES),q-len=$(GPU_QUERIES),name=prefill --type F16; \
+	} > check-gpu.tsr
+	filters/tensor-attn --causal check-gpu.tsr > check-gpu-want.tsr
+	filters/tensor-attn-gpu --causal check-gpu.tsr | filters/tensor-cos check-gpu-want.tsr - | \
+	    filters/verdict --rule 'max_diff < 1e-5'
+	filters/tensor-attn-gpu --causal --bench $(GPU_RUNS) --table check-gpu.tsr
+	rm -f check-gpu.tsr check-gpu-want.tsr
 .PHONY: check-gpu
+CLEANFILES += check-gpu.tsr check-gpu-want.tsr
 
 # Compiles the CUDA kernels for all architectures: minutes, and it needs nvcc.
 cuda-resources:
