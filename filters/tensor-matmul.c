@@ -76,20 +76,32 @@ static bool ends_with_x(const struct tu_tensor *t)
     return t->name_length >= 2 && strcmp(t->name + t->name_length - 2, ".x") == 0;
 }
 
-static bool fits(const struct tu_tensor *t, uint64_t columns)
+static bool has_columns(const struct tu_tensor *t, const struct tu_tensor *w)
 {
-    return t->rank > 0 && t->shape[t->rank - 1] == columns && tool.kernels->decode[t->dtype];
+    return t->rank > 0 && t->shape[t->rank - 1] == tu_matrix_columns(w);
 }
 
-/* The only tensor for all that has as many columns; *count receives how many there are. */
-static struct tu_member find_common(const struct run *r, uint64_t columns, size_t *count)
+/* Whether x has rows for each matrix of a stack. */
+static bool is_divided(const struct tu_tensor *x, const struct tu_tensor *w)
+{
+    return w->rank == 3 && x->rank == 3;
+}
+
+static bool fits(const struct tu_tensor *t, const struct tu_tensor *w)
+{
+    return has_columns(t, w) && tool.kernels->decode[t->dtype] &&
+           (w->rank == 2 || t->rank < 3 || (t->rank == 3 && t->shape[0] == w->shape[0]));
+}
+
+/* The only tensor for all that fits; *count receives how many there are. */
+static struct tu_member find_common(const struct run *r, const struct tu_tensor *w, size_t *count)
 {
     struct tu_member found = {0};
     *count = 0;
     for (size_t i = 0; i < r->x.model_count; i++) {
         const struct tu_model *m = &r->x.models[i];
         for (size_t k = 0; k < m->count; k++) {
-            if (ends_with_x(&m->tensors[k]) || !fits(&m->tensors[k], columns))
+            if (ends_with_x(&m->tensors[k]) || !fits(&m->tensors[k], w))
                 continue;
             if ((*count)++ == 0)
                 found = (struct tu_member){m, &m->tensors[k]};
@@ -115,12 +127,29 @@ static struct tu_member find_own(const struct run *r, const struct tu_tensor *w,
     return found;
 }
 
+/* Why an x is none for a matrix. */
+static int fail_fit(const char *in, const struct tu_tensor *x, const struct tu_tensor *w,
+                    struct tu_error *error)
+{
+    if (!tool.kernels->decode[x->dtype])
+        return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s': type %s is no x", in, x->name,
+                       tu_dtype(x->dtype)->name);
+    if (has_columns(x, w))
+        return tu_fail(error, TU_EINVALID,
+                       "%s: tensor '%.200s' is neither [n, in] nor [%" PRIu64
+                       ", n, in], as '%.200s' has %" PRIu64 " matrices",
+                       in, x->name, tu_matrices(w), w->name, tu_matrices(w));
+    return tu_fail(error, TU_EINVALID,
+                   "%s: tensor '%.200s' has %" PRIu64 " columns, '%.200s' has %" PRIu64, in,
+                   x->name, x->rank ? x->shape[x->rank - 1] : 0, w->name, tu_matrix_columns(w));
+}
+
 /* 1: it has one; 0: it has none, and is to be left out. */
 static int find_x(const struct run *r, const struct tu_tensor *w, struct tu_member *out,
                   struct tu_error *error)
 {
     const char *in = tu_operand_name(r->operands[1]);
-    uint64_t columns = w->shape[1];
+    uint64_t columns = tu_matrix_columns(w);
     size_t count = 1;
     *out = x_name ? tu_operand_find(&r->x, x_name, strlen(x_name)) : find_own(r, w, error);
     if (error->code)
@@ -128,26 +157,19 @@ static int find_x(const struct run *r, const struct tu_tensor *w, struct tu_memb
     if (x_name && !out->model)
         return tu_fail(error, TU_EUSAGE, "%s: has no tensor '%.200s' (as --x says)", in, x_name);
     if (!out->model)
-        *out = find_common(r, columns, &count);
-    bool fit = out->model && fits(out->tensor, columns);
+        *out = find_common(r, w, &count);
+    bool fit = out->model && fits(out->tensor, w);
     if (fit && count == 1)
         return 1;
-    if (fitting && !fit)
-        return 0;
+    if (!fit && (fitting || (w->rank == 3 && !out->model)))
+        return 0; /* not all that has three dimensions is a stack of matrices */
     if (!out->model)
         return tu_fail(error, TU_EINVALID,
                        "%s: has no x for '%.200s': neither '%.200s.x' nor one of %" PRIu64
                        " columns (choose matrices with --match or --fitting)",
                        in, w->name, w->name, columns);
-    if (!fit && !tool.kernels->decode[out->tensor->dtype])
-        return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s': type %s is no x", in,
-                       out->tensor->name, tu_dtype(out->tensor->dtype)->name);
     if (!fit)
-        return tu_fail(error, TU_EINVALID,
-                       "%s: tensor '%.200s' has %" PRIu64 " columns, '%.200s' has %" PRIu64, in,
-                       out->tensor->name,
-                       out->tensor->rank ? out->tensor->shape[out->tensor->rank - 1] : 0, w->name,
-                       columns);
+        return fail_fit(in, out->tensor, w, error);
     return tu_fail(error, TU_EINVALID,
                    "%s: has %zu tensors of %" PRIu64 " columns, as '%.200s' has (choose one with "
                    "--x, or name it '%.200s.x')",
@@ -191,7 +213,9 @@ static int make_result(const struct task *t, bool wide, struct result *y, struct
 {
     uint64_t count;
     *y = (struct result){0};
-    if (__builtin_mul_overflow(t->w.tensor->shape[0], t->x->rows, &count) ||
+    bool divided = is_divided(t->x_tensor, t->w.tensor);
+    if (__builtin_mul_overflow(tu_matrix_rows(t->w.tensor), t->x->rows, &count) ||
+        (!divided && __builtin_mul_overflow(count, tu_matrices(t->w.tensor), &count)) ||
         count > SIZE_MAX / sizeof(double) - 1)
         return tu_fail_memory(error);
     y->count = (size_t)count;
@@ -202,11 +226,21 @@ static int make_result(const struct task *t, bool wide, struct result *y, struct
     return y->y || y->y64 ? 0 : tu_fail_memory(error);
 }
 
+static struct tu_product product_of(const struct task *t, enum tu_path how,
+                                    const struct tu_vectors *x, const struct result *y)
+{
+    return (struct tu_product){.path = how,
+                               .x = x,
+                               .divided = is_divided(t->x_tensor, t->w.tensor),
+                               .y = y->y,
+                               .y64 = y->y64};
+}
+
 /* Fills y; may be repeated where the matrix can be read again. */
 static int multiply(const struct task *t, unsigned threads, const struct result *y,
                     struct tu_error *error)
 {
-    const struct tu_product product = {.path = t->path, .x = t->x, .y = y->y, .y64 = y->y64};
+    const struct tu_product product = product_of(t, t->path, t->x, y);
     return tu_multiply(&t->w, &product, 1, threads, error);
 }
 
@@ -219,26 +253,29 @@ static int put_kinds(struct tu_builder *b, const struct task *t, struct tu_error
     return tu_put_string(b, "dtype_x", x->name, error);
 }
 
-/* Y has the shape of x with the last dimension that of the rows of W. */
+/* Y has the shape of x with the last dimension that of the rows of W; of a stack, with the number
+ * of matrices before it, if x has not got that. */
 static int describe(const struct task *t, struct tu_arena *arena, struct tu_tensor *out,
                     struct tu_geometry *geometry, struct tu_error *error)
 {
     const struct tu_tensor *w = t->w.tensor, *x = t->x_tensor;
-    uint64_t *shape = tu_arena_alloc(arena, x->rank * sizeof *shape);
+    uint32_t more = w->rank == 3 && !is_divided(x, w), rank = x->rank + more;
+    uint64_t *shape = tu_arena_alloc(arena, rank * sizeof *shape);
     char *name = tu_arena_alloc(arena, w->name_length + 3);
     if (!shape || !name)
         return tu_fail_memory(error);
-    memcpy(shape, x->shape, x->rank * sizeof *shape);
-    shape[x->rank - 1] = w->shape[0];
+    shape[0] = tu_matrices(w);
+    memcpy(shape + more, x->shape, x->rank * sizeof *shape);
+    shape[rank - 1] = tu_matrix_rows(w);
     memcpy(name, w->name, w->name_length);
     memcpy(name + w->name_length, ".y", 3);
     *out = (struct tu_tensor){.name = name,
                               .name_length = w->name_length + 2,
                               .dtype = t->path == TU_PATH_F64 ? TENSOR_F64 : TENSOR_F32,
-                              .rank = x->rank,
+                              .rank = rank,
                               .shape = shape};
     struct tu_error inner = {0};
-    if (tu_geometry(out->dtype, TENSOR_PACKING_ROWS, shape, x->rank, geometry, &inner) == 0) {
+    if (tu_geometry(out->dtype, TENSOR_PACKING_ROWS, shape, rank, geometry, &inner) == 0) {
         out->nbytes = geometry->nbytes;
         if (tu_tensor_check(out, geometry, &inner) == 0)
             return 0;
@@ -311,11 +348,13 @@ static int put_product(const struct task *t, struct tu_error *error)
 static int put_names(struct tu_builder *b, const char *kind, const struct task *t,
                      struct tu_error *error)
 {
+    const struct tu_tensor *w = t->w.tensor;
     if (tu_put_string(b, "kind", kind, error) < 0 ||
-        tu_put_bytes(b, "name", t->w.tensor->name, t->w.tensor->name_length, error) < 0 ||
+        tu_put_bytes(b, "name", w->name, w->name_length, error) < 0 ||
         tu_put_bytes(b, "x", t->x_tensor->name, t->x_tensor->name_length, error) < 0 ||
-        put_kinds(b, t, error) < 0 || tu_put_uint(b, "rows", t->w.tensor->shape[0], error) < 0 ||
-        tu_put_uint(b, "columns", t->w.tensor->shape[1], error) < 0)
+        put_kinds(b, t, error) < 0 || tu_put_uint(b, "rows", tu_matrix_rows(w), error) < 0 ||
+        tu_put_uint(b, "columns", tu_matrix_columns(w), error) < 0 ||
+        (w->rank == 3 && tu_put_uint(b, "matrices", tu_matrices(w), error) < 0))
         return -1;
     return tu_put_uint(b, "vectors", t->x->rows, error);
 }
@@ -399,7 +438,7 @@ static int put_timing(const struct task *t, struct tu_error *error)
     if (!times)
         return tu_fail_memory(error);
     int result = make_result(t, t->path == TU_PATH_F64, &y, error);
-    const struct tu_product product = {.path = t->path, .x = t->x, .y = y.y, .y64 = y.y64};
+    const struct tu_product product = product_of(t, t->path, t->x, &y);
     struct timing timing = {.task = t};
     if (result == 0)
         result = time_runs(t, NULL, 0, times, error);
@@ -690,8 +729,8 @@ static int open_other(const struct run *r, const struct tu_tensor *w, struct tu_
     struct tu_tensor check;
     if (!m.model)
         return tu_fail(error, TU_EINVALID, "%s: has no tensor '%.200s'", against, w->name);
-    if (m.tensor->rank != 2 || m.tensor->shape[0] != w->shape[0] ||
-        m.tensor->shape[1] != w->shape[1])
+    if (m.tensor->rank != w->rank ||
+        memcmp(m.tensor->shape, w->shape, w->rank * sizeof *w->shape) != 0)
         return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s' has another shape", against,
                        w->name);
     *out = (struct tu_matrix){.kernels = tool.kernels, .tensor = m.tensor, .member = m};
@@ -703,11 +742,9 @@ static int compute(const struct run *r, struct explanation *e, struct tu_vectors
                    struct tu_error *error)
 {
     const struct task *t = e->task;
-    struct tu_product products[ANSWERS] = {
-        {.path = TU_PATH_F64, .x = t->x},    {.path = TU_PATH_ROW, .x = t->x},
-        {.path = TU_PATH_BLOCK, .x = t->x},  {.path = TU_PATH_FUSED, .x = t->x},
-        {.path = TU_PATH_F64, .x = rounded}, {.path = TU_PATH_F64, .x = t->x},
-    };
+    static const enum tu_path paths[ANSWERS] = {TU_PATH_F64,   TU_PATH_ROW, TU_PATH_BLOCK,
+                                                TU_PATH_FUSED, TU_PATH_F64, TU_PATH_F64};
+    struct tu_product products[ANSWERS];
     size_t count = t->rounded ? OTHER : FUSED;
     struct tu_matrix other;
     if (t->rounded && (tu_vectors_round(t->x, t->rounded, error) < 0 ||
@@ -720,7 +757,7 @@ static int compute(const struct run *r, struct explanation *e, struct tu_vectors
             continue;
         if (make_result(t, true, &e->y[k], error) < 0)
             return -1;
-        products[k].y64 = e->y[k].y64;
+        products[k] = product_of(t, paths[k], k == ROUNDED ? rounded : t->x, &e->y[k]);
     }
     if (tu_multiply(&t->w, products, count, (unsigned)tool.jobs, error) < 0)
         return -1;
@@ -749,13 +786,13 @@ static int do_matrix(struct run *r, const struct tu_item *item, struct tu_error 
 {
     const struct tu_tensor *w = &item->tensor;
     struct tu_member x;
+    int found = find_x(r, w, &x, error);
+    if (found <= 0)
+        return found;
     if (!tool.kernels->decode[w->dtype])
         return tu_fail(error, TU_EINVALID,
                        "tensor '%.200s': type %s does not decode to real numbers", w->name,
                        tu_dtype(w->dtype)->name);
-    int found = find_x(r, w, &x, error);
-    if (found <= 0)
-        return found;
     r->matrices++;
     if (load_x(r, &x, error) < 0)
         return -1;
@@ -766,8 +803,8 @@ static int do_matrix(struct run *r, const struct tu_item *item, struct tu_error 
                            .member = r->feed.current},
                      .x = &r->vectors,
                      .x_tensor = x.tensor,
-                     .path = tu_path_settle(path, item->geometry.dtype, w->shape[1]),
-                     .rounded = tu_activation_type(item->geometry.dtype, w->shape[1])};
+                     .path = tu_path_settle(path, item->geometry.dtype, tu_matrix_columns(w)),
+                     .rounded = tu_activation_type(item->geometry.dtype, tu_matrix_columns(w))};
     if (explaining) {
         t.path = TU_PATH_F64;
         return put_explanation(r, &t, error);
@@ -776,7 +813,7 @@ static int do_matrix(struct run *r, const struct tu_item *item, struct tu_error 
         return tu_fail(error, TU_EINVALID,
                        "tensor '%.200s': has no fused product: %s with %" PRIu64
                        " columns (take --path f32, or auto)",
-                       w->name, t.w.geometry.dtype->name, w->shape[1]);
+                       w->name, t.w.geometry.dtype->name, tu_matrix_columns(w));
     if (t.path == TU_PATH_FUSED && tu_vectors_round(&r->vectors, t.rounded, error) < 0)
         return -1;
     if (bench)
@@ -792,7 +829,7 @@ static int do_items(struct run *r, struct tu_error *error)
         int result = 0;
         if (item.kind == TU_KIND_RESULT)
             result = tu_output_record(&output, &item.map, error);
-        else if (item.kind == TU_KIND_TENSOR && item.tensor.rank == 2)
+        else if (item.kind == TU_KIND_TENSOR && (item.tensor.rank == 2 || item.tensor.rank == 3))
             result = do_matrix(r, &item, error);
         if (result < 0)
             return -1;
@@ -801,7 +838,7 @@ static int do_items(struct run *r, struct tu_error *error)
         return tu_fail(error, TU_EINVALID, "%s: no matrix was multiplied (%s)",
                        tu_operand_name(r->operands[0]),
                        fitting ? "none is selected and fits an x"
-                               : "no tensor of two dimensions is selected");
+                               : "no tensor of two dimensions is selected, nor of three with an x");
     return more;
 }
 

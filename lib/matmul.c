@@ -57,6 +57,21 @@ size_t tu_path_block(const struct tu_dtype *type)
     return type->elements > 32 ? type->elements : 32;
 }
 
+uint64_t tu_matrices(const struct tu_tensor *w)
+{
+    return w->rank == 3 ? w->shape[0] : 1;
+}
+
+uint64_t tu_matrix_rows(const struct tu_tensor *w)
+{
+    return w->shape[w->rank - 2];
+}
+
+uint64_t tu_matrix_columns(const struct tu_tensor *w)
+{
+    return w->shape[w->rank - 1];
+}
+
 /* ---- x ---- */
 
 static void *allocate(uint64_t count, size_t size, struct tu_error *error)
@@ -233,18 +248,19 @@ struct job {
     const struct tu_product *products;
     size_t count;
     struct tu_decoder decoder;
-    uint64_t rows, columns;
+    uint64_t matrices, rows, columns; /* rows: of all matrices */
+    uint64_t matrix_rows;
     size_t tile_rows, decoded_rows;
     bool decodes, wide;             /* whether any product needs the values, and them in float64 */
-    uint64_t vectors;               /* the most rows of an x */
+    uint64_t vectors;               /* the most rows of an x for a matrix */
     uint64_t next;                  /* row */
     uint64_t position;              /* bytes of the tensor that were read in order */
     uint8_t last[2 * TU_BLOCK_MAX]; /* the last of them: rows of some types share a block */
 };
 
 struct piece {
-    uint64_t first; /* row */
-    size_t rows;
+    uint64_t first;          /* row */
+    size_t rows;             /* of one matrix */
     uint64_t offset, length; /* bytes */
     uint8_t *raw;
     float *values, *results;
@@ -262,10 +278,24 @@ static double one_nan64(double y)
     return isnan(y) ? (double)NAN : y;
 }
 
+/* The rows of x for a matrix. */
+static uint64_t vectors_of(const struct job *j, const struct tu_product *p)
+{
+    return p->divided ? p->x->rows / j->matrices : p->x->rows;
+}
+
+/* The first of them for the matrix of a row of W. */
+static uint64_t first_vector(const struct job *j, const struct tu_product *p, uint64_t row)
+{
+    return p->divided ? row / j->matrix_rows * vectors_of(j, p) : 0;
+}
+
 static void put_result(const struct job *j, const struct tu_product *p, uint64_t row,
                        uint64_t vector, double y)
 {
-    size_t at = (size_t)(vector * j->rows + row);
+    uint64_t matrix = row / j->matrix_rows;
+    size_t at =
+        (size_t)((matrix * vectors_of(j, p) + vector) * j->matrix_rows + row % j->matrix_rows);
     if (p->y64)
         p->y64[at] = one_nan64(y);
     else
@@ -277,9 +307,11 @@ static void multiply_fused(const struct job *j, const struct tu_product *p, cons
     const struct tu_dtype *type = j->w->geometry.dtype;
     tu_dot_fn *dot = j->w->kernels->dot[type->code];
     size_t blocks = (size_t)(j->columns / type->elements), row_bytes = blocks * type->bytes;
+    const struct tu_activation *x = p->x->activations + first_vector(j, p, t->first);
+    uint64_t vectors = vectors_of(j, p);
     for (size_t r = 0; r < t->rows; r++) {
-        dot(t->raw + r * row_bytes, blocks, p->x->activations, (size_t)p->x->rows, t->results);
-        for (uint64_t i = 0; i < p->x->rows; i++)
+        dot(t->raw + r * row_bytes, blocks, x, (size_t)vectors, t->results);
+        for (uint64_t i = 0; i < vectors; i++)
             put_result(j, p, t->first + r, i, (double)t->results[i]);
     }
 }
@@ -310,25 +342,28 @@ static void multiply_values(const struct job *j, const struct tu_product *p, con
     const struct tu_kernels *kernels = j->w->kernels;
     const struct tu_vectors *x = p->x;
     size_t columns = (size_t)j->columns, block = tu_path_block(j->w->geometry.dtype);
+    uint64_t first = first_vector(j, p, row), vectors = vectors_of(j, p);
     if (p->path == TU_PATH_F32) {
         int m = (int)rows, n = (int)columns;
-        if (x->rows == 1)
-            cblas_sgemv(CblasRowMajor, CblasNoTrans, m, n, 1, t->values, n, x->values, 1, 0,
+        const float *values = x->values + first * columns;
+        if (vectors == 1)
+            cblas_sgemv(CblasRowMajor, CblasNoTrans, m, n, 1, t->values, n, values, 1, 0,
                         t->results, 1);
         else
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)x->rows, m, n, 1, x->values,
-                        n, t->values, n, 0, t->results, m);
-        for (uint64_t i = 0; i < x->rows; i++)
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)vectors, m, n, 1, values, n,
+                        t->values, n, 0, t->results, m);
+        for (uint64_t i = 0; i < vectors; i++)
             for (size_t r = 0; r < rows; r++)
                 put_result(j, p, row + r, i, (double)t->results[i * rows + r]);
         return;
     }
-    for (uint64_t i = 0; i < x->rows; i++) {
-        const float *values = x->values + i * columns;
+    for (uint64_t i = 0; i < vectors; i++) {
+        const float *values = x->values + (first + i) * columns;
         bool wide = p->path == TU_PATH_F64 && (j->decoder.decode_wide || x->hi);
         if (wide)
             for (size_t r = 0; r < rows; r++)
-                t->results64[r] = dot_wide(t->hi + r * columns, t->lo + r * columns, x, i, columns);
+                t->results64[r] =
+                    dot_wide(t->hi + r * columns, t->lo + r * columns, x, first + i, columns);
         else if (p->path == TU_PATH_F64)
             kernels->dot64(t->values, rows, columns, values, t->results64);
         else
@@ -397,7 +432,8 @@ static int take(void *context, void *slot, struct tu_error *error)
     if (j->next == j->rows)
         return 0;
     t->first = j->next;
-    t->rows = j->rows - j->next < j->tile_rows ? (size_t)(j->rows - j->next) : j->tile_rows;
+    uint64_t left = j->matrix_rows - j->next % j->matrix_rows;
+    t->rows = left < j->tile_rows ? (size_t)left : j->tile_rows;
     j->next += t->rows;
     tu_geometry_span(&j->w->geometry, t->first * j->columns, t->rows * j->columns, &t->offset,
                      &t->length);
@@ -475,7 +511,7 @@ static void zero(const struct job *j)
 {
     for (size_t k = 0; k < j->count; k++)
         for (uint64_t r = 0; r < j->rows; r++)
-            for (uint64_t i = 0; i < j->products[k].x->rows; i++)
+            for (uint64_t i = 0; i < vectors_of(j, &j->products[k]); i++)
                 put_result(j, &j->products[k], r, i, 0);
 }
 
@@ -490,8 +526,10 @@ int tu_multiply(const struct tu_matrix *w, const struct tu_product *products, si
     struct job j = {.w = w,
                     .products = products,
                     .count = count,
-                    .rows = w->tensor->shape[0],
-                    .columns = w->tensor->shape[1]};
+                    .matrices = tu_matrices(w->tensor),
+                    .matrix_rows = tu_matrix_rows(w->tensor),
+                    .columns = tu_matrix_columns(w->tensor)};
+    j.rows = j.matrices * j.matrix_rows;
     if (j.rows == 0 || j.columns == 0) {
         zero(&j);
         return 0;
@@ -502,7 +540,8 @@ int tu_multiply(const struct tu_matrix *w, const struct tu_product *products, si
         const struct tu_vectors *x = products[k].x;
         j.decodes = j.decodes || products[k].path != TU_PATH_FUSED;
         j.wide = j.wide || (products[k].path == TU_PATH_F64 && (j.decoder.decode_wide || x->hi));
-        j.vectors = j.vectors < x->rows ? x->rows : j.vectors;
+        uint64_t vectors = vectors_of(&j, &products[k]);
+        j.vectors = j.vectors < vectors ? vectors : j.vectors;
         if (products[k].path == TU_PATH_F32 && check_blas(&j, x, error) < 0)
             return -1;
     }
@@ -510,7 +549,7 @@ int tu_multiply(const struct tu_matrix *w, const struct tu_product *products, si
     j.decoded_rows = j.columns < DECODED ? (size_t)(DECODED / j.columns) : 1;
     if (j.vectors && j.decoded_rows > RESULTS / j.vectors)
         j.decoded_rows = j.vectors < RESULTS ? (size_t)(RESULTS / j.vectors) : 1;
-    j.tile_rows = j.tile_rows < j.rows ? j.tile_rows : (size_t)j.rows;
+    j.tile_rows = j.tile_rows < j.matrix_rows ? j.tile_rows : (size_t)j.matrix_rows;
     j.decoded_rows = j.decoded_rows < j.tile_rows ? j.decoded_rows : j.tile_rows;
     tu_blas_alone();
     struct tu_pipeline run = pipeline;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * y = W x: the rows of a matrix, of any type, times the rows of x.  x and y are in memory; W goes
- * by in tiles of whole rows, on any number of threads, which changes no bit of y.
+ * by in tiles of whole rows, on any number of threads, which changes no bit of y.  W may be a stack
+ * of matrices, as the experts of a layer are: a tensor of three dimensions.
  */
 #ifndef TU_MATMUL_H
 #define TU_MATMUL_H
@@ -65,11 +66,18 @@ struct tu_matrix {
     struct tu_member member; /* read in any order */
 };
 
+/* Sizes of a tensor of two dimensions, or of three. */
+uint64_t tu_matrices(const struct tu_tensor *w);
+uint64_t tu_matrix_rows(const struct tu_tensor *w);
+uint64_t tu_matrix_columns(const struct tu_tensor *w);
+
 /* One of the products that are wanted of a matrix: y64, or else y, gets x->rows rows of as many
- * numbers as the matrix has rows. */
+ * numbers as the matrix has rows.  Of a stack it gets that for each matrix, one behind the other;
+ * with an x that is divided the n-th matrix is multiplied with the n-th part of the rows. */
 struct tu_product {
     enum tu_path path; /* not auto; the activations of FUSED have been made */
     const struct tu_vectors *x;
+    bool divided;
     float *y;
     double *y64;
 };

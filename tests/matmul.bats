@@ -102,6 +102,59 @@ same() {
     done
 }
 
+@test "a stack of matrices, as the experts of a layer are: each with the same x, or with its own" {
+    # 3 experts of 2 x 2: all ones, the identity, 2 and 3 on the other diagonal
+    make-model w.tsr 'e F32 3x2x2 = 1 1 1 1 1 0 0 1 0 2 3 0' -- a.tsr 'x F32 2 = 5 7' -- b.tsr 'x F32 2x2 = 5 7 1 2' -- \
+        c.tsr 'x F32 3x1x2 = 5 7 1 2 3 4' -- d.tsr 'x F32 2x1x2 = 5 7 1 2' -- f.tsr 'e.x F32 1x2x1x2 = 1 2 3 4' -- \
+        none.tsr 'x F32 3 = 1 2 3' -- want.tsr 'e.y F32 3x2 = 12 12 5 7 14 15' -- \
+        want2.tsr 'e.y F32 3x2x2 = 12 12 3 3 5 7 1 2 14 15 4 3' -- want3.tsr 'e.y F32 3x1x2 = 12 12 1 2 8 9'
+    for path in f32 row block; do
+        tensor-matmul --path $path w.tsr a.tsr > got.tsr
+        same want.tsr got.tsr
+        tensor-matmul --path $path w.tsr b.tsr > got.tsr
+        same want2.tsr got.tsr
+        tensor-cat w.tsr | tensor-matmul --path $path - c.tsr > got.tsr
+        same want3.tsr got.tsr
+    done
+    run -0 tensor-matmul --bench 1 --json w.tsr c.tsr
+    says '"rows":2,"columns":2,"matrices":3,"vectors":3'
+    refuses "f.tsr: tensor 'e.x' is neither [n, in] nor [3, n, in], as 'e' has 3 matrices" tensor-matmul w.tsr f.tsr
+    refuses "tensor 'x' is neither" tensor-matmul --x x w.tsr d.tsr
+    # what has three dimensions may be something else: without an x it is left out
+    refuses "no matrix was multiplied (no tensor of two dimensions is selected, nor of three with an x)" tensor-matmul w.tsr none.tsr
+    refuses "no matrix was multiplied" tensor-matmul w.tsr d.tsr
+}
+
+@test "a stack gives what one matrix of all its rows gives, of every type, in tiles and on any number of threads" {
+    tensor-rand --tensor e=3x700x512 --seed 3 > stack.f32.tsr
+    tensor-rand --tensor e=2100x512 --seed 3 > flat.f32.tsr
+    tensor-rand --tensor x=3x2x512 --seed 4 > divided.tsr
+    tensor-rand --tensor x=6x512 --seed 4 > x.tsr
+    for type in F32 BF16 Q8_0 Q4_K; do
+        tensor-quant --to $type stack.f32.tsr > stack.tsr
+        tensor-quant --to $type flat.f32.tsr | tensor-save --force flat.gguf
+        for path in auto f64 row block; do
+            [ $type,$path != F32,auto ] && [ $type,$path != BF16,auto ] || continue # a BLAS
+            bits pipeline "tensor-matmul --path $path flat.gguf x.tsr | tensor-dequant" > flat
+            bits pipeline "tensor-matmul -j 1 --path $path stack.tsr x.tsr | tensor-dequant" > same
+            bits pipeline "tensor-cat stack.tsr | tensor-matmul -j 3 --path $path - divided.tsr | tensor-dequant" > own
+            python3 - << 'END'
+flat, same, own = (open(name).read().split() for name in ("flat", "same", "own"))
+assert len(flat) == 6 * 2100 and len(set(flat)) > 6000
+for e in range(3):
+    for i in range(6):
+        want = flat[i * 2100 + e * 700:i * 2100 + (e + 1) * 700]
+        assert same[(e * 6 + i) * 700:(e * 6 + i + 1) * 700] == want, ("same", e, i)
+        if i // 2 == e:
+            assert own[i * 700:(i + 1) * 700] == want, ("own", e, i)
+END
+        done
+    done
+    run -0 pipeline 'tensor-matmul --repeat 2 stack.tsr divided.tsr | verdict --rule "differing == 0"'
+    run -0 tensor-matmul --explain --against stack.f32.tsr --json stack.tsr divided.tsr
+    says '"matrices":3' '"element_count":4200' '"explains":"decoding"'
+}
+
 @test "results in the stream of W are passed on" {
     small
     tensor-cos w.safetensors w.safetensors > r.tsr
