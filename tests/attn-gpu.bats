@@ -165,6 +165,36 @@ END
     done
 }
 
+@test "bank conflicts are few, and a prefill reads the cache once for each tile of queries" {
+    simulated
+    local compiler=clang
+    ! grep -q '^TU_CUDA_COMPILE = .*nvcc' "$builddir/Makefile" || compiler=nvcc
+    # heads, key heads, elements, keys, queries
+    for sizes in '28 4 128 512 1' '28 4 128 96 64' '5 1 80 100 40' '8 2 256 64 40'; do
+        read -r heads kv_heads dim keys queries <<< "$sizes"
+        for type in F16 F32; do
+            tensor-rand --attention "heads=$heads,kv-heads=$kv_heads,head-dim=$dim,kv-len=$keys,q-len=$queries" --type $type > qkv.tsr
+            rm -f stats
+            PTXSIM_STATS=stats tensor-attn-gpu qkv.tsr > got.tsr
+            # shellcheck disable=SC2086
+            python3 - $sizes ${type#F} "$compiler" << 'END'
+import json, re, sys
+heads, kv_heads, dim, keys, queries, bits = map(int, sys.argv[1:-1])
+launch = next(l for l in map(json.loads, open("stats")) if "combine" not in l["kernel"])
+tile_rows = int(re.search(r"tu_attention_(?:few)?(\d+)", launch["kernel"])[1])
+tiles = -(-queries * heads // kv_heads // tile_rows)
+splits = launch["grid"][0] / tiles / kv_heads
+cache, q = 2 * keys * kv_heads * dim * bits / 8, 4 * tiles * tile_rows * kv_heads * dim
+print(launch["kernel"], tiles, splits, launch["global_load_bytes"], cache, q, launch["bank_conflicts"], launch["shared_accesses"])
+assert splits == int(splits) and tiles * cache <= launch["global_load_bytes"] <= 1.05 * tiles * cache + splits * q
+# clang writes and reads the weights of a decode one by one
+few_by_clang = sys.argv[-1] == "clang" and "few" in launch["kernel"]
+assert launch["bank_conflicts"] <= (0.5 if few_by_clang else 0.2) * launch["shared_accesses"]
+END
+        done
+    done
+}
+
 # ---- Kernels that are wrong ----
 
 # relinked FOLDER [ARCHITECTURE]: FOLDER/tensor-attn-gpu, with the kernels in FOLDER/lib/cuda, or those
