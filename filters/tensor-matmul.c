@@ -161,8 +161,11 @@ static int find_x(const struct run *r, const struct tu_tensor *w, struct tu_memb
     bool fit = out->model && fits(out->tensor, w);
     if (fit && count == 1)
         return 1;
-    if (!fit && (fitting || (w->rank == 3 && !out->model)))
-        return 0; /* not all that has three dimensions is a stack of matrices */
+    if (fitting && !fit)
+        return 0;
+    /* Not all that has three dimensions is a stack of matrices. */
+    if (w->rank == 3 && (count != 1 || (x_name && !has_columns(out->tensor, w))))
+        return 0;
     if (!out->model)
         return tu_fail(error, TU_EINVALID,
                        "%s: has no x for '%.200s': neither '%.200s.x' nor one of %" PRIu64

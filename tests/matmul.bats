@@ -106,7 +106,7 @@ same() {
     # 3 experts of 2 x 2: all ones, the identity, 2 and 3 on the other diagonal
     make-model w.tsr 'e F32 3x2x2 = 1 1 1 1 1 0 0 1 0 2 3 0' -- a.tsr 'x F32 2 = 5 7' -- b.tsr 'x F32 2x2 = 5 7 1 2' -- \
         c.tsr 'x F32 3x1x2 = 5 7 1 2 3 4' -- d.tsr 'x F32 2x1x2 = 5 7 1 2' -- f.tsr 'e.x F32 1x2x1x2 = 1 2 3 4' -- \
-        none.tsr 'x F32 3 = 1 2 3' -- want.tsr 'e.y F32 3x2 = 12 12 5 7 14 15' -- \
+        none.tsr 'x F32 3 = 1 2 3' -- two.tsr 'x F32 2 = 1 2' 'z F32 2 = 1 2' -- want.tsr 'e.y F32 3x2 = 12 12 5 7 14 15' -- \
         want2.tsr 'e.y F32 3x2x2 = 12 12 3 3 5 7 1 2 14 15 4 3' -- want3.tsr 'e.y F32 3x1x2 = 12 12 1 2 8 9'
     for path in f32 row block; do
         tensor-matmul --path $path w.tsr a.tsr > got.tsr
@@ -120,7 +120,9 @@ same() {
     says '"rows":2,"columns":2,"matrices":3,"vectors":3'
     refuses "f.tsr: tensor 'e.x' is neither [n, in] nor [3, n, in], as 'e' has 3 matrices" tensor-matmul w.tsr f.tsr
     refuses "tensor 'x' is neither" tensor-matmul --x x w.tsr d.tsr
-    # what has three dimensions may be something else: without an x it is left out
+    # what has three dimensions may be something else: without an x, or with several, it is left out
+    refuses "no matrix was multiplied" tensor-matmul w.tsr two.tsr
+    refuses "no matrix was multiplied" tensor-matmul --x x w.tsr none.tsr
     refuses "no matrix was multiplied (no tensor of two dimensions is selected, nor of three with an x)" tensor-matmul w.tsr none.tsr
     refuses "no matrix was multiplied" tensor-matmul w.tsr d.tsr
 }
