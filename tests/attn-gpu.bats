@@ -248,7 +248,7 @@ planted() {
 code() {
     mkdir -p "$1/lib/cuda"
     for type in f32 f16 bf16; do
-        printf "$2" | gzip > "$1/lib/cuda/attention-$type-80.cubin.gz"
+        printf %b "$2" | gzip > "$1/lib/cuda/attention-$type-80.cubin.gz"
     done
     relinked "$1" 80
 }
@@ -257,7 +257,7 @@ code() {
 loads() {
     local tool=$2 number=$1
     PTXSIM_FAIL=cuModuleLoadDataEx:$((number + 1)):222 "$tool" qkv.tsr | cmp - want.tsr
-    refuses "CUDA_ERROR_UNSUPPORTED_PTX_VERSION" env PTXSIM_FAIL=cuModuleLoadDataEx:$number:222 "$tool" qkv.tsr
+    refuses "CUDA_ERROR_UNSUPPORTED_PTX_VERSION" env "PTXSIM_FAIL=cuModuleLoadDataEx:$number:222" "$tool" qkv.tsr
 }
 
 @test "machine code that the driver refuses gives way to PTX, and none for other devices is tried" {
@@ -266,7 +266,7 @@ loads() {
     relinked ptx
     ptx/tensor-attn-gpu qkv.tsr > want.tsr
     loads 1 ptx/tensor-attn-gpu
-    code elf '\177ELF'
+    code elf '\0177ELF'
     code broken 'this is no code'
     for tool in {elf,broken}/tensor-attn-gpu; do
         for capability in 80 86 89; do
