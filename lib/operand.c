@@ -401,6 +401,59 @@ int tu_source_record(const struct tu_model *m, uint64_t id, struct tu_arena *are
     return -1;
 }
 
+/* Begins the record of a source, up to what tells it from others. */
+static int begin_source(struct tu_builder *b, uint64_t id, const char *operand,
+                        struct tu_arena *arena, struct tu_error *error)
+{
+    if (tu_builder_begin(b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    if (tu_put_string(b, "kind", "source", error) == 0 && tu_put_uint(b, "id", id, error) == 0 &&
+        tu_put_string(b, "operand", operand, error) == 0)
+        return 0;
+    tu_builder_cancel(b);
+    return -1;
+}
+
+static int end_source(struct tu_builder *b, int built, struct tensor_value *out,
+                      struct tu_error *error)
+{
+    if (built == 0 && tu_builder_open(b, "meta", 4, TENSOR_MAP, TENSOR_NULL, error) == 0 &&
+        tu_builder_close(b, error) == 0)
+        return tu_builder_end(b, out, error);
+    tu_builder_cancel(b);
+    return -1;
+}
+
+int tu_compared_source(const struct tu_model *m, uint64_t id, const char *operand,
+                       struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
+{
+    struct tu_builder b;
+    if (begin_source(&b, id, operand, arena, error) < 0)
+        return -1;
+    int built = 0;
+    if (tu_put_string(&b, "path", m->source.path, error) < 0 ||
+        tu_put_string(&b, "format", m->format->name, error) < 0 ||
+        tu_put_uint(&b, "bytes", m->source.size, error) < 0 ||
+        (m->source.named && tu_put_uint(&b, "modified", tu_modified(&m->source.opened), error) < 0))
+        built = -1;
+    return end_source(&b, built, out, error);
+}
+
+int tu_passed_source(const struct tensor_value *record, uint64_t id, const char *operand,
+                     struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
+{
+    static const char *const kept[] = {"path", "format", "bytes", "modified"};
+    struct tu_builder b;
+    if (begin_source(&b, id, operand, arena, error) < 0)
+        return -1;
+    int built = 0;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept && built == 0; i++) {
+        const struct tensor_value *v = tu_value_get(record, kept[i]);
+        built = v ? tu_builder_put_tree(&b, kept[i], strlen(kept[i]), v, error) : 0;
+    }
+    return end_source(&b, built, out, error);
+}
+
 static bool fits(const struct tensor_value *v, enum tensor_value_type type)
 {
     static const int64_t least[] = {[TENSOR_INT8] = INT8_MIN,

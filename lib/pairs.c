@@ -122,7 +122,7 @@ struct run {
     struct pair *filling;      /* being found; a record may come in between */
     struct pair *pair;         /* whose tiles are being taken */
     struct passing *passing;   /* a record that comes before them */
-    uint64_t given;
+    uint64_t given, sources;
     const struct tu_pair_options *options;
     struct tu_partners partners;
     bool draining;       /* b, a stream that led, is being moved to its temporary file */
@@ -217,6 +217,20 @@ static int pass_on(struct run *run, const struct tensor_value *map, struct tu_er
     return PASSED;
 }
 
+/* A source of a stream, as one that was compared. */
+static int pass_source(struct run *run, const struct side *s, const struct tensor_value *record,
+                       struct tu_error *error)
+{
+    struct tu_arena arena = {0};
+    struct tensor_value map;
+    const char *operand = s == &run->sides[1] ? "b" : "a";
+    int result = tu_passed_source(record, run->sources++, operand, &arena, &map, error);
+    if (result == 0)
+        result = pass_on(run, &map, error);
+    tu_arena_free(&arena);
+    return result;
+}
+
 /* Lists of words are long, and of no use here. */
 static bool is_short(const struct tensor_value *v)
 {
@@ -258,8 +272,10 @@ static int next_in_stream(struct run *run, struct side *s, struct tu_record *rec
             return FOUND;
         if (record->kind == TU_KIND_RESULT)
             return pass_on(run, &record->map, error);
-        if (record->kind == TU_KIND_SOURCE && keep_metadata(s, &record->map, error) < 0)
-            return -1;
+        if (record->kind == TU_KIND_SOURCE)
+            return keep_metadata(s, &record->map, error) < 0
+                       ? -1
+                       : pass_source(run, s, &record->map, error);
     }
     s->ended = true;
     return ENDED;
@@ -1410,6 +1426,25 @@ static int run_pairs(struct run *run, struct tu_error *error)
     return result < 0 ? -1 : tu_operand_unchanged(&run->sides[1].operand, error);
 }
 
+/* Names the files that are compared, so that who reads the results knows them. */
+static int say_sources(struct run *run, struct tu_error *error)
+{
+    struct tu_arena arena = {0};
+    struct tensor_value map;
+    int result = 0;
+    for (int i = 0; i < 2; i++) {
+        const struct tu_operand *o = &run->sides[i].operand;
+        for (size_t k = 0; k < o->model_count && result == 0; k++) {
+            result = tu_compared_source(&o->models[k], run->sources++, i ? "b" : "a", &arena, &map,
+                                        error);
+            if (result == 0)
+                result = run->sink->record(&map, error);
+        }
+    }
+    tu_arena_free(&arena);
+    return result;
+}
+
 int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
                         const struct tu_pair_options *options, const struct tu_pair_sink *sink,
                         struct tu_error *error)
@@ -1421,6 +1456,8 @@ int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
     int result = open_side(&run, &run.sides[0], a, error);
     if (result == 0) {
         result = open_side(&run, &run.sides[1], b, error);
+        if (result == 0)
+            result = say_sources(&run, error);
         if (result == 0)
             result = run_pairs(&run, error);
         close_side(&run.sides[1]);

@@ -140,6 +140,11 @@ int tu_source_unchanged(const struct tu_source *s, struct tu_error *error)
     return same ? 0 : tu_fail(error, TU_EIO, "%s: changed while it was read", s->path);
 }
 
+uint64_t tu_modified(const struct stat *st)
+{
+    return (uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st->st_mtim.tv_nsec;
+}
+
 const char *tu_operand_name(const char *path)
 {
     return strcmp(path, "-") == 0 ? "standard input" : path;

@@ -39,6 +39,9 @@ const void *tu_source_peek(struct tu_source *s, uint64_t offset, size_t length,
 /* Fails if the file was changed since it was opened, or if another has its name now. */
 int tu_source_unchanged(const struct tu_source *s, struct tu_error *error) TU_MUST_CHECK;
 
+/* When a file was last modified, in nanoseconds. */
+uint64_t tu_modified(const struct stat *st);
+
 /* Opens an operand for reading; "-" is a duplicate of standard input. */
 int tu_open_operand(const char *path, struct tu_error *error) TU_MUST_CHECK;
 /* Opens a file that another file or a folder names, and does not wait where it is a pipe. */

@@ -280,14 +280,17 @@ static int begin_segment(struct tu_stream_reader *r, const struct tensor_value *
                          struct tu_error *error)
 {
     uint64_t version;
-    const char *tool = "unknown";
-    size_t length = strlen(tool);
+    const char *tool = "unknown", *revision = "";
+    size_t length = strlen(tool), revision_length = 0;
     if (r->in_segment)
         return stream_fail(r, "a segment opens inside another", error);
     if (!tu_value_uint(tu_value_get(map, "version"), &version) || version != TU_STREAM_VERSION)
         return stream_fail(r, "its stream version is not 1", error);
     tu_value_string(tu_value_get(map, "tool"), &tool, &length);
+    tu_value_string(tu_value_get(map, "tool_version"), &revision, &revision_length);
     snprintf(r->tool, sizeof r->tool, "%.*s", (int)(length < 63 ? length : 63), tool);
+    snprintf(r->tool_version, sizeof r->tool_version, "%.*s",
+             (int)(revision_length < 31 ? revision_length : 31), revision);
     r->in_segment = r->any_segment = true;
     r->tensors = r->records = 0;
     return 0;
@@ -570,7 +573,8 @@ int tu_writer_open(struct tu_stream_writer *w, int fd, const char *tool, struct 
     int built = 0;
     if (tu_put_string(&b, "kind", "stream", error) < 0 ||
         tu_put_uint(&b, "version", TU_STREAM_VERSION, error) < 0 ||
-        tu_put_string(&b, "tool", tool, error) < 0)
+        tu_put_string(&b, "tool", tool, error) < 0 ||
+        tu_put_string(&b, "tool_version", PACKAGE_VERSION, error) < 0)
         built = -1;
     w->opened = true;
     return put_built(w, &b, &arena, built, error);

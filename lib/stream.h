@@ -47,6 +47,7 @@ struct tu_stream_reader {
 
     struct tu_arena arena; /* of the current record */
     char tool[64];         /* that wrote the current segment */
+    char tool_version[32]; /* "" where it does not say */
     bool in_segment, any_segment;
     uint64_t tensors, records; /* in the segment so far */
     uint64_t tensor_left;      /* bytes of the current tensor not read yet */

@@ -231,7 +231,7 @@ setup() {
     tensor-rand --like qwen2 --num-layers 3 --hidden 32 --heads 2 --kv-heads 1 --head-dim 16 --ffn 48 --vocab 40 > x.tsr
     # one bit in the middle of a matrix
     cp x.tsr y.tsr
-    printf '\177' | dd of=y.tsr bs=1 seek=$(($(stat -c %s x.tsr) / 2)) conv=notrunc status=none
+    printf '\1' | dd of=y.tsr bs=1 seek=$(($(stat -c %s x.tsr) / 2)) conv=notrunc status=none
     run -1 pipeline 'tensor-cos x.tsr y.tsr | verdict --rule "max_diff <= 0" --worst 1'
     says "1 failed" "worst 1:" "  fail" "not max_diff <= 0"
     name=$(tail -1 <<< "$output" | awk '{ print $3 }')
