@@ -8,7 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "artifact.h"
 #include "cli.h"
+#include "contract.h"
+#include "drift.h"
+#include "evidence.h"
 #include "feed.h"
 #include "report.h"
 #include "save.h"
@@ -17,9 +21,11 @@
 enum { STATUS_PASS = 0, STATUS_FAIL = 1, WORST_DEFAULT = 5 };
 
 static struct tu_tool tool;
-static struct tu_list rule_texts, allow_texts;
+static struct tu_list rule_texts, allow_texts, artifact_paths;
 static struct tu_report_orders orders;
 static const char *minimum, *profile;
+static const char *contract_path, *claim, *evidence_path, *check_path;
+static char **command_words;
 static uint64_t worst_count = WORST_DEFAULT;
 static bool allow_empty;
 
@@ -36,6 +42,15 @@ static const struct tu_option options[] = {
      tu_option_string, &profile},
     {0, "allow", "STATUS[:GLOB]", "do not fail tensors of this status; may be repeated",
      tu_option_list, &allow_texts},
+    {0, "contract", "FILE", "rules and number of tensors from a claim of tensor-contract(5)",
+     tu_option_string, &contract_path},
+    {0, "claim", "ID", "the claim of the contract", tu_option_string, &claim},
+    {0, "evidence", "FILE", "write sealed evidence of the verdict", tu_option_string,
+     &evidence_path},
+    {0, "artifact", "FILE", "a file that is part of the evidence; may be repeated", tu_option_list,
+     &artifact_paths},
+    {0, "check-evidence", "FILE", "tell whether evidence, contract and files still agree",
+     tu_option_string, &check_path},
     {0, "allow-empty", NULL, "pass when nothing was judged", tu_option_flag, &allow_empty},
     {0, "report", "LIST", "json=, junit=, tap=, markdown=, html=, sarif=, github=FILE, or github",
      tu_report_parse, &orders},
@@ -45,6 +60,14 @@ static const struct tu_option options[] = {
     {0, "tsv", NULL, "print one row a tensor", tu_option_tsv, &tool},
     TU_PROGRESS_OPTIONS(tool),
     TU_OPTIONS_END,
+};
+
+/* One run: the court, and what evidence is made of. */
+struct trial {
+    struct tu_court court;
+    struct tu_contract contract;
+    struct tu_artifacts artifacts;
+    struct tu_makers makers;
 };
 
 /* ---- Rules ---- */
@@ -77,118 +100,48 @@ static int take_rules(struct tu_court *c, struct tu_error *error)
     return 0;
 }
 
-static int hear(struct tu_court *c, struct tu_feed *feed, struct tu_error *error)
+/* The rules of a claim, and how many records it expects. */
+static int take_claim(struct trial *t, const char *id, struct tu_error *error)
 {
+    struct tu_court *c = &t->court;
+    if (tu_contract_open(&t->contract, contract_path, id, &c->rules, error) < 0)
+        return -1;
+    c->profile = t->contract.profile;
+    c->claim = t->contract.claim;
+    c->expected = t->contract.expected;
+    return 0;
+}
+
+static int hear_item(struct trial *t, const struct tu_feed *feed, const struct tu_item *item,
+                     struct tu_error *error)
+{
+    const struct tu_stream_reader *stream = &feed->operand.stream;
+    if (item->kind == TU_KIND_SOURCE && evidence_path)
+        return tu_artifacts_source(&t->artifacts, &item->map, error);
+    if (item->kind != TU_KIND_RESULT)
+        return 0;
+    if (feed->operand.is_stream &&
+        tu_makers_note(&t->makers, stream->tool, stream->tool_version, error) < 0)
+        return -1;
+    return tu_judge(&t->court, &item->map, error);
+}
+
+static int hear(struct trial *t, char **operands, size_t count, struct tu_error *error)
+{
+    struct tu_feed feed;
     struct tu_item item;
     int more;
-    while ((more = tu_feed_next(feed, &item, error)) > 0)
-        if (item.kind == TU_KIND_RESULT && tu_judge(c, &item.map, error) < 0)
-            return -1;
+    tu_feed_open(&feed, &tool, operands, count, false);
+    while ((more = tu_feed_next(&feed, &item, error)) > 0) {
+        if (hear_item(t, &feed, &item, error) < 0) {
+            more = -1;
+            break;
+        }
+    }
+    tu_feed_close(&feed);
+    if (more == 0)
+        tu_court_sort(&t->court);
     return more;
-}
-
-/* ---- Text ---- */
-
-static void print_escaped(const char *text)
-{
-    char shown[1024];
-    tu_escape(text, strlen(text), shown, sizeof shown);
-    fputs(shown, stdout);
-}
-
-static void print_extreme(const char *word, const struct tu_judged *j)
-{
-    char number[TU_NUMBER_SIZE];
-    tu_format_double(j->value, number);
-    printf("  %s %s  %s\n", word, number, j->shown);
-}
-
-static void print_rules(const struct tu_court *c)
-{
-    char text[1024];
-    if (c->profile) {
-        fputs("profile: ", stdout);
-        print_escaped(c->profile);
-        putchar('\n');
-    }
-    for (size_t i = 0; i < c->rules.count; i++) {
-        if (!tu_court_names(c, i))
-            continue;
-        tu_rule_text(&c->rules.items[i], false, text, sizeof text);
-        fputs("rule: ", stdout);
-        print_escaped(text);
-        puts(c->uses && c->uses[i].asked ? "" : "  (was about no record)");
-    }
-}
-
-/* How many records of a status there are that did not come to be judged. */
-static void print_status(const struct tu_court *c, const char *status)
-{
-    size_t failed = 0, allowed = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        const struct tu_judged *j = &c->items[i];
-        bool here = strcmp(j->status, status) == 0;
-        failed += here && (j->outcome == TU_MISSING || j->outcome == TU_INCOMPARABLE);
-        allowed += here && j->outcome == TU_ALLOWED;
-    }
-    if (failed || allowed)
-        printf("  %s: %zu (%zu allowed)\n", status, failed + allowed, allowed);
-}
-
-static void print_counts(const struct tu_court *c)
-{
-    const size_t *n = c->counts;
-    printf("records: %zu judged, %zu passed, %zu failed (%zu broke a rule, %zu incomparable, %zu "
-           "missing), %zu allowed, %zu not judged\n",
-           n[TU_PASSED] + tu_court_failures(c), n[TU_PASSED], tu_court_failures(c), n[TU_FAILED],
-           n[TU_INCOMPARABLE], n[TU_MISSING], n[TU_ALLOWED], n[TU_UNJUDGED]);
-    for (size_t i = 0; i < tu_status_count; i++)
-        print_status(c, tu_statuses[i]);
-}
-
-static void print_worst(const struct tu_report *r)
-{
-    const struct tu_court *c = r->court;
-    size_t count = r->worst < c->count ? r->worst : c->count;
-    if (count)
-        printf("worst %zu:\n", count);
-    for (size_t i = 0; i < count; i++) {
-        const struct tu_judged *j = &c->items[i];
-        char number[TU_NUMBER_SIZE];
-        tu_format_double(j->value, number);
-        printf("  %-8s %-22s %s%s%s%s\n", tu_outcome_verdicts[j->outcome], number, j->shown,
-               *j->reason ? "  (" : "", j->reason, *j->reason ? ")" : "");
-    }
-}
-
-static void print_text(const struct tu_report *r)
-{
-    const struct tu_court *c = r->court;
-    printf("verdict: %s\n", tu_court_words(c));
-    print_rules(c);
-    print_counts(c);
-    const struct tu_judged *least = tu_court_extreme(c, true);
-    if (least) {
-        printf("%s:\n", tu_court_field(c));
-        print_extreme("min", least);
-        print_extreme("max", tu_court_extreme(c, false));
-    }
-    print_worst(r);
-}
-
-static void print_tsv(const struct tu_court *c)
-{
-    printf("verdict\tstatus\t%s\treason\tname\n", tu_court_field(c));
-    for (size_t i = 0; i < c->count; i++) {
-        const struct tu_judged *j = &c->items[i];
-        char number[TU_NUMBER_SIZE];
-        tu_format_double(j->value, number);
-        printf("%s\t", tu_outcome_verdicts[j->outcome]);
-        print_escaped(j->status);
-        printf("\t%s\t%s\t", number, j->reason);
-        tu_report_put(stdout, TU_MARKUP_CELL, j->shown);
-        putchar('\n');
-    }
 }
 
 /* ---- Reports ---- */
@@ -207,7 +160,11 @@ static bool is_input(const char *path, char **operands, size_t count)
         return false;
     if (fstat(STDIN_FILENO, &in) == 0 && in.st_dev == st.st_dev && in.st_ino == st.st_ino)
         return true;
-    return is_same(&st, profile) || (count && is_same(&st, operands[0]));
+    for (size_t i = 0; i < artifact_paths.count; i++)
+        if (is_same(&st, artifact_paths.items[i]))
+            return true;
+    return is_same(&st, profile) || is_same(&st, contract_path) ||
+           (count && is_same(&st, operands[0]));
 }
 
 static int check_orders(char **operands, size_t count, struct tu_error *error)
@@ -220,7 +177,11 @@ static int check_orders(char **operands, size_t count, struct tu_error *error)
                            order->format);
         if (order->path && is_input(order->path, operands, count))
             return tu_fail(error, TU_EUSAGE, "--report: %s is read, too", order->path);
+        if (order->path && evidence_path && strcmp(order->path, evidence_path) == 0)
+            return tu_fail(error, TU_EUSAGE, "--report: %s is the evidence, too", order->path);
     }
+    if (evidence_path && is_input(evidence_path, operands, count))
+        return tu_fail(error, TU_EUSAGE, "--evidence: %s is read, too", evidence_path);
     return tu_report_clear(&orders, error);
 }
 
@@ -253,37 +214,211 @@ static int announce(struct tu_court *c, struct tu_error *error)
 {
     char trouble[512];
     struct tu_report report = {.court = c, .worst = (size_t)worst_count};
-    tu_court_sort(c);
-    if (tool.mode == TU_MODE_JSON) {
-        if (tu_report_json(stdout, &report, error) < 0)
-            return -1;
-    } else if (tool.mode == TU_MODE_TSV) {
-        print_tsv(c);
-    } else {
-        print_text(&report);
-    }
+    tu_report_fn *write = tool.mode == TU_MODE_JSON  ? tu_report_json
+                          : tool.mode == TU_MODE_TSV ? tu_report_tsv
+                                                     : tu_report_text;
+    if (write(stdout, &report, error) < 0)
+        return -1;
     for (size_t i = 0; i < orders.count; i++)
         if (put_report(&orders.items[i], &report, error) < 0)
             return -1;
     tu_report_trouble(c, trouble, sizeof trouble);
-    if (*trouble)
+    if (tu_court_ruling(c) > TU_WRONG_COUNT)
         return tu_fail(error, TU_EINVALID, "%s", trouble);
     return tu_court_ruling(c) == TU_PASS ? STATUS_PASS : STATUS_FAIL;
 }
 
-static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
+/* ---- Evidence ---- */
+
+/* The files are in the evidence with their digests, or there is none. */
+static int collect_artifacts(struct tu_artifacts *a, struct tu_error *error)
 {
-    struct tu_court c = {.empty_passes = allow_empty, .keeping = shows_records()};
-    struct tu_feed feed;
-    int result = take_rules(&c, error) < 0 ? -1 : check_orders(operands, count, error);
-    if (result == 0) {
-        tu_feed_open(&feed, t, operands, count, false);
-        result = hear(&c, &feed, error);
-        tu_feed_close(&feed);
-    }
+    struct stat st;
+    for (size_t i = 0; i < artifact_paths.count; i++)
+        if (tu_artifacts_add(a, artifact_paths.items[i], error) < 0)
+            return -1;
+    if (a->count == 0)
+        return tu_fail(error, TU_EINVALID,
+                       "--evidence: the results name no file that was compared (--artifact does)");
+    bool exists = stat(evidence_path, &st) == 0;
+    for (size_t i = 0; i < a->count && exists; i++)
+        if (is_same(&st, a->items[i].path))
+            return tu_fail(error, TU_EUSAGE, "--evidence: %s is one of the artifacts",
+                           evidence_path);
+    if (tu_artifacts_hash(a, (unsigned)tool.jobs, error) < 0)
+        return -1;
+    for (size_t i = 0; i < a->count; i++)
+        if (a->items[i].trouble)
+            return tu_fail(error, TU_EINVALID, "--evidence: %s", a->items[i].trouble);
+    return 0;
+}
+
+/* Comes last, since there is no evidence of a run that ended in trouble. */
+static int put_evidence(struct trial *t, struct tu_error *error)
+{
+    struct tu_arena arena = {0};
+    const struct tu_evidence evidence = {.court = &t->court,
+                                         .contract = &t->contract,
+                                         .artifacts = &t->artifacts,
+                                         .makers = &t->makers,
+                                         .command = command_words};
+    const char *text;
+    size_t length;
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return tu_fail_errno(error, "standard output");
+    int result = tu_evidence_text(&evidence, &arena, &text, &length, error);
     if (result == 0)
-        result = announce(&c, error);
-    tu_court_free(&c);
+        result = tu_save_text(evidence_path, true, text, length, error);
+    tu_arena_free(&arena);
+    return result;
+}
+
+/* ---- Whether evidence still holds ---- */
+
+/* What a check came to. */
+struct check {
+    struct tu_drift drift;
+    const char *claim;
+};
+
+static int put_reasons(struct tu_builder *b, const struct tu_drift *d, struct tu_error *error)
+{
+    if (tu_builder_open(b, "reasons", strlen("reasons"), TENSOR_ARRAY, TENSOR_STRING, error) < 0)
+        return -1;
+    for (size_t i = 0; i < d->count; i++) {
+        struct tensor_value reason = {.type = TENSOR_STRING,
+                                      .string = {d->reasons[i], strlen(d->reasons[i])}};
+        if (tu_builder_add(b, NULL, 0, &reason, error) < 0)
+            return -1;
+    }
+    return tu_builder_close(b, error);
+}
+
+static int fill_check(struct tu_builder *b, const void *subject, struct tu_error *error)
+{
+    const struct check *c = subject;
+    const struct tu_drift *d = &c->drift;
+    if (tu_put_string(b, "kind", "evidence_check", error) < 0 ||
+        tu_put_string(b, "verdict", d->count ? "fail" : "pass", error) < 0 ||
+        tu_put_string(b, "evidence", check_path, error) < 0 ||
+        tu_put_string(b, "claim", c->claim, error) < 0 ||
+        (d->note && tu_put_string(b, "note", d->note, error) < 0))
+        return -1;
+    return put_reasons(b, d, error);
+}
+
+static void print_check(const struct check *c)
+{
+    const struct tu_drift *d = &c->drift;
+    char shown[1024];
+    tu_escape(c->claim, strlen(c->claim), shown, sizeof shown);
+    if (tool.mode == TU_MODE_TSV)
+        puts("verdict\treason");
+    else
+        printf("verdict: %s\nclaim: %s\n", d->count ? "fail" : "pass", shown);
+    if (d->note && tool.mode != TU_MODE_TSV)
+        printf("note: %s\n", d->note);
+    for (size_t i = 0; i < d->count; i++)
+        printf("%s%s\n", tool.mode == TU_MODE_TSV ? "fail\t" : "drift: ", d->reasons[i]);
+}
+
+static int announce_check(const struct check *c, struct tu_error *error)
+{
+    struct tu_output output;
+    if (tool.mode != TU_MODE_JSON)
+        print_check(c);
+    else if (tu_output_open(&output, &tool, "evidence_check", NULL, error) < 0 ||
+             tu_output_built(&output, fill_check, c, error) < 0)
+        return -1;
+    tool.output = NULL;
+    return c->drift.count ? STATUS_FAIL : STATUS_PASS;
+}
+
+/* Results are held against the evidence where an operand names some. */
+static int check_results(struct trial *t, const struct tensor_value *evidence, char **operands,
+                         size_t count, struct tu_drift *drift, struct tu_error *error)
+{
+    if (count == 0)
+        return 0;
+    if (hear(t, operands, count, error) < 0)
+        return -1;
+    return tu_drift_results(drift, evidence, &t->court, error);
+}
+
+static int run_check(struct trial *t, char **operands, size_t count, struct tu_error *error)
+{
+    struct tu_arena arena = {0};
+    struct tensor_value evidence;
+    struct check check = {0};
+    int result = tu_evidence_read(check_path, &arena, &evidence, error);
+    if (result == 0)
+        result =
+            take_claim(t, claim ? claim : tu_value_get(&evidence, "claim_id")->string.bytes, error);
+    if (result == 0)
+        result = tu_drift_check(&check.drift, &evidence, &t->contract, &t->court.rules,
+                                (unsigned)tool.jobs, error);
+    if (result == 0)
+        result = check_results(t, &evidence, operands, count, &check.drift, error);
+    check.claim = t->contract.claim;
+    if (result == 0)
+        result = announce_check(&check, error);
+    tu_drift_free(&check.drift);
+    tu_arena_free(&arena);
+    return result;
+}
+
+/* ---- The run ---- */
+
+/* Options that do not go together. */
+static int check_options(struct tu_error *error)
+{
+    bool rules = minimum || profile || rule_texts.count || allow_texts.count || allow_empty;
+    if (!contract_path && (claim || evidence_path || check_path))
+        return tu_fail(error, TU_EUSAGE, "%s needs a --contract",
+                       check_path      ? "--check-evidence"
+                       : evidence_path ? "--evidence"
+                                       : "--claim");
+    if (contract_path && !claim && !check_path)
+        return tu_fail(error, TU_EUSAGE, "--contract needs a --claim");
+    if (contract_path && rules)
+        return tu_fail(error, TU_EUSAGE,
+                       "--contract brings its own rules: --min, --rule, --profile, --allow and "
+                       "--allow-empty do not go with it");
+    if (artifact_paths.count && !evidence_path)
+        return tu_fail(error, TU_EUSAGE, "--artifact needs --evidence");
+    if (check_path && (evidence_path || orders.count))
+        return tu_fail(error, TU_EUSAGE, "--check-evidence writes no evidence and no reports");
+    return 0;
+}
+
+static int run_trial(struct trial *t, char **operands, size_t count, struct tu_error *error)
+{
+    int result = contract_path ? take_claim(t, claim, error) : take_rules(&t->court, error);
+    if (result == 0)
+        result = check_orders(operands, count, error);
+    if (result == 0)
+        result = hear(t, operands, count, error);
+    if (result == 0 && evidence_path)
+        result = collect_artifacts(&t->artifacts, error);
+    if (result == 0)
+        result = announce(&t->court, error);
+    if (result >= 0 && evidence_path && put_evidence(t, error) < 0)
+        result = -1;
+    return result;
+}
+
+static int run(struct tu_tool *u, char **operands, size_t count, struct tu_error *error)
+{
+    struct trial t = {.court = {.empty_passes = allow_empty, .keeping = shows_records()}};
+    (void)u;
+    int result = check_options(error);
+    if (result == 0)
+        result = check_path ? run_check(&t, operands, count, error)
+                            : run_trial(&t, operands, count, error);
+    tu_court_free(&t.court);
+    tu_contract_close(&t.contract);
+    tu_artifacts_free(&t.artifacts);
+    free(t.makers.items);
     return result;
 }
 
@@ -291,7 +426,8 @@ int main(int argc, char **argv)
 {
     static const struct tu_command command = {
         .name = "verdict",
-        .synopsis = "[OPTION]... [RESULTS|-]",
+        .synopsis = "[OPTION]... [RESULTS|-]\n"
+                    "--check-evidence FILE --contract FILE [OPTION]... [RESULTS|-]",
         .about =
             "Judges the results that another filter put out, by rules on their fields, and says\n"
             "what was compared, what failed and what was not compared.",
@@ -300,9 +436,11 @@ int main(int argc, char **argv)
         .judges = true,
         .run = run,
     };
+    command_words = argv;
     int status = tu_main(&command, &tool, argc, argv);
     free(rule_texts.items);
     free(allow_texts.items);
+    free(artifact_paths.items);
     tu_report_orders_free(&orders);
     return status;
 }

@@ -83,6 +83,18 @@ void tu_digest_free(struct tu_digest *d)
     free(d);
 }
 
+int tu_sha256(const void *bytes, size_t length, char out[static TU_DIGEST_TEXT],
+              struct tu_error *error)
+{
+    struct tu_digest *d = tu_digest_new(TU_SHA256, error);
+    if (!d)
+        return -1;
+    tu_digest_add(d, bytes, length);
+    tu_digest_take(d, out);
+    tu_digest_free(d);
+    return 0;
+}
+
 const char *tu_algorithm_name(enum tu_algorithm algorithm)
 {
     return algorithms[algorithm].name;

@@ -20,6 +20,9 @@ void tu_digest_add(struct tu_digest *d, const void *bytes, size_t length);
 /* Writes the digest in lower-case hexadecimal and begins anew. */
 void tu_digest_take(struct tu_digest *d, char out[static TU_DIGEST_TEXT]);
 void tu_digest_free(struct tu_digest *d);
+/* The SHA-256 of some bytes at once. */
+int tu_sha256(const void *bytes, size_t length, char out[static TU_DIGEST_TEXT],
+              struct tu_error *error) TU_MUST_CHECK;
 
 /* "xxh3", "sha256", "blake2b". */
 const char *tu_algorithm_name(enum tu_algorithm algorithm);

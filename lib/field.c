@@ -46,6 +46,13 @@ static const struct tensor_value *quotient(const struct tensor_value *record, co
     return real(room, y == 0 ? NAN : x / y);
 }
 
+static const struct tensor_value *rounded(const struct tensor_value *record, const char *field,
+                                          struct tensor_value *room)
+{
+    double x;
+    return tu_value_number(tu_value_get(record, field), &x) ? real(room, (double)(float)x) : NULL;
+}
+
 static const struct tu_dtype *type_of(const struct tensor_value *record, const char *field)
 {
     const char *text;
@@ -76,6 +83,8 @@ const struct tensor_value *tu_field(const struct tensor_value *record, const cha
         return carried;
     if (strcmp(name, "norm_ratio") == 0)
         return quotient(record, "norm_b", "norm_a", room);
+    if (strcmp(name, "cosine_f32") == 0)
+        return rounded(record, "cosine_similarity", room);
     if (strcmp(name, "identical_share") == 0)
         return quotient(record, "identical_count", "element_count", room);
     if (strcmp(name, "same_type") == 0 || strcmp(name, "coarser") == 0)

@@ -8,6 +8,7 @@
 
 /* A field of a record, or NULL.  What follows from other fields is made in *room:
  *   norm_ratio       norm_b / norm_a
+ *   cosine_f32       cosine_similarity rounded to float32
  *   identical_share  identical_count / element_count
  *   same_type        1 if dtype_a is dtype_b, else 0
  *   coarser          the one of dtype_a and dtype_b that holds numbers less exactly

@@ -208,6 +208,24 @@ void tu_json_parser_cancel(struct tu_json_parser *p)
     free(p);
 }
 
+int tu_json_parse(const char *text, size_t length, enum tu_duplicates duplicates,
+                  struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
+{
+    struct tu_builder builder;
+    if (tu_builder_begin(&builder, arena, duplicates, error) < 0)
+        return -1;
+    struct tu_json_parser *parser = tu_json_parser_new(&builder, error);
+    int result = parser ? tu_json_parser_feed(parser, text, length) : -1;
+    if (result == 0)
+        result = tu_json_parser_end(parser);
+    else if (parser)
+        tu_json_parser_cancel(parser);
+    if (result == 0)
+        return tu_builder_end(&builder, out, error);
+    tu_builder_cancel(&builder);
+    return -1;
+}
+
 /* ---- Writing ---- */
 
 struct generator {
@@ -309,22 +327,24 @@ static char *escape_controls(const unsigned char *text, size_t length, struct tu
 }
 
 /* False where memory is used up, by a jump out of yajl or of the above. */
-static bool generate_all(struct generator *g, const struct tensor_value *value)
+static bool generate_all(struct generator *g, const struct tensor_value *value, bool page)
 {
     tu_jsonmemory_init(&g->memory);
     if (setjmp(g->memory.exhausted))
         return false;
     g->gen = yajl_gen_alloc(&g->memory.functions);
+    yajl_gen_config(g->gen, yajl_gen_beautify, page);
+    yajl_gen_config(g->gen, yajl_gen_indent_string, "  ");
     generate(g, value);
     return true;
 }
 
-int tu_json_text(const struct tensor_value *value, struct tu_arena *arena, const char **text,
-                 size_t *length, struct tu_error *error)
+static int make_text(const struct tensor_value *value, bool page, struct tu_arena *arena,
+                     const char **text, size_t *length, struct tu_error *error)
 {
     struct generator g = {.gen = NULL};
     *text = NULL;
-    if (generate_all(&g, value)) {
+    if (generate_all(&g, value, page)) {
         const unsigned char *raw = NULL;
         size_t raw_length = 0;
         yajl_gen_get_buf(g.gen, &raw, &raw_length);
@@ -334,4 +354,16 @@ int tu_json_text(const struct tensor_value *value, struct tu_arena *arena, const
         yajl_gen_free(g.gen);
     free(g.escaped);
     return *text ? 0 : tu_fail_memory(error);
+}
+
+int tu_json_text(const struct tensor_value *value, struct tu_arena *arena, const char **text,
+                 size_t *length, struct tu_error *error)
+{
+    return make_text(value, false, arena, text, length, error);
+}
+
+int tu_json_page(const struct tensor_value *value, struct tu_arena *arena, const char **text,
+                 size_t *length, struct tu_error *error)
+{
+    return make_text(value, true, arena, text, length, error);
 }

@@ -15,9 +15,17 @@ int tu_json_parser_feed(struct tu_json_parser *parser, const void *text, size_t 
 int tu_json_parser_end(struct tu_json_parser *parser);
 void tu_json_parser_cancel(struct tu_json_parser *parser);
 
+/* Parses one object that is in memory. */
+int tu_json_parse(const char *text, size_t length, enum tu_duplicates duplicates,
+                  struct tu_arena *arena, struct tensor_value *out,
+                  struct tu_error *error) TU_MUST_CHECK;
+
 /* The value as one line of JSON in the arena.  NaN and infinities are null, control characters
  * are escaped whatever their encoding, strings that are no UTF-8 have the bad bytes as \xHH. */
 int tu_json_text(const struct tensor_value *value, struct tu_arena *arena, const char **text,
+                 size_t *length, struct tu_error *error);
+/* The same on many lines, for people. */
+int tu_json_page(const struct tensor_value *value, struct tu_arena *arena, const char **text,
                  size_t *length, struct tu_error *error);
 
 #endif

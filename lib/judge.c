@@ -24,6 +24,7 @@ struct hearing {
     bool compare;     /* it is a compare record, which has to have the fields that rules ask for */
     bool lenient;     /* what is NaN is no concern of a rule: its status was allowed */
     size_t applied;   /* rules that are about it */
+    bool below;       /* it broke one on the leading field */
     char broken[512]; /* those it breaks, as text */
     size_t broken_used; /* bytes of it; more than its size: it was cut */
 };
@@ -34,6 +35,7 @@ static void note_broken(struct hearing *h, const struct tu_rule *rule, bool lead
     char text[200], number[TU_NUMBER_SIZE] = "";
     double x;
     tu_rule_text(rule, true, text, sizeof text);
+    h->below |= leads;
     if (!leads && !value)
         snprintf(number, sizeof number, "absent");
     else if (!leads && tu_value_number(value, &x))
@@ -193,6 +195,7 @@ int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_er
     if (c->keeping && tu_value_copy(record, &c->arena, &j.record, error) < 0)
         return -1;
     c->counts[j.outcome]++;
+    c->below += h.below;
     c->items[c->count++] = j;
     return 0;
 }
@@ -216,6 +219,11 @@ bool tu_outcome_fails(enum tu_outcome outcome)
 size_t tu_court_failures(const struct tu_court *c)
 {
     return c->counts[TU_FAILED] + c->counts[TU_INCOMPARABLE] + c->counts[TU_MISSING];
+}
+
+size_t tu_court_judged(const struct tu_court *c)
+{
+    return c->counts[TU_PASSED] + tu_court_failures(c);
 }
 
 const char *tu_court_field(const struct tu_court *c)
@@ -247,6 +255,8 @@ enum tu_ruling tu_court_ruling(const struct tu_court *c)
 {
     if (tu_court_failures(c))
         return TU_FAIL;
+    if (c->claim && tu_court_judged(c) != c->expected)
+        return TU_WRONG_COUNT;
     if (!c->counts[TU_PASSED] && !c->empty_passes)
         return TU_NOTHING_JUDGED;
     if (c->counts[TU_PASSED] && tu_court_idle(c))
@@ -256,8 +266,8 @@ enum tu_ruling tu_court_ruling(const struct tu_court *c)
 
 const char *tu_court_words(const struct tu_court *c)
 {
-    static const char *const words[] = {"pass", "fail", "a rule was about no record",
-                                        "nothing judged", "not all judged"};
+    static const char *const words[] = {
+        "pass", "fail", "fail", "a rule was about no record", "nothing judged", "not all judged"};
     return words[tu_court_ruling(c)];
 }
 

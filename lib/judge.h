@@ -34,7 +34,14 @@ struct tu_use {
     size_t judged;
 };
 
-enum tu_ruling { TU_PASS, TU_FAIL, TU_IDLE_RULE, TU_NOTHING_JUDGED, TU_NOT_ALL_JUDGED };
+enum tu_ruling {
+    TU_PASS,
+    TU_FAIL,
+    TU_WRONG_COUNT, /* a fail, too: a contract expects another number of judged records */
+    TU_IDLE_RULE,
+    TU_NOTHING_JUDGED,
+    TU_NOT_ALL_JUDGED
+};
 
 /* Zero-initialise, then set the rules, of which there must be one at least, and the options. */
 struct tu_court {
@@ -42,12 +49,16 @@ struct tu_court {
     const char *profile; /* its name; NULL: none was used */
     bool keeping;        /* the records, for reports that show more of them */
     bool empty_passes;
+    const char
+        *claim; /* of a contract, which expects so many judged records; NULL: there is none */
+    uint64_t expected;
 
     struct tu_arena arena;
     struct tu_use *uses; /* of each rule */
     struct tu_judged *items;
     size_t count, capacity;
     size_t counts[TU_OUTCOMES];
+    size_t below; /* records that broke a rule on the leading field */
 };
 
 int tu_judge(struct tu_court *c, const struct tensor_value *record,
@@ -68,6 +79,8 @@ const char *tu_court_field(const struct tu_court *c);
 bool tu_court_wants_large(const struct tu_court *c);
 /* Records that did not pass, whatever the reason. */
 size_t tu_court_failures(const struct tu_court *c);
+/* Those, and those that passed. */
+size_t tu_court_judged(const struct tu_court *c);
 bool tu_outcome_fails(enum tu_outcome outcome);
 /* Whether a report has to name a rule: those of a profile that judged nothing are left out. */
 bool tu_court_names(const struct tu_court *c, size_t rule);

@@ -2,14 +2,18 @@ noinst_LTLIBRARIES = libtensorutils.la libkernels-baseline.la
 
 libtensorutils_la_SOURCES = \
 	lib/arena.c lib/arena.h \
+	lib/artifact.c lib/artifact.h \
 	lib/atlas.c lib/atlas.h \
 	lib/cli.c lib/cli.h \
 	lib/compare.c lib/compare.h \
+	lib/contract.c lib/contract.h \
 	lib/convert.c lib/convert.h \
 	lib/decode.c lib/decode.h \
 	lib/digest.c lib/digest.h \
+	lib/drift.c lib/drift.h \
 	lib/dtype.c lib/dtype.h \
 	lib/error.c lib/error.h \
+	lib/evidence.c lib/evidence.h \
 	lib/feed.c lib/feed.h \
 	lib/field.c lib/field.h \
 	lib/folder.c lib/folder.h \
@@ -39,6 +43,7 @@ libtensorutils_la_SOURCES = \
 	lib/report-markdown.c \
 	lib/report-sarif.c \
 	lib/report-tap.c \
+	lib/report-text.c \
 	lib/report.c lib/report.h \
 	lib/rule.c lib/rule.h \
 	lib/save.c lib/save.h \
@@ -50,9 +55,10 @@ libtensorutils_la_SOURCES = \
 	lib/timing.c lib/timing.h \
 	lib/tsr.c lib/tsr.h \
 	lib/value.c lib/value.h \
-	lib/view.c lib/view.h
-libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(CRYPTO_CFLAGS) $(XXHASH_CFLAGS)
-libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $(ZLIB_LIBS) \
+	lib/view.c lib/view.h \
+	lib/yamltext.c lib/yamltext.h
+libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(YAML_CFLAGS) $(ZLIB_CFLAGS) $(CRYPTO_CFLAGS) $(XXHASH_CFLAGS)
+libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(ZLIB_LIBS) \
 	$(CRYPTO_LIBS) $(XXHASH_LIBS)
 
 # The profiles of verdict are compiled in, and installed to be read and copied.

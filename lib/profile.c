@@ -93,6 +93,15 @@ int tu_rules_allow(struct tu_rules *r, const char *text, struct tu_error *error)
     return 0;
 }
 
+void tu_allowance_text(const struct tu_allowance *a, char *out, size_t size)
+{
+    char condition[1024] = "";
+    if (a->condition)
+        tu_rule_text(a->condition, true, condition, sizeof condition);
+    snprintf(out, size, "%s%s%s%s%s", a->status, a->glob ? ":" : "", a->glob ? a->glob : "",
+             a->condition ? " if " : "", condition);
+}
+
 bool tu_rules_allowed(const struct tu_rules *r, const struct tensor_value *record,
                       const char *status, const char *name)
 {
@@ -240,6 +249,11 @@ static int read_profile(struct tu_rules *r, const char *name, struct reading fro
     int result = read_lines(r, text, from, error);
     free(text);
     return result;
+}
+
+int tu_rules_include(struct tu_rules *r, const char *name, const char *file, struct tu_error *error)
+{
+    return include(r, name, (struct reading){.name = file}, error);
 }
 
 int tu_rules_profile(struct tu_rules *r, const char *name, struct tu_error *error)

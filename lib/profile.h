@@ -34,6 +34,13 @@ int tu_rules_allow(struct tu_rules *r, const char *text, struct tu_error *error)
 /* Adds what a profile says: one that comes with the tool, or else a file. */
 int tu_rules_profile(struct tu_rules *r, const char *name, struct tu_error *error) TU_MUST_CHECK;
 
+/* The same for a profile that a file speaks of, whose name is counted from its folder. */
+int tu_rules_include(struct tu_rules *r, const char *name, const char *file,
+                     struct tu_error *error) TU_MUST_CHECK;
+
+/* The allowance as tu_rules_allow takes it, cut to the size. */
+void tu_allowance_text(const struct tu_allowance *a, char *out, size_t size);
+
 /* A profile that comes with the tool.  The table is made by the build, and ends with no name. */
 struct tu_profile {
     const char *name, *text;

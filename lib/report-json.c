@@ -9,8 +9,8 @@
 #include "json.h"
 #include "value.h"
 
-static int put_judged(struct tu_builder *b, const char *key, const struct tu_judged *j,
-                      struct tu_error *error)
+int tu_put_judged(struct tu_builder *b, const char *key, const struct tu_judged *j,
+                  struct tu_error *error)
 {
     if (tu_builder_open(b, key, key ? strlen(key) : 0, TENSOR_MAP, TENSOR_NULL, error) < 0 ||
         tu_put_string(b, "name", j->name, error) < 0 ||
@@ -37,7 +37,9 @@ static int put_rule(struct tu_builder *b, const char *key, const struct tu_rule 
 
 static int put_rules(struct tu_builder *b, const struct tu_court *c, struct tu_error *error)
 {
-    if (c->profile && tu_put_string(b, "profile", c->profile, error) < 0)
+    if ((c->claim && (tu_put_string(b, "claim", c->claim, error) < 0 ||
+                      tu_put_uint(b, "expected_tensors", c->expected, error) < 0)) ||
+        (c->profile && tu_put_string(b, "profile", c->profile, error) < 0))
         return -1;
     if (tu_builder_open(b, "rules", 5, TENSOR_ARRAY, TENSOR_MAP, error) < 0)
         return -1;
@@ -47,20 +49,19 @@ static int put_rules(struct tu_builder *b, const struct tu_court *c, struct tu_e
     return tu_builder_close(b, error);
 }
 
-/* The first count records in the order of the worst; of failures alone if so asked. */
-static int put_list(struct tu_builder *b, const char *key, const struct tu_court *c, size_t count,
-                    bool failures, struct tu_error *error)
+int tu_put_records(struct tu_builder *b, const char *key, const struct tu_court *c, size_t count,
+                   bool failures, struct tu_error *error)
 {
     if (tu_builder_open(b, key, strlen(key), TENSOR_ARRAY, TENSOR_MAP, error) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
         if ((!failures || tu_outcome_fails(c->items[i].outcome)) &&
-            put_judged(b, NULL, &c->items[i], error) < 0)
+            tu_put_judged(b, NULL, &c->items[i], error) < 0)
             return -1;
     return tu_builder_close(b, error);
 }
 
-static int put_totals(struct tu_builder *b, const struct tu_court *c, struct tu_error *error)
+int tu_put_totals(struct tu_builder *b, const struct tu_court *c, struct tu_error *error)
 {
     const struct tu_judged *least = tu_court_extreme(c, true), *most = tu_court_extreme(c, false);
     const size_t *n = c->counts;
@@ -69,7 +70,7 @@ static int put_totals(struct tu_builder *b, const struct tu_court *c, struct tu_
         size_t value;
     } totals[] = {
         {"records", c->count},
-        {"judged", n[TU_PASSED] + tu_court_failures(c)},
+        {"judged", tu_court_judged(c)},
         {"passed", n[TU_PASSED]},
         {"failed", tu_court_failures(c)},
         {"broke_a_rule", n[TU_FAILED]},
@@ -84,8 +85,10 @@ static int put_totals(struct tu_builder *b, const struct tu_court *c, struct tu_
             return -1;
     if (tu_put_string(b, "field", tu_court_field(c), error) < 0)
         return -1;
-    return least ? (put_judged(b, "min", least, error) < 0 ? -1 : put_judged(b, "max", most, error))
-                 : 0;
+    return least
+               ? (tu_put_judged(b, "min", least, error) < 0 ? -1
+                                                            : tu_put_judged(b, "max", most, error))
+               : 0;
 }
 
 static int fill(struct tu_builder *b, const struct tu_report *r, struct tu_error *error)
@@ -94,9 +97,9 @@ static int fill(struct tu_builder *b, const struct tu_report *r, struct tu_error
     size_t worst = r->worst < c->count ? r->worst : c->count;
     if (tu_put_string(b, "kind", "verdict", error) < 0 ||
         tu_put_string(b, "verdict", tu_court_words(c), error) < 0 || put_rules(b, c, error) < 0 ||
-        put_totals(b, c, error) < 0 || put_list(b, "worst", c, worst, false, error) < 0)
+        tu_put_totals(b, c, error) < 0 || tu_put_records(b, "worst", c, worst, false, error) < 0)
         return -1;
-    return put_list(b, "failures", c, c->count, true, error);
+    return tu_put_records(b, "failures", c, c->count, true, error);
 }
 
 int tu_report_json(FILE *out, const struct tu_report *r, struct tu_error *error)

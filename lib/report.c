@@ -5,12 +5,14 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "json.h"
+#include "text.h"
 
 static const struct {
     const char *name;
@@ -231,12 +233,17 @@ void tu_report_put(FILE *out, enum tu_markup markup, const char *text)
 
 void tu_report_trouble(const struct tu_court *c, char *out, size_t size)
 {
-    char rule[400];
+    char rule[400], claim[200];
     const struct tu_rule *idle = tu_court_idle(c);
     switch (tu_court_ruling(c)) {
     case TU_PASS:
     case TU_FAIL:
         *out = '\0';
+        return;
+    case TU_WRONG_COUNT:
+        tu_escape(c->claim, strlen(c->claim), claim, sizeof claim);
+        snprintf(out, size, "%zu tensors were judged, the claim %s expects %" PRIu64,
+                 tu_court_judged(c), claim, c->expected);
         return;
     case TU_IDLE_RULE:
         tu_rule_text(idle, false, rule, sizeof rule);

@@ -23,7 +23,7 @@ struct tu_report {
 /* Writes a report.  The stream is memory; whether it took all is the caller's to check. */
 typedef int tu_report_fn(FILE *out, const struct tu_report *r, struct tu_error *error);
 tu_report_fn tu_report_github, tu_report_html, tu_report_json, tu_report_junit, tu_report_markdown,
-    tu_report_sarif, tu_report_tap;
+    tu_report_sarif, tu_report_tap, tu_report_text, tu_report_tsv;
 
 /* One report that was asked for. */
 struct tu_report_order {
@@ -66,6 +66,14 @@ typedef int tu_report_fill_fn(struct tu_builder *b, const struct tu_report *r,
                               struct tu_error *error);
 int tu_report_tree(FILE *out, tu_report_fill_fn *fill, const struct tu_report *r,
                    struct tu_error *error) TU_MUST_CHECK;
+
+/* Parts of such an object: the counts with the least and greatest value, one record, and the first
+ * count in the order of the worst, of failures alone if so asked. */
+int tu_put_totals(struct tu_builder *b, const struct tu_court *c, struct tu_error *error);
+int tu_put_judged(struct tu_builder *b, const char *key, const struct tu_judged *j,
+                  struct tu_error *error);
+int tu_put_records(struct tu_builder *b, const char *key, const struct tu_court *c, size_t count,
+                   bool failures, struct tu_error *error);
 
 /* Why a verdict is neither pass nor fail; "" where it is one of them. */
 void tu_report_trouble(const struct tu_court *c, char *out, size_t size);

@@ -3,6 +3,7 @@ dist_man_MANS = \
 	man/tensor-attn-gpu.1 \
 	man/tensor-attn.1 \
 	man/tensor-cat.1 \
+	man/tensor-contract.5 \
 	man/tensor-cos.1 \
 	man/tensor-dequant.1 \
 	man/tensor-fault.1 \

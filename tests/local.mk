@@ -4,11 +4,13 @@ BATS_TESTS = \
 	tests/attn.bats \
 	tests/byte-order.bats \
 	tests/cat.bats \
+	tests/contract.bats \
 	tests/convert.bats \
 	tests/cos.bats \
 	tests/decode.bats \
 	tests/dequant.bats \
 	tests/every-filter.bats \
+	tests/evidence.bats \
 	tests/examples.bats \
 	tests/fault.bats \
 	tests/golden.bats \
@@ -66,6 +68,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/cut-everywhere \
 	tests/decode.sha256 \
 	tests/dot.bits \
+	tests/evidence.schema.json \
 	tests/formats.py \
 	tests/golden-check \
 	tests/helpers.bash \
@@ -75,6 +78,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/make-families \
 	tests/make-hostile-results \
 	tests/make-model \
+	tests/make-results \
 	tests/make-samples \
 	tests/make-sparse \
 	tests/reference_attention.py \
@@ -86,6 +90,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/samples_npy.py \
 	tests/samples_safetensors.py \
 	tests/samples_stream.py \
+	tests/seal \
 	tests/show-stream \
 	tests/unit/tap.h \
 	tests/verdict.schema.json \

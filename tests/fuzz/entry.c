@@ -10,7 +10,9 @@
 
 const struct fuzz_target fuzz_targets[] = {
     {"apr", fuzz_apr},
+    {"contract", fuzz_contract},
     {"decode", fuzz_decode},
+    {"evidence", fuzz_evidence},
     {"expand", fuzz_expand},
     {"gguf", fuzz_gguf},
     {"index", fuzz_index},

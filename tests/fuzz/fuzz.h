@@ -21,6 +21,7 @@ fuzz_fn fuzz_expand;                                               /* expand.c *
 fuzz_fn fuzz_stream;                                               /* stream.c */
 fuzz_fn fuzz_index, fuzz_json, fuzz_rule, fuzz_text;               /* words.c */
 fuzz_fn fuzz_decode;                                               /* decode.c */
+fuzz_fn fuzz_contract, fuzz_evidence;                              /* contracts.c */
 fuzz_fn fuzz_map;                                                  /* maps.c */
 
 struct fuzz_target {

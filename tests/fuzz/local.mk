@@ -3,6 +3,7 @@ check_PROGRAMS += tests/fuzz/replay
 
 FUZZ_SOURCES = \
 	tests/fuzz/check.c \
+	tests/fuzz/contracts.c \
 	tests/fuzz/decode.c \
 	tests/fuzz/entry.c \
 	tests/fuzz/expand.c \
@@ -28,6 +29,8 @@ BATS_TESTS += tests/fuzz/replay.bats
 
 EXTRA_DIST += tests/fuzz/README tests/fuzz/make-seeds tests/fuzz/run tests/fuzz/found \
 	tests/fuzz/apr.dict \
+	tests/fuzz/contract.dict \
+	tests/fuzz/evidence.dict \
 	tests/fuzz/gguf.dict \
 	tests/fuzz/index.dict \
 	tests/fuzz/json.dict \
@@ -40,9 +43,9 @@ EXTRA_DIST += tests/fuzz/README tests/fuzz/make-seeds tests/fuzz/run tests/fuzz/
 	tests/fuzz/text.dict
 
 FUZZ_SECONDS = 60
-FUZZ_CPPFLAGS = $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS) \
+FUZZ_CPPFLAGS = $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(YAML_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS) \
 	$(XXHASH_CFLAGS)
-FUZZ_LIBS = $(MSGPACK_LIBS) $(YAJL_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS) $(CRYPTO_LIBS) $(XXHASH_LIBS) \
+FUZZ_LIBS = $(MSGPACK_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS) $(CRYPTO_LIBS) $(XXHASH_LIBS) \
 	$(LIBS)
 fuzz: config.h $(nodist_libtensorutils_la_SOURCES)
 	FUZZ_CPPFLAGS='$(FUZZ_CPPFLAGS)' FUZZ_LIBS='$(FUZZ_LIBS)' \

@@ -23,7 +23,9 @@ replay() {
 }
 
 @test "apr" { replay apr; }
+@test "contract" { replay contract; }
 @test "decode" { replay decode; }
+@test "evidence" { replay evidence; }
 @test "expand" { replay expand; }
 @test "gguf" { replay gguf; }
 @test "index" { replay index; }

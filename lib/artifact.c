@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "artifact.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pool.h"
+#include "source.h"
+
+enum { READ_BYTES = 1 << 20 };
+
+static bool is_there(const struct tu_artifacts *a, const struct tu_artifact *new)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->items[i].path, new->path) == 0 && strcmp(a->items[i].role, new->role) == 0)
+            return true;
+    return false;
+}
+
+static int add(struct tu_artifacts *a, struct tu_artifact *new, struct tu_error *error)
+{
+    if (is_there(a, new))
+        return 0;
+    if (!TU_GROW(a->items, a->count, a->capacity))
+        return tu_fail_memory(error);
+    a->items[a->count++] = *new;
+    return 0;
+}
+
+int tu_artifacts_add(struct tu_artifacts *a, const char *path, struct tu_error *error)
+{
+    struct tu_artifact new = {.path = tu_arena_copy(&a->arena, path, strlen(path)),
+                              .role = "artifact",
+                              .bytes = UINT64_MAX,
+                              .modified = UINT64_MAX};
+    return new.path ? add(a, &new, error) : tu_fail_memory(error);
+}
+
+/* A copy of a text; NULL where there is none, or no memory. */
+static const char *copy(struct tu_artifacts *a, const struct tensor_value *value)
+{
+    const char *text;
+    size_t length;
+    return tu_value_string(value, &text, &length) ? tu_arena_copy(&a->arena, text, length) : NULL;
+}
+
+int tu_artifacts_source(struct tu_artifacts *a, const struct tensor_value *record,
+                        struct tu_error *error)
+{
+    const struct tensor_value *operand = tu_value_get(record, "operand");
+    struct tu_artifact new = {.path = copy(a, tu_value_get(record, "path")),
+                              .format = copy(a, tu_value_get(record, "format")),
+                              .role = tu_value_equals(operand, "a")   ? "a"
+                                      : tu_value_equals(operand, "b") ? "b"
+                                                                      : "artifact",
+                              .bytes = UINT64_MAX,
+                              .modified = UINT64_MAX};
+    if (!new.path)
+        return tu_fail(error, TU_EINVALID, "a source record names no path");
+    (void)tu_value_uint(tu_value_get(record, "bytes"), &new.bytes);
+    (void)tu_value_uint(tu_value_get(record, "modified"), &new.modified);
+    return add(a, &new, error);
+}
+
+/* ---- Digests ---- */
+
+static int hash_source(const struct tu_source *s, struct tu_digest *d, uint8_t *buffer,
+                       struct tu_error *error)
+{
+    for (uint64_t done = 0; done < s->size;) {
+        uint64_t rest = s->size - done;
+        size_t n = rest < READ_BYTES ? (size_t)rest : READ_BYTES;
+        if (tu_source_read(s, done, buffer, n, error) < 0)
+            return -1;
+        tu_digest_add(d, buffer, n);
+        done += n;
+    }
+    return tu_source_unchanged(s, error);
+}
+
+static int check_stated(const struct tu_artifact *a, const struct tu_source *s,
+                        struct tu_error *error)
+{
+    if ((a->bytes == UINT64_MAX || a->bytes == s->size) &&
+        (a->modified == UINT64_MAX || a->modified == tu_modified(&s->opened)))
+        return 0;
+    return tu_fail(error, TU_EINVALID, "%s: was changed after it was compared", a->path);
+}
+
+static int hash_file(struct tu_artifact *a, struct tu_error *error)
+{
+    struct tu_source source;
+    int fd = tu_open_part(a->path, error);
+    if (fd < 0)
+        return -1;
+    if (tu_source_open(&source, fd, a->path, error) < 0) {
+        close(fd);
+        return -1;
+    }
+    uint8_t *buffer = malloc(READ_BYTES);
+    struct tu_digest *d = tu_digest_new(TU_SHA256, error);
+    int result = !d ? -1 : !buffer ? tu_fail_memory(error) : check_stated(a, &source, error);
+    if (result == 0)
+        result = hash_source(&source, d, buffer, error);
+    if (result == 0)
+        tu_digest_take(d, a->sha256);
+    a->bytes = source.size;
+    tu_digest_free(d);
+    free(buffer);
+    tu_source_close(&source);
+    return result;
+}
+
+/* One file on its way through the pipeline. */
+struct slot {
+    struct tu_artifact *artifact;
+    struct tu_error error;
+};
+
+struct hashing {
+    struct tu_artifacts *artifacts;
+    size_t next;
+};
+
+static int take(void *context, void *slot, struct tu_error *error)
+{
+    struct hashing *h = context;
+    (void)error;
+    if (h->next == h->artifacts->count)
+        return 0;
+    *(struct slot *)slot = (struct slot){.artifact = &h->artifacts->items[h->next++]};
+    return 1;
+}
+
+static int work(void *context, void *slot, struct tu_error *error)
+{
+    struct slot *s = slot;
+    (void)context;
+    if (hash_file(s->artifact, &s->error) == 0 || s->error.code != TU_ENOMEM)
+        return 0;
+    return tu_fail_memory(error);
+}
+
+static int put(void *context, void *slot, struct tu_error *error)
+{
+    struct hashing *h = context;
+    struct slot *s = slot;
+    if (s->error.code == TU_OK)
+        return 0;
+    s->artifact->trouble =
+        tu_arena_copy(&h->artifacts->arena, s->error.text, strlen(s->error.text));
+    return s->artifact->trouble ? 0 : tu_fail_memory(error);
+}
+
+int tu_artifacts_hash(struct tu_artifacts *a, unsigned threads, struct tu_error *error)
+{
+    struct hashing h = {.artifacts = a};
+    const struct tu_pipeline pipeline = {
+        .context = &h, .slot_size = sizeof(struct slot), .take = take, .work = work, .put = put};
+    return tu_pipeline_run(&pipeline, threads, error);
+}
+
+void tu_artifacts_free(struct tu_artifacts *a)
+{
+    free(a->items);
+    tu_arena_free(&a->arena);
+    *a = (struct tu_artifacts){0};
+}

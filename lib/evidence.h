@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Evidence: what was judged, by what, where and when, sealed so that an edit is noticed.
+ * tensor-contract(5) says what is in it.
+ */
+#ifndef TU_EVIDENCE_H
+#define TU_EVIDENCE_H
+
+#include "artifact.h"
+#include "contract.h"
+#include "judge.h"
+
+/* A program that had part in the results. */
+struct tu_maker {
+    char name[64], version[32];
+};
+
+/* Zero-initialise. */
+struct tu_makers {
+    struct tu_maker *items;
+    size_t count, capacity;
+};
+
+/* Notes a program, unless it is noted already. */
+int tu_makers_note(struct tu_makers *m, const char *name, const char *version,
+                   struct tu_error *error) TU_MUST_CHECK;
+
+struct tu_evidence {
+    const struct tu_court *court; /* sorted, with a verdict that is pass or fail */
+    const struct tu_contract *contract;
+    const struct tu_artifacts *artifacts; /* with their digests */
+    const struct tu_makers *makers;
+    char *const *command; /* words up to NULL */
+};
+
+/* Its text, in the arena. */
+int tu_evidence_text(const struct tu_evidence *e, struct tu_arena *arena, const char **text,
+                     size_t *length, struct tu_error *error) TU_MUST_CHECK;
+
+/* Its member `results`, as it would be read from a file. */
+int tu_evidence_results(const struct tu_court *c, struct tu_arena *arena, struct tensor_value *out,
+                        struct tu_error *error) TU_MUST_CHECK;
+
+/* Reads evidence; fails if it is none, or lacks what it has to have. */
+int tu_evidence_read(const char *path, struct tu_arena *arena, struct tensor_value *out,
+                     struct tu_error *error) TU_MUST_CHECK;
+
+/* The canonical form of a value that was read from JSON: keys sorted, no blanks, integers as they
+ * are, other numbers as by %.17g, strings with short escapes of what has to be escaped. */
+int tu_evidence_canonical(const struct tensor_value *value, char **text, size_t *length,
+                          struct tu_error *error) TU_MUST_CHECK;
+/* The digest that seals a map: of its canonical form without the member `seal`. */
+int tu_evidence_seal(const struct tensor_value *map, char out[static TU_DIGEST_TEXT],
+                     struct tu_error *error) TU_MUST_CHECK;
+
+/* Rules and allowances as users write them, in the arena. */
+int tu_evidence_rules(const struct tu_rules *rules, struct tu_arena *arena,
+                      struct tensor_value *out, struct tu_error *error) TU_MUST_CHECK;
+int tu_evidence_allowances(const struct tu_rules *rules, struct tu_arena *arena,
+                           struct tensor_value *out, struct tu_error *error) TU_MUST_CHECK;
+
+#endif
