@@ -2,11 +2,14 @@
 /* tensor-cos: compares the tensors of two models, matched by name. */
 #include "config.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cache.h"
 #include "cli.h"
 #include "output.h"
 #include "pairs.h"
@@ -16,6 +19,11 @@ static struct tu_tool tool;
 static struct tu_output output;
 
 static uint64_t repeat;
+/* What became of --cache. */
+static struct {
+    uint64_t pairs, known;
+    bool failed;
+} cache;
 static struct tu_pair_options how_to_pair = {.map = "auto"};
 
 static int parse_transposing(void *target, const char *text, struct tu_error *error)
@@ -35,6 +43,8 @@ static const struct tu_option options[] = {
      tu_option_string, &how_to_pair.map},
     {0, "transpose", "auto|never|always", "compare [a,b] with the transpose of [b,a]",
      parse_transposing, &how_to_pair.transposing},
+    {0, "cache", "DIR", "take results of unchanged pairs of files from this folder",
+     tu_option_string, &how_to_pair.cache},
     {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &repeat},
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
@@ -206,9 +216,43 @@ static int fill_compare(struct tu_builder *b, const void *subject, struct tu_err
     return put_worst_rows(b, r, error);
 }
 
+static int build_record(const struct tu_pair_result *r, struct tu_arena *arena,
+                        struct tensor_value *out, struct tu_error *error)
+{
+    struct tu_builder b;
+    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    if (fill_compare(&b, r, error) == 0)
+        return tu_builder_end(&b, out, error);
+    tu_builder_cancel(&b);
+    return -1;
+}
+
+/* A cache that cannot be written to is no reason to give up. */
+static void keep_known(const struct tu_pair_result *r, const struct tensor_value *record)
+{
+    struct tu_error error = {0};
+    if (tu_cache_store(r->cache, r->key, record, &error) == 0 || cache.failed)
+        return;
+    cache.failed = true;
+    tu_warn(&tool, "--cache: %s", error.text);
+}
+
 static int put_result(const struct tu_pair_result *r, struct tu_error *error)
 {
-    return tu_output_built(&output, fill_compare, r, error);
+    struct tu_arena arena = {0};
+    struct tensor_value record;
+    cache.pairs++;
+    cache.known += r->known != NULL;
+    if (r->known)
+        return tu_output_record(&output, r->known, error);
+    int result = build_record(r, &arena, &record, error);
+    if (result == 0)
+        result = tu_output_record(&output, &record, error);
+    if (result == 0 && r->cache)
+        keep_known(r, &record);
+    tu_arena_free(&arena);
+    return result;
 }
 
 static int put_record(const struct tensor_value *map, struct tu_error *error)
@@ -226,18 +270,6 @@ static struct {
     size_t count, capacity, repeats_capacity, position;
     const char *how;
 } runs;
-
-static int build_record(const struct tu_pair_result *r, struct tu_arena *arena,
-                        struct tensor_value *out, struct tu_error *error)
-{
-    struct tu_builder b;
-    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    if (fill_compare(&b, r, error) == 0)
-        return tu_builder_end(&b, out, error);
-    tu_builder_cancel(&b);
-    return -1;
-}
 
 static int keep_result(const struct tu_pair_result *r, struct tu_error *error)
 {
@@ -335,11 +367,18 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (repeat && (!is_file(operands[0]) || !is_file(operands[1])))
         return tu_fail(error, TU_EUSAGE,
                        "--repeat reads its operands again and again: files are needed");
+    if (how_to_pair.cache && !*how_to_pair.cache)
+        return tu_fail(error, TU_EUSAGE, "--cache needs the name of a folder");
+    if (repeat && how_to_pair.cache)
+        return tu_fail(error, TU_EUSAGE, "--repeat computes: it does not go with --cache");
     if (repeat)
         return run_repeatedly(t, operands, error);
     if (tu_output_open(&output, t, "compare", columns, error) < 0 ||
         tu_compare_operands(t, operands[0], operands[1], &how_to_pair, &sink, error) < 0)
         return -1;
+    if (how_to_pair.cache && t->progress && !t->quiet)
+        fprintf(stderr, "%s: %" PRIu64 " of %" PRIu64 " results were in the cache\n", t->name,
+                cache.known, cache.pairs);
     return tu_output_close(&output, error);
 }
 

@@ -4,6 +4,7 @@ libtensorutils_la_SOURCES = \
 	lib/arena.c lib/arena.h \
 	lib/artifact.c lib/artifact.h \
 	lib/atlas.c lib/atlas.h \
+	lib/cache.c lib/cache.h \
 	lib/cli.c lib/cli.h \
 	lib/compare.c lib/compare.h \
 	lib/contract.c lib/contract.h \
@@ -16,6 +17,7 @@ libtensorutils_la_SOURCES = \
 	lib/evidence.c lib/evidence.h \
 	lib/feed.c lib/feed.h \
 	lib/field.c lib/field.h \
+	lib/fingerprint.c lib/fingerprint.h \
 	lib/folder.c lib/folder.h \
 	lib/heat.c lib/heat.h \
 	lib/json.c lib/json.h \
@@ -49,6 +51,7 @@ libtensorutils_la_SOURCES = \
 	lib/save.c lib/save.h \
 	lib/scales.c lib/scales.h \
 	lib/select.c lib/select.h \
+	lib/shelf.c lib/shelf.h \
 	lib/source.c lib/source.h \
 	lib/stream.c lib/stream.h \
 	lib/text.c lib/text.h \
@@ -77,6 +80,17 @@ lib/profiles.c: $(PROFILES)
 	        echo '},'; \
 	    done; \
 	    echo '{0}};'; \
+	} > $@.new && mv $@.new $@
+
+# What results follow from: a cache of them is that of these sources and no others.
+DEFINITION = $(libtensorutils_la_SOURCES) $(KERNEL_SOURCES) filters/tensor-cos.c
+nodist_libtensorutils_la_SOURCES += lib/definition.c
+CLEANFILES += lib/definition.c
+lib/definition.c: $(DEFINITION)
+	$(AM_V_GEN){ \
+	    echo '#include "cache.h"'; \
+	    echo 'const char tu_definition[] ='; \
+	    (cd $(srcdir) && cat $(DEFINITION)) | sha256sum | sed 's/ .*/";/; s/^/    "/'; \
 	} > $@.new && mv $@.new $@
 
 # Attention, apart because only its filters need a BLAS.

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "partners.h"
 #include "pool.h"
 #include "text.h"
@@ -85,6 +86,8 @@ struct pair {
     uint64_t block_rows, block_columns;
     struct tu_row
         *block_sums; /* of the rows whose blocks are being put; NULL: a block has whole rows */
+    struct tensor_value *known; /* the record, where the cache has it */
+    char key[TU_DIGEST_TEXT];
     struct tu_partial sums;
     /* Maxima of the tiles that were put, for those that are worked on meanwhile: they save work
      * and change no result. */
@@ -124,6 +127,7 @@ struct run {
     struct passing *passing;   /* a record that comes before them */
     uint64_t given, sources;
     const struct tu_pair_options *options;
+    struct tu_cache *cache;
     struct tu_partners partners;
     bool draining;       /* b, a stream that led, is being moved to its temporary file */
     bool warned, mapped; /* a partner was found by way of a map */
@@ -1094,6 +1098,53 @@ static int fill_pair(struct run *run, struct pair *p, struct tu_error *error)
     return more;
 }
 
+/* ---- Results ---- */
+
+static struct tu_pair_result describe(const struct run *run, const struct pair *p)
+{
+    /* Of tied tensors the one that was left over gives the name; else a does. */
+    int named = p->left_over ? !p->lead : !p->present[0];
+    const char *name = p->stored[named].name, *names[2];
+    for (int i = 0; i < 2; i++)
+        names[i] = p->present[i] && strcmp(p->stored[i].name, name) != 0 ? p->stored[i].name : NULL;
+    return (struct tu_pair_result){.match = p->match,
+                                   .a = p->present[0] ? &p->stored[0] : NULL,
+                                   .b = p->present[1] ? &p->stored[1] : NULL,
+                                   .name = name,
+                                   .name_a = names[0],
+                                   .name_b = names[1],
+                                   .transform = *p->transform ? p->transform : NULL,
+                                   .elements = p->tensors[!p->present[0]].elements,
+                                   .row = p->comparison.row,
+                                   .sums = p->sums,
+                                   .cache = run->cache,
+                                   .known = p->known,
+                                   .key = p->key};
+}
+
+/* Looks for the record of a pair of files. */
+static int look_up(struct run *run, struct pair *p, struct tu_error *error)
+{
+    struct tu_pair_result result = describe(run, p);
+    struct tu_cache_pair pair = {.result = &result, .lead = p->lead, .addend = p->addend};
+    struct tensor_value record;
+    if (!run->cache || p->match != TU_MATCH_BOTH)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        const struct place *place = &p->places[i];
+        if (place->where != IN_MODEL && place->where != IN_VIEW)
+            return 0;
+        pair.views[i] = place->where == IN_VIEW ? place->view : NULL;
+        pair.members[i] = (struct tu_member){place->model, &p->stored[i]};
+    }
+    int found = tu_cache_find(run->cache, &pair, &p->arena, p->key, &record, error);
+    if (found > 0 && !(p->known = tu_arena_alloc(&p->arena, sizeof *p->known)))
+        return tu_fail_memory(error);
+    if (found > 0)
+        *p->known = record;
+    return found < 0 ? -1 : 0;
+}
+
 /* Types differ between the sides: a pair is selected where one of them is asked for. */
 static bool is_selected(const struct run *run, const struct pair *p)
 {
@@ -1122,7 +1173,7 @@ static int next_pair(struct run *run, struct tu_error *error)
         run->filling = NULL;
         bool wanted =
             more == FOUND && is_selected(run, p) && !is_passed_over(run, p) && !beyond_limit(run);
-        if (wanted && settle_match(run, p, error) == 0) {
+        if (wanted && settle_match(run, p, error) == 0 && look_up(run, p, error) == 0) {
             run->given++;
             run->pair = p;
             return FOUND;
@@ -1209,7 +1260,7 @@ static int take(void *context, void *slot, struct tu_error *error)
     int result = 0;
     t->last = true;
     t->sums = (struct tu_partial){0};
-    if (p->match == TU_MATCH_BOTH && p->tensors[0].elements) {
+    if (p->match == TU_MATCH_BOTH && p->tensors[0].elements && !p->known) {
         if (p->blocks[0])
             take_block(p, t);
         else
@@ -1335,21 +1386,7 @@ static void add_tile(struct pair *p, const struct tile *t)
 
 static int put_pair(struct run *run, const struct pair *p, struct tu_error *error)
 {
-    /* Of tied tensors the one that was left over gives the name; else a does. */
-    int named = p->left_over ? !p->lead : !p->present[0];
-    const char *name = p->stored[named].name, *names[2];
-    for (int i = 0; i < 2; i++)
-        names[i] = p->present[i] && strcmp(p->stored[i].name, name) != 0 ? p->stored[i].name : NULL;
-    struct tu_pair_result result = {.match = p->match,
-                                    .a = p->present[0] ? &p->stored[0] : NULL,
-                                    .b = p->present[1] ? &p->stored[1] : NULL,
-                                    .name = name,
-                                    .name_a = names[0],
-                                    .name_b = names[1],
-                                    .transform = *p->transform ? p->transform : NULL,
-                                    .elements = p->tensors[!p->present[0]].elements,
-                                    .row = p->comparison.row,
-                                    .sums = p->sums};
+    struct tu_pair_result result = describe(run, p);
     run->done += p->stored[p->lead].nbytes;
     tu_progress(run->tool, run->done, run->total);
     return run->sink->pair(&result, error);
@@ -1426,6 +1463,22 @@ static int run_pairs(struct run *run, struct tu_error *error)
     return result < 0 ? -1 : tu_operand_unchanged(&run->sides[1].operand, error);
 }
 
+/* Opens the cache, and makes the digests that it goes by, unless few of them will be needed. */
+static int open_cache(struct run *run, struct tu_error *error)
+{
+    if (!run->options->cache)
+        return 0;
+    run->cache = tu_cache_open(run->options->cache, run->options->measured, error);
+    if (!run->cache)
+        return -1;
+    bool files = !run->sides[0].operand.is_stream && !run->sides[1].operand.is_stream;
+    for (int i = 0; i < 2 && files && !run->tool->selection.limit; i++)
+        if (tu_cache_learn(run->cache, run->sides[i].order, run->sides[i].selected,
+                           (unsigned)run->tool->jobs, error) < 0)
+            return -1;
+    return 0;
+}
+
 /* Names the files that are compared, so that who reads the results knows them. */
 static int say_sources(struct run *run, struct tu_error *error)
 {
@@ -1459,7 +1512,10 @@ int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
         if (result == 0)
             result = say_sources(&run, error);
         if (result == 0)
+            result = open_cache(&run, error);
+        if (result == 0)
             result = run_pairs(&run, error);
+        tu_cache_close(run.cache);
         close_side(&run.sides[1]);
     }
     close_side(&run.sides[0]);

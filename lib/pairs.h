@@ -28,7 +28,12 @@ struct tu_pair_result {
     const char *transform;         /* what was done to make them alike, or NULL */
     uint64_t elements;             /* that were, or would be, compared */
     uint64_t row;                  /* BOTH: elements of what is taken for a row */
-    struct tu_partial sums;        /* BOTH */
+    struct tu_partial sums;        /* BOTH, unless the record is known */
+    /* With a cache: the record as it was put out before, or NULL, and then the key under which
+     * tu_cache_store keeps it. */
+    struct tu_cache *cache;
+    const struct tensor_value *known;
+    const char *key;
 };
 
 enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS };
@@ -37,6 +42,9 @@ enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS
 struct tu_pair_options {
     const char *map; /* auto, none, a file or the name of a map */
     enum tu_transposing transposing;
+    /* A folder of results from before (cache.h), for operands that are files; NULL: none. */
+    const char *cache;
+    const char *measured; /* options that make other records of the same pair; NULL: none */
 };
 
 /* What becomes of the results: called in order, from one thread at a time. */

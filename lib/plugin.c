@@ -83,8 +83,7 @@ static int load(struct tu_plugins *p, const char *path, const char *stem, struct
                 : tu_fail_memory(error);
 }
 
-/* Code that others can change is not run. */
-static const char *distrust(const char *path)
+const char *tu_distrust(const char *path)
 {
     struct stat st;
     if (stat(path, &st) < 0)
@@ -114,7 +113,7 @@ static int load_file(struct tu_plugins *p, const char *folder, const char *name,
     for (char *c = stem; *c; c++)
         if (*c == '-')
             *c = '_';
-    const char *why = distrust(copy);
+    const char *why = tu_distrust(copy);
     return why ? refuse(p, copy, why, error) : load(p, copy, stem, error);
 }
 
@@ -125,7 +124,7 @@ static int load_folder(struct tu_plugins *p, const char *folder, bool expected,
     if (!copy || !TU_GROW(p->folders, p->folder_count, p->folder_capacity))
         return tu_fail_memory(error);
     p->folders[p->folder_count++] = copy;
-    const char *why = distrust(copy);
+    const char *why = tu_distrust(copy);
     if (why)
         return expected ? refuse(p, copy, why, error) : 0;
     struct dirent **entries = NULL;

@@ -47,4 +47,7 @@ bool tu_build_folder(const char *below, char *out, size_t size);
 /* How many bytes of a file's start bids may look at. */
 #define TU_BID_BYTES 4096
 
+/* Why what lies in a path is not to be trusted, because others can change it; NULL: it is. */
+const char *tu_distrust(const char *path);
+
 #endif

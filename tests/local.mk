@@ -3,6 +3,7 @@ BATS_TESTS = \
 	tests/attn-gpu.bats \
 	tests/attn.bats \
 	tests/byte-order.bats \
+	tests/cache.bats \
 	tests/cat.bats \
 	tests/contract.bats \
 	tests/convert.bats \
