@@ -135,10 +135,10 @@ static int take(void *context, void *slot, struct tu_error *error)
     return 1;
 }
 
-static int work(void *context, void *slot, struct tu_error *error)
+static int work(void *context, void *slot, void *scratch, struct tu_error *error)
 {
     struct slot *s = slot;
-    (void)context;
+    (void)context, (void)scratch;
     if (hash_file(s->artifact, &s->error) == 0 || s->error.code != TU_ENOMEM)
         return 0;
     return tu_fail_memory(error);

@@ -272,9 +272,9 @@ static int take(void *context, void *slot, struct tu_error *error)
     return 1;
 }
 
-static int work(void *context, void *slot, struct tu_error *error)
+static int work(void *context, void *slot, void *scratch, struct tu_error *error)
 {
-    (void)context;
+    (void)context, (void)scratch;
     return hash(slot, error);
 }
 

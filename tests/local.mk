@@ -47,7 +47,8 @@ UNIT_TESTS = \
 	tests/unit/rule \
 	tests/unit/stream \
 	tests/unit/text \
-	tests/unit/value
+	tests/unit/value \
+	tests/unit/yaml
 
 check_PROGRAMS += $(UNIT_TESTS)
 tests_unit_attention_LDADD = libattention.la $(LDADD)
