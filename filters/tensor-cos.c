@@ -24,7 +24,7 @@ static struct {
     uint64_t pairs, known;
     bool failed;
 } cache;
-static struct tu_pair_options how_to_pair = {.map = "auto"};
+static struct tu_pair_options how_to_pair = {.map = "auto", .measured = "basic"};
 
 static int parse_transposing(void *target, const char *text, struct tu_error *error)
 {

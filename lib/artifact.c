@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "pool.h"
 #include "source.h"
@@ -93,13 +92,8 @@ static int check_stated(const struct tu_artifact *a, const struct tu_source *s,
 static int hash_file(struct tu_artifact *a, struct tu_error *error)
 {
     struct tu_source source;
-    int fd = tu_open_part(a->path, error);
-    if (fd < 0)
+    if (tu_source_open_part(&source, a->path, error) < 0)
         return -1;
-    if (tu_source_open(&source, fd, a->path, error) < 0) {
-        close(fd);
-        return -1;
-    }
     uint8_t *buffer = malloc(READ_BYTES);
     struct tu_digest *d = tu_digest_new(TU_SHA256, error);
     int result = !d ? -1 : !buffer ? tu_fail_memory(error) : check_stated(a, &source, error);

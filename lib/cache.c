@@ -18,18 +18,18 @@
 
 struct tu_cache {
     struct tu_shelf shelf;
-    const char *options;
+    const char *measured;
     struct tu_fingerprints *prints;
 };
 
-struct tu_cache *tu_cache_open(const char *folder, const char *options, struct tu_error *error)
+struct tu_cache *tu_cache_open(const char *folder, const char *measured, struct tu_error *error)
 {
     struct tu_cache *c = calloc(1, sizeof *c);
     if (!c) {
         tu_fail_memory(error);
         return NULL;
     }
-    c->options = options ? options : "";
+    c->measured = measured;
     if (tu_shelf_open(&c->shelf, folder, error) == 0)
         c->prints = tu_fingerprints_open(&c->shelf, error);
     if (c->prints)
@@ -45,10 +45,10 @@ void tu_cache_close(struct tu_cache *c)
     free(c);
 }
 
-int tu_cache_learn(struct tu_cache *c, const struct tu_member *members, size_t count,
-                   unsigned threads, struct tu_error *error)
+int tu_cache_learn(struct tu_cache *c, struct tu_tool *tool, const struct tu_member *members,
+                   size_t count, struct tu_error *error)
 {
-    return tu_fingerprints_learn(c->prints, members, count, threads, error);
+    return tu_fingerprints_learn(c->prints, tool, members, count, error);
 }
 
 /* ---- Keys ---- */
@@ -143,7 +143,7 @@ static int describe(struct description *d, const struct tu_cache_pair *pair, str
 {
     const struct tu_pair_result *r = pair->result;
     fprintf(d->out, "compare %s\n", tu_definition);
-    put_text(d->out, "options", d->cache->options);
+    put_text(d->out, "measured", d->cache->measured);
     put_text(d->out, "name", r->name);
     put_text(d->out, "name_a", r->name_a);
     put_text(d->out, "name_b", r->name_b);

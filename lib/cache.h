@@ -21,16 +21,16 @@
 
 struct tu_cache;
 
-/* Opens the folder, which is made where it is missing; options is what else results depend on.
- * Both stay the caller's. */
-struct tu_cache *tu_cache_open(const char *folder, const char *options, struct tu_error *error);
+/* Opens the folder, which is made where it is missing; measured is what is put into a record.  Both
+ * stay the caller's. */
+struct tu_cache *tu_cache_open(const char *folder, const char *measured, struct tu_error *error);
 /* Writes what was learned, as far as that is possible, and gives everything back.  The models that
  * were asked about have to be open still. */
 void tu_cache_close(struct tu_cache *c);
 
-/* Makes the digests of tensors that are not known, on many threads. */
-int tu_cache_learn(struct tu_cache *c, const struct tu_member *members, size_t count,
-                   unsigned threads, struct tu_error *error) TU_MUST_CHECK;
+/* Makes the digests of tensors that are not known, on all of the tool's threads. */
+int tu_cache_learn(struct tu_cache *c, struct tu_tool *tool, const struct tu_member *members,
+                   size_t count, struct tu_error *error) TU_MUST_CHECK;
 
 /* A pair whose result may be known. */
 struct tu_cache_pair {

@@ -7,7 +7,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "source.h"
 #include "text.h"
@@ -240,13 +239,8 @@ static int read_file(const char *path, struct tu_arena *arena, const char **text
                      struct tu_error *error)
 {
     struct tu_source source;
-    int fd = tu_open_part(path, error);
-    if (fd < 0)
+    if (tu_source_open_part(&source, path, error) < 0)
         return -1;
-    if (tu_source_open(&source, fd, path, error) < 0) {
-        close(fd);
-        return -1;
-    }
     int result = 0;
     char *bytes = NULL;
     *length = (size_t)source.size;

@@ -240,8 +240,10 @@ int tu_fingerprint_of(struct tu_fingerprints *f, struct tu_member member,
 /* The work is laid out before it begins, since take and put run at the same time. */
 struct learning {
     struct tu_fingerprints *prints;
+    struct tu_tool *tool;
     struct slot *slots;
     size_t count, next;
+    uint64_t done, total; /* bytes */
 };
 
 static int lay_out(struct learning *l, const struct tu_member *members, size_t count,
@@ -256,8 +258,10 @@ static int lay_out(struct learning *l, const struct tu_member *members, size_t c
         struct file *file = file_of(l->prints, members[i].model, error);
         if (!file)
             return -1;
-        if (!find_known(file, members[i].tensor))
-            l->slots[l->count++] = (struct slot){.member = members[i], .file = file};
+        if (find_known(file, members[i].tensor))
+            continue;
+        l->slots[l->count++] = (struct slot){.member = members[i], .file = file};
+        l->total += members[i].tensor->nbytes;
     }
     return 0;
 }
@@ -281,18 +285,21 @@ static int work(void *context, void *slot, void *scratch, struct tu_error *error
 static int put(void *context, void *slot, struct tu_error *error)
 {
     struct learning *l = context;
-    return keep(l->prints, slot, error);
+    const struct slot *s = slot;
+    l->done += s->member.tensor->nbytes;
+    tu_progress(l->tool, l->done, l->total);
+    return keep(l->prints, s, error);
 }
 
-int tu_fingerprints_learn(struct tu_fingerprints *f, const struct tu_member *members, size_t count,
-                          unsigned threads, struct tu_error *error)
+int tu_fingerprints_learn(struct tu_fingerprints *f, struct tu_tool *tool,
+                          const struct tu_member *members, size_t count, struct tu_error *error)
 {
-    struct learning l = {.prints = f};
+    struct learning l = {.prints = f, .tool = tool};
     const struct tu_pipeline pipeline = {
         .context = &l, .slot_size = sizeof(struct slot), .take = take, .work = work, .put = put};
     int result = lay_out(&l, members, count, error);
     if (result == 0)
-        result = tu_pipeline_run(&pipeline, threads, error);
+        result = tu_pipeline_run(&pipeline, (unsigned)tool->jobs, error);
     free(l.slots);
     return result;
 }

@@ -6,7 +6,7 @@
 #ifndef TU_FINGERPRINT_H
 #define TU_FINGERPRINT_H
 
-#include "select.h"
+#include "cli.h"
 #include "shelf.h"
 
 struct tu_fingerprint {
@@ -25,9 +25,10 @@ void tu_fingerprints_close(struct tu_fingerprints *f);
 /* The digest of a tensor's bytes, known or made.  False in *has for one that lies in no file. */
 int tu_fingerprint_of(struct tu_fingerprints *f, struct tu_member member,
                       struct tu_fingerprint *out, bool *has, struct tu_error *error) TU_MUST_CHECK;
-/* Makes those that are not known, on many threads. */
-int tu_fingerprints_learn(struct tu_fingerprints *f, const struct tu_member *members, size_t count,
-                          unsigned threads, struct tu_error *error) TU_MUST_CHECK;
+/* Makes those that are not known, on all of the tool's threads. */
+int tu_fingerprints_learn(struct tu_fingerprints *f, struct tu_tool *tool,
+                          const struct tu_member *members, size_t count,
+                          struct tu_error *error) TU_MUST_CHECK;
 
 /* Whether no file that was asked about was changed since it was opened. */
 bool tu_fingerprints_hold(const struct tu_fingerprints *f);

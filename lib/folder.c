@@ -71,13 +71,8 @@ int tu_read_json(const char *path, uint64_t limit, struct tu_arena *arena, struc
     struct tu_source source;
     struct tu_builder b;
     struct tu_error inner = {0};
-    int fd = tu_open_part(path, error);
-    if (fd < 0)
+    if (tu_source_open_part(&source, path, error) < 0)
         return -1;
-    if (tu_source_open(&source, fd, path, error) < 0) {
-        close(fd);
-        return -1;
-    }
     int result = tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error);
     if (result == 0) {
         result = parse_file(&source, limit, &b, &inner);

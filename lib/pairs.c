@@ -1473,8 +1473,8 @@ static int open_cache(struct run *run, struct tu_error *error)
         return -1;
     bool files = !run->sides[0].operand.is_stream && !run->sides[1].operand.is_stream;
     for (int i = 0; i < 2 && files && !run->tool->selection.limit; i++)
-        if (tu_cache_learn(run->cache, run->sides[i].order, run->sides[i].selected,
-                           (unsigned)run->tool->jobs, error) < 0)
+        if (tu_cache_learn(run->cache, run->tool, run->sides[i].order, run->sides[i].selected,
+                           error) < 0)
             return -1;
     return 0;
 }

@@ -44,7 +44,7 @@ struct tu_pair_options {
     enum tu_transposing transposing;
     /* A folder of results from before (cache.h), for operands that are files; NULL: none. */
     const char *cache;
-    const char *measured; /* options that make other records of the same pair; NULL: none */
+    const char *measured; /* what is put into a record; the same pair has others for others */
 };
 
 /* What becomes of the results: called in order, from one thread at a time. */

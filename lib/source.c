@@ -140,6 +140,17 @@ int tu_source_unchanged(const struct tu_source *s, struct tu_error *error)
     return same ? 0 : tu_fail(error, TU_EIO, "%s: changed while it was read", s->path);
 }
 
+int tu_source_open_part(struct tu_source *s, const char *path, struct tu_error *error)
+{
+    int fd = tu_open_part(path, error);
+    if (fd < 0)
+        return -1;
+    if (tu_source_open(s, fd, path, error) == 0)
+        return 0;
+    close(fd);
+    return -1;
+}
+
 uint64_t tu_modified(const struct stat *st)
 {
     return (uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st->st_mtim.tv_nsec;

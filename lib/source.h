@@ -46,6 +46,9 @@ uint64_t tu_modified(const struct stat *st);
 int tu_open_operand(const char *path, struct tu_error *error) TU_MUST_CHECK;
 /* Opens a file that another file or a folder names, and does not wait where it is a pipe. */
 int tu_open_part(const char *path, struct tu_error *error) TU_MUST_CHECK;
+/* The same as a source. */
+int tu_source_open_part(struct tu_source *s, const char *path,
+                        struct tu_error *error) TU_MUST_CHECK;
 /* "standard input" for "-", else path. */
 const char *tu_operand_name(const char *path);
 
