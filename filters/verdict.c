@@ -153,7 +153,7 @@ static bool is_same(const struct stat *a, const char *path)
 }
 
 /* Whether a report would take the place of what this run reads. */
-static bool is_input(const char *path, char **operands, size_t count)
+static bool is_input(const struct trial *t, const char *path, char **operands, size_t count)
 {
     struct stat st, in;
     if (stat(path, &st) < 0)
@@ -164,10 +164,11 @@ static bool is_input(const char *path, char **operands, size_t count)
         if (is_same(&st, artifact_paths.items[i]))
             return true;
     return is_same(&st, profile) || is_same(&st, contract_path) ||
-           (count && is_same(&st, operands[0]));
+           is_same(&st, t->contract.profile_path) || (count && is_same(&st, operands[0]));
 }
 
-static int check_orders(char **operands, size_t count, struct tu_error *error)
+static int check_orders(const struct trial *t, char **operands, size_t count,
+                        struct tu_error *error)
 {
     for (size_t i = 0; i < orders.count; i++) {
         const struct tu_report_order *order = &orders.items[i];
@@ -175,12 +176,12 @@ static int check_orders(char **operands, size_t count, struct tu_error *error)
             return tu_fail(error, TU_EUSAGE,
                            "--report: %s goes with the text on standard output; name a file",
                            order->format);
-        if (order->path && is_input(order->path, operands, count))
+        if (order->path && is_input(t, order->path, operands, count))
             return tu_fail(error, TU_EUSAGE, "--report: %s is read, too", order->path);
         if (order->path && evidence_path && strcmp(order->path, evidence_path) == 0)
             return tu_fail(error, TU_EUSAGE, "--report: %s is the evidence, too", order->path);
     }
-    if (evidence_path && is_input(evidence_path, operands, count))
+    if (evidence_path && is_input(t, evidence_path, operands, count))
         return tu_fail(error, TU_EUSAGE, "--evidence: %s is read, too", evidence_path);
     return tu_report_clear(&orders, error);
 }
@@ -395,7 +396,7 @@ static int run_trial(struct trial *t, char **operands, size_t count, struct tu_e
 {
     int result = contract_path ? take_claim(t, claim, error) : take_rules(&t->court, error);
     if (result == 0)
-        result = check_orders(operands, count, error);
+        result = check_orders(t, operands, count, error);
     if (result == 0)
         result = hear(t, operands, count, error);
     if (result == 0 && evidence_path)

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "source.h"
@@ -70,7 +71,9 @@ static int take_profile(struct tu_contract *c, const struct tensor_value *v, str
     c->profile = string_of(v);
     if (!c->profile)
         return tu_fail(error, TU_EINVALID, "it is %s, and has to be a name", type_words(v));
-    return tu_rules_include(rules, c->profile, c->path, error);
+    c->profile_path = tu_profile_beside(c->path, c->profile);
+    return c->profile_path ? tu_rules_profile(rules, c->profile_path, error)
+                           : tu_fail_memory(error);
 }
 
 typedef int add_fn(struct tu_rules *rules, const char *text, struct tu_error *error);
@@ -271,6 +274,7 @@ int tu_contract_open(struct tu_contract *c, const char *path, const char *claim,
 
 void tu_contract_close(struct tu_contract *c)
 {
+    free(c->profile_path);
     tu_arena_free(&c->arena);
     *c = (struct tu_contract){0};
 }

@@ -15,6 +15,7 @@ struct tu_contract {
     struct tensor_value metadata, entry; /* maps */
     const char *claim;                   /* its id */
     const char *profile;                 /* whose rules it takes, too; NULL: of none */
+    char *profile_path;                  /* where that is; owned */
     const char *discharge;               /* the status that a pass gives it */
     uint64_t expected;                   /* tensors to be judged */
 };

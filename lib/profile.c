@@ -162,12 +162,17 @@ static const char *built_in(const char *name)
     return p->text;
 }
 
+char *tu_profile_beside(const char *file, const char *name)
+{
+    return built_in(name) ? strdup(name) : beside(file, name);
+}
+
 static int include(struct tu_rules *r, const char *name, struct reading from,
                    struct tu_error *error)
 {
     if (++from.depth > INCLUDES_MAX)
         return tu_fail(error, TU_EINVALID, "includes are nested too deeply");
-    char *path = built_in(name) ? strdup(name) : beside(from.name, name);
+    char *path = tu_profile_beside(from.name, name);
     int result = path ? read_profile(r, path, from, error) : tu_fail_memory(error);
     free(path);
     return result;
@@ -249,11 +254,6 @@ static int read_profile(struct tu_rules *r, const char *name, struct reading fro
     int result = read_lines(r, text, from, error);
     free(text);
     return result;
-}
-
-int tu_rules_include(struct tu_rules *r, const char *name, const char *file, struct tu_error *error)
-{
-    return include(r, name, (struct reading){.name = file}, error);
 }
 
 int tu_rules_profile(struct tu_rules *r, const char *name, struct tu_error *error)

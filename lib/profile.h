@@ -34,9 +34,9 @@ int tu_rules_allow(struct tu_rules *r, const char *text, struct tu_error *error)
 /* Adds what a profile says: one that comes with the tool, or else a file. */
 int tu_rules_profile(struct tu_rules *r, const char *name, struct tu_error *error) TU_MUST_CHECK;
 
-/* The same for a profile that a file speaks of, whose name is counted from its folder. */
-int tu_rules_include(struct tu_rules *r, const char *name, const char *file,
-                     struct tu_error *error) TU_MUST_CHECK;
+/* Where a profile is that a file speaks of: its name, if it comes with the tool, or else a path
+ * counted from the folder of that file.  To be freed; NULL: no memory. */
+char *tu_profile_beside(const char *file, const char *name);
 
 /* The allowance as tu_rules_allow takes it, cut to the size. */
 void tu_allowance_text(const struct tu_allowance *a, char *out, size_t size);

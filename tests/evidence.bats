@@ -139,6 +139,9 @@ jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))'
         refuses "is read, too" verdict --contract contract.yaml --claim C --evidence $file r.tsr
     done
     refuses "is read, too" sh -c 'verdict --contract contract.yaml --claim C --evidence r.tsr < r.tsr'
+    echo 'max_diff < 1' > my.profile
+    sed 's/threshold: 0.999/profile: my.profile/' contract.yaml > with.yaml
+    refuses "is read, too" verdict --contract with.yaml --claim C --evidence my.profile r.tsr
     refuses "is read, too" verdict --contract contract.yaml --claim C --evidence e.json --artifact e.json r.tsr
     refuses "is one of the artifacts" verdict --contract contract.yaml --claim C --evidence a.safetensors r.tsr
     refuses "is the evidence, too" verdict --contract contract.yaml --claim C --evidence x --report json=x r.tsr
