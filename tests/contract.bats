@@ -5,7 +5,7 @@
 load helpers
 
 setup() {
-    cd "$BATS_TEST_TMPDIR/work"
+    cd "$BATS_TEST_TMPDIR/work" || return
     export contract=contract.yaml
     claim 'expected_tensors: 2' 'threshold: 0.999'
 }

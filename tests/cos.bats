@@ -522,3 +522,17 @@ END
     [ -z "$(ls -A tmp)" ]
     refuses "absent" env TMPDIR="$PWD/absent" bash -c 'tensor-cos <(cat x.tsr) <(tensor-cat --sort size y.tsr) > /dev/null'
 }
+
+@test "the stream names the files of both sides" {
+    make-model a.safetensors 'w F32 1 = 1' -- b.tsr 'w F32 1 = 1'
+    run -0 pipeline 'tensor-cos a.safetensors b.tsr | show-stream'
+    [[ ${lines[1]} == '{"kind": "source", "id": 0, "operand": "a", "path": "a.safetensors", "format": "safetensors", "bytes": '*', "modified": '*', "meta": {}}' ]]
+    [[ ${lines[2]} == '{"kind": "source", "id": 1, "operand": "b", "path": "b.tsr", "format": "tsr", "bytes": '*', "modified": '*', "meta": {}}' ]]
+    # what came through a pipe was opened by another, which does not say when it was modified
+    run -0 pipeline 'tensor-cat a.safetensors | tensor-cos b.tsr - | show-stream'
+    [[ ${lines[1]} == '{"kind": "source", "id": 0, "operand": "a", "path": "b.tsr", '* ]]
+    [[ ${lines[2]} == '{"kind": "source", "id": 1, "operand": "b", "path": "a.safetensors", "format": "safetensors", "bytes": '*', "meta": {}}' ]]
+    [[ ${lines[2]} != *modified* ]]
+    # rows have none of them
+    [ "$(tensor-cos --json a.safetensors b.tsr | wc -l)" -eq 1 ]
+}
