@@ -45,6 +45,7 @@ UNIT_TESTS = \
 	tests/unit/pack \
 	tests/unit/pool \
 	tests/unit/rule \
+	tests/unit/shelf \
 	tests/unit/stream \
 	tests/unit/text \
 	tests/unit/value \
