@@ -86,6 +86,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/samples_npy.py \
 	tests/samples_safetensors.py \
 	tests/samples_stream.py \
+	tests/sarif.schema.json \
 	tests/show-stream \
 	tests/unit/tap.h \
 	tests/verdict.schema.json \
