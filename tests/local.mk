@@ -11,6 +11,7 @@ BATS_TESTS = \
 	tests/every-filter.bats \
 	tests/examples.bats \
 	tests/fault.bats \
+	tests/gate.bats \
 	tests/golden.bats \
 	tests/hash.bats \
 	tests/heads.bats \
@@ -77,6 +78,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/make-model \
 	tests/make-samples \
 	tests/make-sparse \
+	tests/make-tiny-llama \
 	tests/reference_attention.py \
 	tests/reference_decode.py \
 	tests/reference_matmul.py \
