@@ -1,8 +1,10 @@
 noinst_LTLIBRARIES = libtensorutils.la libkernels-baseline.la
 
 libtensorutils_la_SOURCES = \
+	lib/aprdiff.c lib/aprdiff.h \
 	lib/arena.c lib/arena.h \
 	lib/atlas.c lib/atlas.h \
+	lib/buckets.c lib/buckets.h \
 	lib/cli.c lib/cli.h \
 	lib/compare.c lib/compare.h \
 	lib/convert.c lib/convert.h \

@@ -86,6 +86,7 @@ struct pair {
     struct tu_row
         *block_sums; /* of the rows whose blocks are being put; NULL: a block has whole rows */
     struct tu_partial sums;
+    struct tu_buckets buckets;
     /* Maxima of the tiles that were put, for those that are worked on meanwhile: they save work
      * and change no result. */
     _Atomic double max_diff, max_rel_diff;
@@ -106,7 +107,8 @@ struct tile {
     bool last;
     struct buffer raw[2]; /* bytes of streams */
     struct tu_partial sums;
-    struct tu_row *rows; /* of a block that has pieces of rows: the sums of each piece */
+    struct tu_buckets buckets; /* where they are wanted */
+    struct tu_row *rows;       /* of a block that has pieces of rows: the sums of each piece */
 };
 
 /* What a thread reads files into. */
@@ -1204,6 +1206,17 @@ static int take(void *context, void *slot, struct tu_error *error)
     return result < 0 ? -1 : 1;
 }
 
+/* Counts the differences of a tile by size, where that is wanted: it is decoded once more. */
+static void count_tile(const struct run *run, struct tile *t, const uint8_t *const spans[2],
+                       uint64_t first)
+{
+    const struct tu_decoder *decoders = t->pair->comparison.decoders;
+    t->buckets = (struct tu_buckets){0};
+    if (run->options->buckets)
+        tu_buckets_range(&t->buckets, &decoders[0], spans[0], &decoders[1], spans[1], first,
+                         t->count);
+}
+
 /* The numbers of a block, which has places of its own, as those of the matrix. */
 static void place_block(const struct pair *p, struct tile *t)
 {
@@ -1217,7 +1230,7 @@ static void place_block(const struct pair *p, struct tile *t)
     t->sums.rows.cosine_row += t->area.row;
 }
 
-static int compare_block(struct tile *t, struct scratch *s, struct tu_error *error)
+static int compare_block(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
 {
     const struct pair *p = t->pair;
     struct tu_comparison c = p->comparison;
@@ -1232,11 +1245,12 @@ static int compare_block(struct tile *t, struct scratch *s, struct tu_error *err
         spans[i] = s->raw[i].bytes;
     }
     tu_compare_range(&c, spans, 0, t->count, &t->sums, p->block_sums ? t->rows : NULL);
+    count_tile(run, t, spans, 0);
     place_block(p, t);
     return 0;
 }
 
-static int compare_run(struct tile *t, struct scratch *s, struct tu_error *error)
+static int compare_run(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
 {
     struct pair *p = t->pair;
     const uint8_t *spans[2];
@@ -1248,6 +1262,7 @@ static int compare_run(struct tile *t, struct scratch *s, struct tu_error *error
         spans[i] = raw->bytes;
     }
     tu_compare_range(&p->comparison, spans, t->first, t->count, &t->sums, NULL);
+    count_tile(run, t, spans, t->first);
     return 0;
 }
 
@@ -1255,10 +1270,10 @@ static int work(void *context, void *slot, void *scratch, struct tu_error *error
 {
     struct tile *t = slot;
     struct scratch *s = scratch;
-    (void)context;
     if (!t->count)
         return 0;
-    return t->pair->blocks[0] ? compare_block(t, s, error) : compare_run(t, s, error);
+    return t->pair->blocks[0] ? compare_block(context, t, s, error)
+                              : compare_run(context, t, s, error);
 }
 
 /* A row that is longer than tiles are is noted with its last piece. */
@@ -1313,6 +1328,7 @@ static void add_tile(struct pair *p, const struct tile *t)
         add_block(p, t);
     else
         add_run(p, t);
+    tu_buckets_add(&p->buckets, &t->buckets);
     p->max_diff = p->sums.max_diff;
     p->max_rel_diff = p->sums.max_rel_diff;
 }
@@ -1333,7 +1349,8 @@ static int put_pair(struct run *run, const struct pair *p, struct tu_error *erro
                                     .transform = *p->transform ? p->transform : NULL,
                                     .elements = p->tensors[!p->present[0]].elements,
                                     .row = p->comparison.row,
-                                    .sums = p->sums};
+                                    .sums = p->sums,
+                                    .buckets = run->options->buckets ? &p->buckets : NULL};
     run->done += p->stored[p->lead].nbytes;
     tu_progress(run->tool, run->done, run->total);
     return run->sink->pair(&result, error);

@@ -8,6 +8,7 @@
 #ifndef TU_PAIRS_H
 #define TU_PAIRS_H
 
+#include "buckets.h"
 #include "compare.h"
 #include "operand.h"
 
@@ -29,6 +30,8 @@ struct tu_pair_result {
     uint64_t elements;             /* that were, or would be, compared */
     uint64_t row;                  /* BOTH: elements of what is taken for a row */
     struct tu_partial sums;        /* BOTH */
+    /* BOTH, where the options want them; else NULL. */
+    const struct tu_buckets *buckets;
 };
 
 enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS };
@@ -37,6 +40,7 @@ enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS
 struct tu_pair_options {
     const char *map; /* auto, none, a file or the name of a map */
     enum tu_transposing transposing;
+    bool buckets; /* count them, too */
 };
 
 /* What becomes of the results: called in order, from one thread at a time. */

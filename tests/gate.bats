@@ -173,6 +173,7 @@ END
         gate-power --json normal/hf "normal/$model.gguf" > "$BATS_TEST_TMPDIR/$model.json" || [ $? -eq 1 ]
     done
     misses > "$BATS_TEST_TMPDIR/misses"
+    # shellcheck disable=SC2086
     python3 - "$BATS_TEST_TMPDIR" $models << 'END'
 import json, sys
 folder, *models = sys.argv[1:]
@@ -248,7 +249,7 @@ assert r["tensor"] == "a[0]*?\\\"b" and r["named"] == 1, r' <<< "$output"
     run -0 gate-power --help
     says "usage: gate-power [OPTION]... A B" "Exit status: 0 every defect was caught, 1 some were missed, 2 trouble."
     [ "$(wc -L <<< "$output")" -le 100 ]
-    for option in $(grep -o -e '--[a-z]*' <<< "$output" | sort -u); do
+    grep -o -e '--[a-z]*' <<< "$output" | sort -u | while read -r option; do
         grep -q "^.B \\\\-\\\\-${option#--}\( \|\$\)" "$srcdir/man/gate-power.1"
     done
     run -0 gate-power --version

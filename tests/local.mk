@@ -4,6 +4,7 @@ BATS_TESTS = \
 	tests/attn.bats \
 	tests/byte-order.bats \
 	tests/cat.bats \
+	tests/compat.bats \
 	tests/convert.bats \
 	tests/cos.bats \
 	tests/decode.bats \
