@@ -93,6 +93,8 @@ static const struct tu_column columns[] = {
     {.key = "worst_row_error", .title = "worst_row_error", .width = -12, .detail = true},
     {.key = "worst_cosine_row", .title = "worst_cosine_row", .width = 10, .detail = true},
     {.key = "worst_row_cosine", .title = "worst_row_cosine", .width = -12, .detail = true},
+    {.key = "worst_gain_row", .title = "worst_gain_row", .width = 10, .detail = true},
+    {.key = "worst_row_gain", .title = "worst_row_gain", .width = -12, .detail = true},
     {0},
 };
 
@@ -193,7 +195,15 @@ static int put_worst_rows(struct tu_builder *b, const struct tu_pair_result *r,
         tu_put_real(b, "worst_row_error", sqrt(w->error), error) < 0 ||
         tu_put_uint(b, "worst_cosine_row", w->cosine_row, error) < 0)
         return -1;
-    return tu_put_real(b, "worst_row_cosine", w->cosine, error);
+    if (tu_put_real(b, "worst_row_cosine", w->cosine, error) < 0)
+        return -1;
+    uint64_t row;
+    double gain = tu_partial_gain(&r->sums, &row);
+    if (isnan(gain))
+        return 0;
+    return tu_put_uint(b, "worst_gain_row", row, error) < 0
+               ? -1
+               : tu_put_real(b, "worst_row_gain", gain, error);
 }
 
 static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)

@@ -1228,6 +1228,8 @@ static void place_block(const struct pair *p, struct tile *t)
             (t->area.row + *places[i] / across) * columns + t->area.column + *places[i] % across;
     t->sums.rows.error_row += t->area.row;
     t->sums.rows.cosine_row += t->area.row;
+    t->sums.rows.least.row += t->area.row;
+    t->sums.rows.most.row += t->area.row;
 }
 
 static int compare_block(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
@@ -1286,7 +1288,7 @@ static void add_run(struct pair *p, const struct tile *t)
     const struct tu_row piece = tu_partial_row(&t->sums);
     tu_row_add(&p->row, &piece);
     if (end % row == 0) {
-        tu_note_row(&p->sums.rows, end / row - 1, &p->row);
+        tu_note_row(&p->sums.rows, &p->comparison, end / row - 1, &p->row);
         p->row = (struct tu_row){0};
     }
 }
@@ -1300,7 +1302,7 @@ static void add_block_rows(struct pair *p, const struct tile *t)
         tu_row_add(&p->block_sums[i], &t->rows[i]);
         if (!complete)
             continue;
-        tu_note_row(&p->sums.rows, t->area.row + i, &p->block_sums[i]);
+        tu_note_row(&p->sums.rows, &p->comparison, t->area.row + i, &p->block_sums[i]);
         p->block_sums[i] = (struct tu_row){0};
     }
 }
