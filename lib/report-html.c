@@ -19,7 +19,7 @@
 
 enum { SHADES = 8, BAD_SHADES = 4 };
 
-#define STYLE_DIGEST  "sha256-irxBAAVRJ7/BaotqqZhek5DnWNsc/fYFhz2ZJAv4pRo="
+#define STYLE_DIGEST  "sha256-/lSQbrBlqimC/EkqGmr3O4DixX/gZ8xmH2+gMIVmN3o="
 #define SCRIPT_DIGEST "sha256-6VKi8CjkAXjJ+D7iuRwZMbGerl+GBHcU9dcKVQ43wZU="
 
 static const char style[] =
@@ -48,7 +48,7 @@ static const char style[] =
     "bdi{unicode-bidi:isolate;overflow-wrap:anywhere}bdi:empty::before{content:'(no "
     "name)';color:#777}"
     ".sorts bdi{display:inline-block;min-width:16em}.sorts td:last-child{min-width:14em}"
-    "rect{fill:#2f7fbc}";
+    "figure{margin:0 0 1.5em}rect{fill:#2f7fbc}";
 
 /* Sorts a table by the column whose head was clicked; numbers as numbers, what is none last. */
 static const char script[] =
@@ -260,10 +260,19 @@ static int put_map(FILE *out, const struct tu_court *c, struct tu_error *error)
 
 /* ---- The worst ---- */
 
-/* Counts of errors, from the smallest to the largest, as bars. */
+/* Which distances are counted in a bucket: 0, 1, 2, 3 to 4, 5 to 8 and so on. */
+static void put_distances(FILE *out, size_t bucket)
+{
+    if (bucket < 3)
+        fprintf(out, "%zu", bucket);
+    else
+        fprintf(out, "%.0f to %.0f", ldexp(1, (int)bucket - 2) + 1, ldexp(1, (int)bucket - 1));
+}
+
+/* Counts of distances in units of the last place, as bars. */
 static void put_histogram(FILE *out, const struct tensor_value *counts)
 {
-    enum { BAR = 8, HEIGHT = 60, BARS_MAX = 256 };
+    enum { BAR = 12, HEIGHT = 60, BARS_MAX = 66 };
     double most = 0, x;
     if (!counts || counts->type != TENSOR_ARRAY || counts->array.count > BARS_MAX)
         return;
@@ -275,10 +284,14 @@ static void put_histogram(FILE *out, const struct tensor_value *counts)
     for (size_t i = 0; i < counts->array.count && most > 0; i++) {
         bool drawn = tu_value_number(&counts->array.items[i], &x) && isfinite(x) && x > 0;
         int height = drawn ? (int)ceil(x / most * HEIGHT) : 0;
-        fprintf(out, "<rect x=\"%zu\" y=\"%d\" width=\"%d\" height=\"%d\"/>", BAR * i,
+        fprintf(out, "<rect x=\"%zu\" y=\"%d\" width=\"%d\" height=\"%d\"><title>", BAR * i,
                 HEIGHT - height, BAR - 1, height);
+        put_distances(out, i);
+        fprintf(out, ": %.17g</title></rect>", drawn ? x : 0);
     }
-    fputs("</svg><figcaption>errors, from small to large</figcaption></figure>\n", out);
+    fputs("</svg><figcaption>units in the last place apart: 0, 1, 2, 3 to 4, 5 to 8 and so "
+          "on</figcaption></figure>\n",
+          out);
 }
 
 static void put_field(FILE *out, const struct tensor_value *record, const char *name)
@@ -302,13 +315,25 @@ static void put_one(FILE *out, const struct tu_judged *j)
         "dtype_b",
         "shape_a",
         "shape_b",
+        "transform",
         "max_diff",
         "cosine_similarity",
         "rmse",
         "sqnr_db",
         "norm_ratio",
         "noise_ratio",
+        "worst_row",
+        "worst_row_error",
+        "worst_cosine_row",
         "worst_row_cosine",
+        "worst_noise_row",
+        "worst_row_noise_ratio",
+        "worst_gain_row",
+        "worst_row_gain",
+        "trimmed_cosine",
+        "beyond_tenth_percent",
+        "beyond_one_percent",
+        "beyond_ten_percent",
         "identical_share",
         "nan_a",
         "nan_b",
@@ -325,7 +350,7 @@ static void put_one(FILE *out, const struct tu_judged *j)
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         put_field(out, &j->record, fields[i]);
     fputs("</table>\n", out);
-    put_histogram(out, tu_value_get(&j->record, "error_histogram"));
+    put_histogram(out, tu_value_get(&j->record, "ulp_histogram"));
     fputs("</section>\n", out);
 }
 
