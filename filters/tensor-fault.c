@@ -324,9 +324,9 @@ static int scale_channel(struct victim *v, struct tu_error *error)
     float *values = malloc(length / t->bytes * t->elements * sizeof *values);
     uint8_t *before = malloc(length);
     int result = values && before ? 0 : tu_fail_memory(error);
-    uint64_t first = choose(v, 0, rows), i = 0;
+    uint64_t first = choose(v, 0, rows);
     bool done = false;
-    for (; i < rows && result == 0 && !done; i++) {
+    for (uint64_t i = 0; i < rows && result == 0 && !done; i++) {
         result = take_bytes(v, (first + i) % rows * length, length, error);
         done = result == 0 && scale_row(t, v->bytes, length, values, before);
     }
@@ -517,7 +517,7 @@ static int write_transposed_blocks(const struct victim *v, struct tu_error *erro
 {
     uint64_t rows = v->tensor->shape[0], columns = v->tensor->shape[1];
     struct blocks_out out = {.dtype = v->geometry.dtype};
-    float *numbers = malloc(rows * TU_BLOCK_MAX * sizeof *numbers);
+    float *numbers = calloc(rows, TU_BLOCK_MAX * sizeof *numbers);
     int result = numbers ? 0 : tu_fail_memory(error);
     for (uint64_t first = 0; first < columns && result == 0; first += TU_BLOCK_MAX) {
         uint64_t left = columns - first;

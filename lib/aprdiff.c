@@ -69,10 +69,12 @@ static char *replace(struct tu_arena *arena, const char *text, const char *from,
     for (const char *p = text; (p = strstr(p, from)); p += length)
         count++;
     char *out = tu_arena_alloc(arena, strlen(text) + count * other + 1), *at = out;
-    for (const char *p; out && (p = strstr(text, from)); text = p + length) {
+    if (!out)
+        return NULL;
+    for (const char *p; (p = strstr(text, from)); text = p + length)
         at = mempcpy(mempcpy(at, text, (size_t)(p - text)), to, other);
-    }
-    return out ? strcpy(at, text), out : NULL;
+    strcpy(at, text);
+    return out;
 }
 
 static const char *name_of(struct tu_arena *arena, const char *name)
