@@ -50,7 +50,7 @@ static const struct {
     {"truncate", FAULT_TRUNCATE},
 };
 
-/* Where the scale of a block is. */
+/* Where the scale of a block is: at most 8 bytes. */
 static const struct {
     enum tensor_dtype code;
     unsigned offset, bytes;
@@ -277,7 +277,7 @@ static int make_stale(struct victim *v, struct tu_error *error)
     if (find_scale(v, &offset, &bytes) < 0 || blocks(v) < 2)
         return refuse(v, error, "it has no two blocks with a scale");
     uint64_t count = blocks(v), first = choose(v, 0, count - 1);
-    uint8_t before[4];
+    uint8_t before[8];
     for (uint64_t i = 0; i < count - 1; i++) { /* the first one from there on that differs */
         uint64_t block = 1 + (first + i) % (count - 1);
         if (read_original(v, block_at(v, block - 1) + offset, before, bytes, error) < 0 ||
