@@ -125,8 +125,8 @@ static void note_gain(struct tu_worst_rows *w, const struct tu_gain *gain)
         w->least = *gain;
 }
 
-/* The mean square of a row below which a type cannot hold it with the usual precision: its scales,
- * which are halves, lose their digits there. */
+/* The mean square of a row below which a type cannot hold it with the usual precision: its numbers,
+ * or its scales, which are halves, lose their digits there. */
 static double faint_square(const struct tu_decoder *d)
 {
     switch (d->geometry.dtype->code) {
@@ -143,7 +143,12 @@ static double faint_square(const struct tu_decoder *d)
     case TENSOR_APR_Q4:
         return 0x1p-34;
     case TENSOR_F16:
+    case TENSOR_F8_E5M2:
         return 0x1p-28;
+    case TENSOR_BF16:
+        return 0x1p-240;
+    case TENSOR_F8_E4M3:
+        return 0x1p-12;
     case TENSOR_Q8_0:
     case TENSOR_Q8_1:
     case TENSOR_IQ4_NL:

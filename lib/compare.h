@@ -69,8 +69,8 @@ struct tu_comparison {
 void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[2], uint64_t first,
                       size_t count, struct tu_partial *out, struct tu_row *rows);
 
-/* Notes a row of a comparison whose sums are complete.  A row so faint that the types cannot hold
- * it is none: scales that are halves end at 2^-24, and of what is near that no digit is left. */
+/* Notes a row of a comparison whose sums are complete.  A row too faint for the types to hold it
+ * with their usual precision is none: that it lost its digits is no defect. */
 void tu_note_row(struct tu_worst_rows *worst, const struct tu_comparison *c, uint64_t index,
                  const struct tu_row *row);
 /* Adds the sums of the next piece of a row. */

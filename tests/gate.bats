@@ -128,6 +128,7 @@ END
 
 @test "a row that is too faint for a type is no defect; one that is scaled is named" {
     make-model faint.tsr "w F32 4x256 = $(awk 'BEGIN { for (srand(3); i < 1024; i++) print (rand() - 0.5) * (i < 768 ? 0.1 : 1e-9) }' | tr '\n' ' ')" \
+        "d F32 4x256 = $(awk 'BEGIN { for (srand(5); i < 1024; i++) print (rand() - 0.5) * (i < 768 ? 0.1 : 1e-39) }' | tr '\n' ' ')" \
         "v F32 4x256 = $(awk 'BEGIN { for (srand(4); i < 1024; i++) print (rand() - 0.5) * (i < 768 ? 0.1 : 0.003) }' | tr '\n' ' ')"
     for type in F16 BF16 Q8_0 Q6_K Q5_K Q4_K Q5_0 Q4_0 IQ4_XS Q3_K Q2_K; do
         tensor-quant --to $type faint.tsr > q.tsr
