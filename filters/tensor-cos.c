@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "aprdiff.h"
 #include "cache.h"
 #include "cli.h"
 #include "output.h"
@@ -38,6 +39,14 @@ static int parse_transposing(void *target, const char *text, struct tu_error *er
     return tu_fail(error, TU_EUSAGE, "'%s' is neither auto nor never nor always", text);
 }
 
+static bool compatible; /* with apr diff */
+
+static int parse_compatible(void *target, const char *text, struct tu_error *error)
+{
+    *(bool *)target = strcmp(text, "apr") == 0;
+    return *(bool *)target ? 0 : tu_fail(error, TU_EUSAGE, "'%s' is not apr", text);
+}
+
 static const struct tu_option options[] = {
     {0, "map", "auto|none|MAP", "how names meet that differ: a map's name or file",
      tu_option_string, &how_to_pair.map},
@@ -45,6 +54,8 @@ static const struct tu_option options[] = {
      parse_transposing, &how_to_pair.transposing},
     {0, "cache", "DIR", "take results of unchanged pairs of files from this folder",
      tu_option_string, &how_to_pair.cache},
+    {0, "compat", "apr", "with --json: what apr diff --values --json prints", parse_compatible,
+     &compatible},
     {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &repeat},
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
@@ -92,6 +103,8 @@ static const struct tu_column columns[] = {
     {.key = "worst_row_error", .title = "worst_row_error", .width = -12, .detail = true},
     {.key = "worst_cosine_row", .title = "worst_cosine_row", .width = 10, .detail = true},
     {.key = "worst_row_cosine", .title = "worst_row_cosine", .width = -12, .detail = true},
+    {.key = "worst_gain_row", .title = "worst_gain_row", .width = 10, .detail = true},
+    {.key = "worst_row_gain", .title = "worst_row_gain", .width = -12, .detail = true},
     {0},
 };
 
@@ -192,7 +205,15 @@ static int put_worst_rows(struct tu_builder *b, const struct tu_pair_result *r,
         tu_put_real(b, "worst_row_error", sqrt(w->error), error) < 0 ||
         tu_put_uint(b, "worst_cosine_row", w->cosine_row, error) < 0)
         return -1;
-    return tu_put_real(b, "worst_row_cosine", w->cosine, error);
+    if (tu_put_real(b, "worst_row_cosine", w->cosine, error) < 0)
+        return -1;
+    uint64_t row;
+    double gain = tu_partial_gain(&r->sums, &row);
+    if (isnan(gain))
+        return 0;
+    return tu_put_uint(b, "worst_gain_row", row, error) < 0
+               ? -1
+               : tu_put_real(b, "worst_row_gain", gain, error);
 }
 
 static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)
@@ -354,6 +375,55 @@ static int run_repeatedly(struct tu_tool *t, char **operands, struct tu_error *e
     return result == 0 ? tu_output_close(&output, error) : result;
 }
 
+/* ---- --compat ---- */
+
+static struct tu_aprdiff aprdiff;
+
+static int note_result(const struct tu_pair_result *r, struct tu_error *error)
+{
+    return tu_aprdiff_add(&aprdiff, r, error);
+}
+
+/* apr diff leaves these out, or compares what does not belong together, without a word. */
+static void warn_of_absent(struct tu_tool *t)
+{
+    if (aprdiff.absent)
+        tu_warn(t, "%zu tensors are on one side only and not in the object, as '%s'",
+                aprdiff.absent, aprdiff.some_absent);
+    if (aprdiff.unlike)
+        tu_warn(
+            t,
+            "%zu tensors differ in shape, or have no real numbers, and are not compared, as '%s'",
+            aprdiff.unlike, aprdiff.some_unlike);
+}
+
+/* The limit is about the order of names, which is known at the end. */
+static int run_compatible(struct tu_tool *t, char **operands, struct tu_error *error)
+{
+    static const struct tu_pair_sink sink = {note_result, drop_record};
+    uint64_t limit = t->selection.limit;
+    if (t->mode != TU_MODE_JSON || repeat || how_to_pair.cache)
+        return tu_fail(error, TU_EUSAGE, "--compat goes with --json%s",
+                       repeat              ? ", and without --repeat"
+                       : how_to_pair.cache ? ", and without --cache"
+                                           : "");
+    t->selection.limit = 0;
+    how_to_pair.buckets = true;
+    aprdiff.model_a = operands[0];
+    aprdiff.model_b = operands[1];
+    int result = tu_output_open(&output, t, NULL, columns, error);
+    if (result == 0)
+        result = tu_compare_operands(t, operands[0], operands[1], &how_to_pair, &sink, error);
+    if (result == 0) {
+        tu_aprdiff_close(&aprdiff, limit);
+        result = tu_output_built(&output, tu_aprdiff_fill, &aprdiff, error);
+    }
+    if (result == 0)
+        warn_of_absent(t);
+    tu_aprdiff_free(&aprdiff);
+    return result == 0 ? tu_output_close(&output, error) : result;
+}
+
 static bool is_file(const char *path)
 {
     struct stat st;
@@ -364,6 +434,8 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
 {
     static const struct tu_pair_sink sink = {put_result, put_record};
     (void)count;
+    if (compatible)
+        return run_compatible(t, operands, error);
     if (repeat && (!is_file(operands[0]) || !is_file(operands[1])))
         return tu_fail(error, TU_EUSAGE,
                        "--repeat reads its operands again and again: files are needed");

@@ -14,7 +14,7 @@
 enum {
     COPY_BYTES = 256 * 1024,
     RUN = 32,     /* elements of a block where the type has none */
-    COLUMNS = 64, /* that are turned over at once */
+    COLUMNS = 64, /* that are turned over at once; of blocks, TU_BLOCK_MAX */
 };
 
 enum fault {
@@ -50,7 +50,7 @@ static const struct {
     {"truncate", FAULT_TRUNCATE},
 };
 
-/* Where the scale of a block is. */
+/* Where the scale of a block is: at most 8 bytes. */
 static const struct {
     enum tensor_dtype code;
     unsigned offset, bytes;
@@ -61,6 +61,7 @@ static const struct {
     {TENSOR_IQ2_XXS, 0, 2}, {TENSOR_IQ2_XS, 0, 2}, {TENSOR_IQ2_S, 0, 2},  {TENSOR_IQ3_XXS, 0, 2},
     {TENSOR_IQ3_S, 0, 2},   {TENSOR_IQ1_S, 0, 2},  {TENSOR_IQ4_NL, 0, 2}, {TENSOR_IQ4_XS, 0, 2},
     {TENSOR_TQ1_0, 52, 2},  {TENSOR_TQ2_0, 64, 2}, {TENSOR_Q1_0, 0, 2},   {TENSOR_Q2_0, 0, 2},
+    {TENSOR_MXFP4, 0, 1},   {TENSOR_NVFP4, 0, 4},  {TENSOR_IQ1_M, 48, 8}, {TENSOR_APR_Q4, 0, 2},
 };
 
 static int parse_fault(void *target, const char *text, struct tu_error *error)
@@ -119,9 +120,10 @@ static int read_original(const struct victim *v, uint64_t offset, void *to, size
     return tu_model_read(v->model, v->tensor, offset, to, length, error);
 }
 
-/* Takes the bytes that are to be replaced, as they are. */
+/* Takes the bytes that are to be replaced, as they are; what was taken before is let go. */
 static int take_bytes(struct victim *v, uint64_t at, uint64_t count, struct tu_error *error)
 {
+    free(v->bytes);
     v->at = at;
     v->count = count;
     v->bytes = malloc(count);
@@ -151,27 +153,49 @@ static uint64_t block_at(const struct victim *v, uint64_t block)
     return v->geometry.dtype->head + block * v->geometry.dtype->bytes;
 }
 
+/* The NaN of floats, and of the scales of blocks where those are F16 or F32; 0 bytes: there is
+ * none. */
+static size_t find_nan(const struct tu_dtype *t, unsigned scale_bytes, uint8_t nan[8])
+{
+    static const struct {
+        enum tensor_dtype code;
+        uint8_t bytes[8];
+    } nans[] = {
+        {TENSOR_F64, {0, 0, 0, 0, 0, 0, 0xf8, 0x7f}},
+        {TENSOR_F32, {0, 0, 0xc0, 0x7f}},
+        {TENSOR_F16, {0x00, 0x7e}},
+        {TENSOR_BF16, {0xc0, 0x7f}},
+        {TENSOR_F8_E4M3, {0x7f}},
+        {TENSOR_F8_E5M2, {0x7f}},
+        {TENSOR_F8_E8M0, {0xff}},
+    };
+    enum tensor_dtype code = t->code;
+    if (code == TENSOR_Q8_K)
+        code = TENSOR_F32;
+    else if (scale_bytes == 2)
+        code = TENSOR_F16;
+    for (size_t i = 0; i < sizeof nans / sizeof *nans; i++)
+        if (nans[i].code == code) {
+            memcpy(nan, nans[i].bytes, 8);
+            return tu_dtype(code)->bytes;
+        }
+    return 0;
+}
+
 /* NaN in one element, or in the scale of one block. */
 static int make_nan(struct victim *v, struct tu_error *error)
 {
-    static const uint8_t nan_of_16[2] = {0x00, 0x7e}, nan_of_bf16[2] = {0xc0, 0x7f},
-                         nan_of_32[4] = {0, 0, 0xc0, 0x7f},
-                         nan_of_64[8] = {0, 0, 0, 0, 0, 0, 0xf8, 0x7f};
     const struct tu_dtype *t = v->geometry.dtype;
-    unsigned offset = 0, bytes = t->bytes;
-    if (t->kind == TENSOR_KIND_QUANT && find_scale(v, &offset, &bytes) < 0)
+    unsigned offset = 0, bytes = 0;
+    uint8_t nan[8];
+    if (t->kind == TENSOR_KIND_QUANT)
+        find_scale(v, &offset, &bytes);
+    size_t size = find_nan(t, bytes, nan);
+    if (size == 0)
         return refuse(v, error, "its type has no NaN to put in");
-    if (t->kind != TENSOR_KIND_QUANT &&
-        (t->kind != TENSOR_KIND_FLOAT || t->elements != 1 || bytes == 1))
-        return refuse(v, error, "its type has no NaN to put in");
-    if (take_bytes(v, block_at(v, choose(v, 0, blocks(v))) + offset, bytes, error) < 0)
+    if (take_bytes(v, block_at(v, choose(v, 0, blocks(v))) + offset, size, error) < 0)
         return -1;
-    memcpy(v->bytes,
-           bytes == 8                        ? nan_of_64
-           : bytes == 4                      ? nan_of_32
-           : v->tensor->dtype == TENSOR_BF16 ? nan_of_bf16
-                                             : nan_of_16,
-           bytes);
+    memcpy(v->bytes, nan, size);
     return 0;
 }
 
@@ -184,17 +208,42 @@ static int flip_bit(struct victim *v, struct tu_error *error)
     return 0;
 }
 
-/* Two of count spans of the same length change places. */
+static int spans_differ(const struct victim *v, uint64_t first, uint64_t other, uint64_t length,
+                        bool *differ, struct tu_error *error)
+{
+    uint8_t x[4096], y[sizeof x];
+    *differ = false;
+    for (uint64_t done = 0; done < length && !*differ; done += sizeof x) {
+        size_t n = length - done < sizeof x ? (size_t)(length - done) : sizeof x;
+        if (read_original(v, first + done, x, n, error) < 0 ||
+            read_original(v, other + done, y, n, error) < 0)
+            return -1;
+        *differ = memcmp(x, y, n) != 0;
+    }
+    return 0;
+}
+
+/* Two of count spans of the same length change places: two that differ. */
 static int swap_spans(struct victim *v, uint64_t count, uint64_t length, struct tu_error *error)
 {
     if (count < 2)
         return refuse(v, error, "there are no two of them to exchange");
-    uint64_t first = choose(v, 0, count), other = choose(v, 1, count - 1);
-    other += other >= first;
-    v->length = length;
-    v->span[0] = v->geometry.dtype->head + first * length;
-    v->span[1] = v->geometry.dtype->head + other * length;
-    return 0;
+    uint64_t head = v->geometry.dtype->head, first = choose(v, 0, count);
+    uint64_t step = choose(v, 1, count - 1);
+    for (uint64_t i = 0; i < count - 1; i++) {
+        uint64_t other = (first + 1 + (step + i) % (count - 1)) % count;
+        bool differ;
+        if (spans_differ(v, head + first * length, head + other * length, length, &differ, error) <
+            0)
+            return -1;
+        if (differ) {
+            v->length = length;
+            v->span[0] = head + first * length;
+            v->span[1] = head + other * length;
+            return 0;
+        }
+    }
+    return refuse(v, error, "all of them are the same");
 }
 
 /* Rows of the last dimension; -1 if they do not begin at whole blocks. */
@@ -228,11 +277,9 @@ static int make_stale(struct victim *v, struct tu_error *error)
     if (find_scale(v, &offset, &bytes) < 0 || blocks(v) < 2)
         return refuse(v, error, "it has no two blocks with a scale");
     uint64_t count = blocks(v), first = choose(v, 0, count - 1);
-    uint8_t before[4];
+    uint8_t before[8];
     for (uint64_t i = 0; i < count - 1; i++) { /* the first one from there on that differs */
         uint64_t block = 1 + (first + i) % (count - 1);
-        free(v->bytes);
-        v->bytes = NULL;
         if (read_original(v, block_at(v, block - 1) + offset, before, bytes, error) < 0 ||
             take_bytes(v, block_at(v, block) + offset, bytes, error) < 0)
             return -1;
@@ -244,46 +291,77 @@ static int make_stale(struct victim *v, struct tu_error *error)
     return refuse(v, error, "all of its scales are the same");
 }
 
-/* One row times 1.15, encoded anew where the type is quantized. */
+static bool is_zero(const uint8_t *bytes, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        if (bytes[i])
+            return false;
+    return true;
+}
+
+static bool scale_row(const struct tu_dtype *t, uint8_t *row, uint64_t length, float *values,
+                      uint8_t *before)
+{
+    uint64_t n = length / t->bytes;
+    memcpy(before, row, length);
+    tool.kernels->decode[t->code](row, n, values);
+    for (uint64_t i = 0; i < n * t->elements; i++)
+        values[i] *= 1.15f;
+    tool.kernels->encode[t->code](values, n, row);
+    return memcmp(before, row, length) != 0;
+}
+
+/* One row times 1.15, encoded anew where the type is quantized: the first one from a place on that
+ * this changes.  Types of four bits with few scales may round it all away. */
 static int scale_channel(struct victim *v, struct tu_error *error)
 {
     uint64_t rows = 0, length = 0;
     const struct tu_dtype *t = v->geometry.dtype;
-    tu_encode_fn *encode = tool.kernels->encode[t->code];
     if (rows_of(v, &rows, &length, error) < 0)
         return -1;
-    if (!encode || t->head)
+    if (!tool.kernels->encode[t->code] || t->head)
         return refuse(v, error, "its type cannot be made from numbers");
-    uint64_t n = length / t->bytes;
-    float *values = malloc(n * t->elements * sizeof *values);
-    int result =
-        values ? take_bytes(v, choose(v, 0, rows) * length, length, error) : tu_fail_memory(error);
-    if (result == 0) {
-        tool.kernels->decode[t->code](v->bytes, n, values);
-        for (uint64_t i = 0; i < n * t->elements; i++)
-            values[i] *= 1.15f;
-        encode(values, n, v->bytes);
+    float *values = malloc(length / t->bytes * t->elements * sizeof *values);
+    uint8_t *before = malloc(length);
+    int result = values && before ? 0 : tu_fail_memory(error);
+    uint64_t first = choose(v, 0, rows);
+    bool done = false;
+    for (uint64_t i = 0; i < rows && result == 0 && !done; i++) {
+        result = take_bytes(v, (first + i) % rows * length, length, error);
+        done = result == 0 && scale_row(t, v->bytes, length, values, before);
     }
     free(values);
-    return result;
+    free(before);
+    return result == 0 && !done ? refuse(v, error, "no row of it changes by that") : result;
 }
 
+/* Of the blocks from a place on, the first that is not zero already. */
 static int zero_block(struct victim *v, struct tu_error *error)
 {
     const struct tu_dtype *t = v->geometry.dtype;
     uint64_t run = t->elements > 1 ? 1 : RUN, count = (blocks(v) + run - 1) / run;
-    uint64_t first = choose(v, 0, count) * run, left = blocks(v) - first;
-    if (take_bytes(v, block_at(v, first), (left < run ? left : run) * t->bytes, error) < 0)
-        return -1;
-    memset(v->bytes, 0, v->count);
-    return 0;
+    uint64_t first = choose(v, 0, count);
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t block = (first + i) % count * run, left = blocks(v) - block;
+        if (take_bytes(v, block_at(v, block), (left < run ? left : run) * t->bytes, error) < 0)
+            return -1;
+        if (!is_zero(v->bytes, v->count)) {
+            memset(v->bytes, 0, v->count);
+            return 0;
+        }
+    }
+    return refuse(v, error, "all of it is zero");
 }
 
 static int check_matrix(const struct victim *v, struct tu_error *error)
 {
-    return v->tensor->rank != 2 || v->geometry.dtype->elements != 1 || v->geometry.dtype->head
-               ? refuse(v, error, "it is no matrix of single elements")
-               : 0;
+    const struct tu_dtype *t = v->geometry.dtype;
+    if (v->tensor->rank != 2)
+        return refuse(v, error, "it is no matrix");
+    if (t->head || (t->elements != 1 &&
+                    (!tool.kernels->encode[t->code] || v->tensor->shape[1] % t->elements != 0)))
+        return refuse(v, error, "its type cannot be made from numbers");
+    return 0;
 }
 
 static int choose_fault(struct victim *v, struct tu_error *error)
@@ -396,6 +474,68 @@ static int write_transposed(const struct victim *v, struct tu_error *error)
     return result;
 }
 
+/* The same of blocks: columns of numbers become rows, which are encoded anew. */
+struct blocks_out {
+    const struct tu_dtype *dtype;
+    float values[TU_BLOCK_MAX];
+    size_t count;
+};
+
+static int put_number(struct blocks_out *out, float value, struct tu_error *error)
+{
+    uint8_t block[512];
+    out->values[out->count++] = value;
+    if (out->count < out->dtype->elements)
+        return 0;
+    out->count = 0;
+    tool.kernels->encode[out->dtype->code](out->values, 1, block);
+    return tu_writer_bytes(&output.writer, block, out->dtype->bytes, error);
+}
+
+/* Columns [first, first + count), which are whole blocks. */
+static int write_block_columns(const struct victim *v, uint64_t first, uint64_t count,
+                               float *numbers, struct blocks_out *out, struct tu_error *error)
+{
+    const struct tu_dtype *t = out->dtype;
+    uint64_t rows = v->tensor->shape[0], columns = v->tensor->shape[1];
+    uint8_t raw[TU_BLOCK_MAX * 4];
+    size_t n = count / t->elements;
+    for (uint64_t i = 0; i < rows; i++) {
+        uint64_t block = (i * columns + first) / t->elements;
+        if (read_original(v, block * t->bytes, raw, n * t->bytes, error) < 0)
+            return -1;
+        tool.kernels->decode[t->code](raw, n, numbers + i * count);
+    }
+    for (uint64_t j = 0; j < count; j++)
+        for (uint64_t i = 0; i < rows; i++)
+            if (put_number(out, numbers[i * count + j], error) < 0)
+                return -1;
+    return 0;
+}
+
+static int write_transposed_blocks(const struct victim *v, struct tu_error *error)
+{
+    uint64_t rows = v->tensor->shape[0], columns = v->tensor->shape[1];
+    struct blocks_out out = {.dtype = v->geometry.dtype};
+    float *numbers = calloc(rows, TU_BLOCK_MAX * sizeof *numbers);
+    int result = numbers ? 0 : tu_fail_memory(error);
+    for (uint64_t first = 0; first < columns && result == 0; first += TU_BLOCK_MAX) {
+        uint64_t left = columns - first;
+        result = write_block_columns(v, first, left < TU_BLOCK_MAX ? left : TU_BLOCK_MAX, numbers,
+                                     &out, error);
+    }
+    free(numbers);
+    return result;
+}
+
+static int write_victim(const struct victim *v, struct tu_error *error)
+{
+    if (fault != FAULT_TRANSPOSE)
+        return write_faulty(v, error);
+    return v->geometry.dtype->elements == 1 ? write_transposed(v, error)
+                                            : write_transposed_blocks(v, error);
+}
+
 static int put_victim(const struct tu_feed *feed, const struct tu_item *item,
                       struct tu_error *error)
 {
@@ -405,7 +545,7 @@ static int put_victim(const struct tu_feed *feed, const struct tu_item *item,
     if (result == 0)
         result = tu_output_tensor(&output, &item->tensor, &item->map, error);
     if (result == 0 && tu_output_streams(&output))
-        result = fault == FAULT_TRANSPOSE ? write_transposed(&v, error) : write_faulty(&v, error);
+        result = write_victim(&v, error);
     free(v.bytes);
     return result;
 }

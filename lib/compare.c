@@ -107,10 +107,76 @@ static bool may_be_worst(const struct tu_worst_rows *w, const struct tu_row *r)
            dd * dd >= slack * apart * apart * aa * bb;
 }
 
-void tu_note_row(struct tu_worst_rows *w, uint64_t index, const struct tu_row *r)
+static bool grew_more(const struct tu_gain *x, const struct tu_gain *y)
 {
-    bool zero = !(r->aa.value > 0 || r->bb.value > 0), same = w->known && r->dd.value == 0;
-    if (zero || same || !may_be_worst(w, r))
+    if (x->aa.exponent | x->bb.exponent | y->aa.exponent | y->bb.exponent)
+        return ratio(x->bb, x->aa) > ratio(y->bb, y->aa);
+    return x->bb.value * y->aa.value > y->bb.value * x->aa.value;
+}
+
+static void note_gain(struct tu_worst_rows *w, const struct tu_gain *gain)
+{
+    if (!(gain->aa.value > 0 && gain->bb.value > 0))
+        return;
+    bool first = !(w->most.aa.value > 0);
+    if (first || grew_more(gain, &w->most))
+        w->most = *gain;
+    if (first || grew_more(&w->least, gain))
+        w->least = *gain;
+}
+
+/* The mean square of a row below which a type cannot hold it with the usual precision: its numbers,
+ * or its scales, which are halves, lose their digits there. */
+static double faint_square(const struct tu_decoder *d)
+{
+    switch (d->geometry.dtype->code) {
+    case TENSOR_Q2_K:
+    case TENSOR_Q3_K:
+    case TENSOR_Q4_K:
+    case TENSOR_Q5_K:
+    case TENSOR_Q6_K:
+        return 0x1p-36;
+    case TENSOR_Q4_0:
+    case TENSOR_Q4_1:
+    case TENSOR_Q5_0:
+    case TENSOR_Q5_1:
+    case TENSOR_APR_Q4:
+        return 0x1p-34;
+    case TENSOR_F16:
+    case TENSOR_F8_E5M2:
+        return 0x1p-28;
+    case TENSOR_BF16:
+        return 0x1p-240;
+    case TENSOR_F8_E4M3:
+        return 0x1p-12;
+    case TENSOR_Q8_0:
+    case TENSOR_Q8_1:
+    case TENSOR_IQ4_NL:
+        return 0x1p-26;
+    case TENSOR_Q8_K:
+    case TENSOR_MXFP4:
+        return 0;
+    default:
+        return d->geometry.dtype->kind == TENSOR_KIND_QUANT ? 0x1p-22 : 0;
+    }
+}
+
+static bool is_faint(const struct tu_comparison *c, const struct tu_row *r)
+{
+    double a = faint_square(&c->decoders[0]), b = faint_square(&c->decoders[1]);
+    double least = (a > b ? a : b) * (double)c->row;
+    bool scaled = r->aa.exponent > 0 || r->bb.exponent > 0;
+    return !scaled && !(r->aa.value >= least && r->aa.value > 0) &&
+           !(r->bb.value >= least && r->bb.value > 0);
+}
+
+void tu_note_row(struct tu_worst_rows *w, const struct tu_comparison *c, uint64_t index,
+                 const struct tu_row *r)
+{
+    if (is_faint(c, r))
+        return;
+    note_gain(w, &(struct tu_gain){r->aa, r->bb, index});
+    if ((w->known && r->dd.value == 0) || !may_be_worst(w, r))
         return;
     double error = row_error(r), cosine = row_cosine(r);
     if (!w->known || error > w->error) {
@@ -126,6 +192,8 @@ void tu_note_row(struct tu_worst_rows *w, uint64_t index, const struct tu_row *r
 
 static void add_worst_rows(struct tu_worst_rows *sum, const struct tu_worst_rows *next)
 {
+    note_gain(sum, &next->least);
+    note_gain(sum, &next->most);
     if (!next->known)
         return;
     if (!sum->known || next->error > sum->error) {
@@ -388,7 +456,7 @@ static void end_row(struct range *r)
     if (r->whole && r->rows)
         *r->rows++ = r->row;
     else if (r->whole)
-        tu_note_row(&r->out->rows, r->index, &r->row);
+        tu_note_row(&r->out->rows, r->c, r->index, &r->row);
     r->row = (struct tu_row){0};
     r->index++;
     r->column = 0;
@@ -534,4 +602,17 @@ struct tu_metrics tu_partial_metrics(const struct tu_partial *s)
         m.cosine_distance = distance(s, norms, m.cosine_similarity);
     }
     return m;
+}
+
+double tu_partial_gain(const struct tu_partial *s, uint64_t *row)
+{
+    const struct tu_gain *least = &s->rows.least, *most = &s->rows.most;
+    if (!(most->aa.value > 0 && s->aa.value > 0 && s->bb.value > 0))
+        return NAN;
+    double whole = ratio(s->bb, s->aa);
+    double low = sqrt(ratio(least->bb, least->aa) / whole);
+    double high = sqrt(ratio(most->bb, most->aa) / whole);
+    bool grew = high * low >= 1;
+    *row = grew ? most->row : least->row;
+    return grew ? high : low;
 }

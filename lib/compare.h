@@ -23,12 +23,19 @@ struct tu_row {
     struct tu_scaled dot, aa, bb, dd;
 };
 
+/* The squared norms of a row. */
+struct tu_gain {
+    struct tu_scaled aa, bb; /* both 0: there is none */
+    uint64_t row;
+};
+
 /* The worst rows of some: the first one of equals. */
 struct tu_worst_rows {
     bool known;    /* there was a row that is not zero on both sides */
     double error;  /* largest sum (a - b)^2 / max(sum a^2, sum b^2) */
     double cosine; /* smallest; 0 where one side of a row is zero and the other is not */
     uint64_t error_row, cosine_row;
+    struct tu_gain least, most; /* those whose norm grew the least and the most from a to b */
 };
 
 /* What is known of a run of element pairs.  Pairs in which either side is NaN or infinite are
@@ -62,8 +69,10 @@ struct tu_comparison {
 void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[2], uint64_t first,
                       size_t count, struct tu_partial *out, struct tu_row *rows);
 
-/* Notes a row whose sums are complete. */
-void tu_note_row(struct tu_worst_rows *worst, uint64_t index, const struct tu_row *row);
+/* Notes a row of a comparison whose sums are complete.  A row too faint for the types to hold it
+ * with their usual precision is none: that it lost its digits is no defect. */
+void tu_note_row(struct tu_worst_rows *worst, const struct tu_comparison *c, uint64_t index,
+                 const struct tu_row *row);
 /* Adds the sums of the next piece of a row. */
 void tu_row_add(struct tu_row *sum, const struct tu_row *next);
 /* The sums of a range that was a piece of one row. */
@@ -83,5 +92,8 @@ struct tu_metrics {
     double sqnr_db;           /* 10 log10 (sum a^2 / sum (a - b)^2) */
 };
 struct tu_metrics tu_partial_metrics(const struct tu_partial *sum);
+/* How much the norm of a row grew from a to b, against how much that of the whole did: of the row
+ * for which that is furthest from 1.  NaN if there is none. */
+double tu_partial_gain(const struct tu_partial *sum, uint64_t *row);
 
 #endif

@@ -144,15 +144,14 @@ static double distance(const struct tu_scale *s, const struct tu_judged *j)
     return fabs(s->cosine ? 1 - j->value : j->value);
 }
 
-/* What failed is shown as such and would only take the shades from the rest.  Three decades at
- * least are shown, so that values that hardly differ hardly differ to the eye. */
-void tu_scale_make(struct tu_scale *s, const struct tu_court *c)
+/* Three decades at least are shown, so that values that hardly differ hardly differ to the eye. */
+void tu_scale_make(struct tu_scale *s, const struct tu_court *c, enum tu_outcome outcome)
 {
     bool cosine = strcmp(tu_court_field(c), "cosine_similarity") == 0;
     *s = (struct tu_scale){.cosine = cosine, .turned = !cosine && tu_court_wants_large(c)};
     for (size_t i = 0; i < c->count; i++) {
         double d = distance(s, &c->items[i]);
-        if (tu_outcome_fails(c->items[i].outcome) || !(d > 0) || !isfinite(d))
+        if (c->items[i].outcome != outcome || !(d > 0) || !isfinite(d))
             continue;
         s->low = s->high == 0 ? d : fmin(s->low, d);
         s->high = fmax(s->high, d);

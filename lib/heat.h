@@ -31,13 +31,13 @@ void tu_heat_free(struct tu_heat *h);
 /* Whether the map has a size that can be looked at: names of strangers can make one of any. */
 bool tu_heat_is_small(const struct tu_heat *h);
 
-/* How bad the values are that did not fail, from 0 to shades - 1, on a scale of logarithms; of a
+/* How bad the values with one outcome are, from 0 to shades - 1, on a scale of logarithms; of a
  * cosine its distance from 1 counts. */
 struct tu_scale {
     double low, high; /* of the distances that are not 0; high 0: there are none */
     bool cosine, turned;
 };
-void tu_scale_make(struct tu_scale *s, const struct tu_court *c);
+void tu_scale_make(struct tu_scale *s, const struct tu_court *c, enum tu_outcome outcome);
 /* -1 for a record without a number. */
 int tu_scale_shade(const struct tu_scale *s, const struct tu_judged *j, int shades);
 

@@ -1,9 +1,11 @@
 noinst_LTLIBRARIES = libtensorutils.la libkernels-baseline.la
 
 libtensorutils_la_SOURCES = \
+	lib/aprdiff.c lib/aprdiff.h \
 	lib/arena.c lib/arena.h \
 	lib/artifact.c lib/artifact.h \
 	lib/atlas.c lib/atlas.h \
+	lib/buckets.c lib/buckets.h \
 	lib/cache.c lib/cache.h \
 	lib/cli.c lib/cli.h \
 	lib/compare.c lib/compare.h \

@@ -145,7 +145,8 @@ int tu_output_record(struct tu_output *o, const struct tensor_value *map, struct
 {
     if (o->mode == TU_MODE_STREAM)
         return tu_writer_record(&o->writer, map, error);
-    return tu_value_equals(tu_value_get(map, "kind"), o->kind) ? print_row(o, map, error) : 0;
+    bool wanted = !o->kind || tu_value_equals(tu_value_get(map, "kind"), o->kind);
+    return wanted ? print_row(o, map, error) : 0;
 }
 
 int tu_output_built(struct tu_output *o, tu_fill_fn *fill, const void *subject,

@@ -19,7 +19,7 @@ struct tu_column {
 
 struct tu_output {
     enum tu_mode mode; /* never TU_MODE_AUTO */
-    const char *kind;  /* of the records that are printed as rows */
+    const char *kind;  /* of the records that are printed as rows; NULL: all are */
     const struct tu_column *columns;
     bool header_printed;
     struct tu_stream_writer writer; /* TU_MODE_STREAM */
@@ -27,7 +27,7 @@ struct tu_output {
 };
 
 /* Opens standard output the way the tool's options and the terminal ask.  Rows are records of one
- * kind; columns end with a NULL key. */
+ * kind, or of any if that is NULL; columns end with a NULL key. */
 int tu_output_open(struct tu_output *o, struct tu_tool *tool, const char *kind,
                    const struct tu_column *columns, struct tu_error *error) TU_MUST_CHECK;
 

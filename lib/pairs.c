@@ -89,6 +89,7 @@ struct pair {
     struct tensor_value *known; /* the record, where the cache has it */
     char key[TU_DIGEST_TEXT];
     struct tu_partial sums;
+    struct tu_buckets buckets;
     /* Maxima of the tiles that were put, for those that are worked on meanwhile: they save work
      * and change no result. */
     _Atomic double max_diff, max_rel_diff;
@@ -109,7 +110,8 @@ struct tile {
     bool last;
     struct buffer raw[2]; /* bytes of streams */
     struct tu_partial sums;
-    struct tu_row *rows; /* of a block that has pieces of rows: the sums of each piece */
+    struct tu_buckets buckets; /* where they are wanted */
+    struct tu_row *rows;       /* of a block that has pieces of rows: the sums of each piece */
 };
 
 /* What a thread reads files into. */
@@ -1117,6 +1119,7 @@ static struct tu_pair_result describe(const struct run *run, const struct pair *
                                    .elements = p->tensors[!p->present[0]].elements,
                                    .row = p->comparison.row,
                                    .sums = p->sums,
+                                   .buckets = run->options->buckets ? &p->buckets : NULL,
                                    .cache = run->cache,
                                    .known = p->known,
                                    .key = p->key};
@@ -1271,6 +1274,17 @@ static int take(void *context, void *slot, struct tu_error *error)
     return result < 0 ? -1 : 1;
 }
 
+/* Counts the differences of a tile by size, where that is wanted: it is decoded once more. */
+static void count_tile(const struct run *run, struct tile *t, const uint8_t *const spans[2],
+                       uint64_t first)
+{
+    const struct tu_decoder *decoders = t->pair->comparison.decoders;
+    t->buckets = (struct tu_buckets){0};
+    if (run->options->buckets)
+        tu_buckets_range(&t->buckets, &decoders[0], spans[0], &decoders[1], spans[1], first,
+                         t->count);
+}
+
 /* The numbers of a block, which has places of its own, as those of the matrix. */
 static void place_block(const struct pair *p, struct tile *t)
 {
@@ -1282,9 +1296,11 @@ static void place_block(const struct pair *p, struct tile *t)
             (t->area.row + *places[i] / across) * columns + t->area.column + *places[i] % across;
     t->sums.rows.error_row += t->area.row;
     t->sums.rows.cosine_row += t->area.row;
+    t->sums.rows.least.row += t->area.row;
+    t->sums.rows.most.row += t->area.row;
 }
 
-static int compare_block(struct tile *t, struct scratch *s, struct tu_error *error)
+static int compare_block(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
 {
     const struct pair *p = t->pair;
     struct tu_comparison c = p->comparison;
@@ -1299,11 +1315,12 @@ static int compare_block(struct tile *t, struct scratch *s, struct tu_error *err
         spans[i] = s->raw[i].bytes;
     }
     tu_compare_range(&c, spans, 0, t->count, &t->sums, p->block_sums ? t->rows : NULL);
+    count_tile(run, t, spans, 0);
     place_block(p, t);
     return 0;
 }
 
-static int compare_run(struct tile *t, struct scratch *s, struct tu_error *error)
+static int compare_run(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
 {
     struct pair *p = t->pair;
     const uint8_t *spans[2];
@@ -1315,6 +1332,7 @@ static int compare_run(struct tile *t, struct scratch *s, struct tu_error *error
         spans[i] = raw->bytes;
     }
     tu_compare_range(&p->comparison, spans, t->first, t->count, &t->sums, NULL);
+    count_tile(run, t, spans, t->first);
     return 0;
 }
 
@@ -1322,10 +1340,10 @@ static int work(void *context, void *slot, void *scratch, struct tu_error *error
 {
     struct tile *t = slot;
     struct scratch *s = scratch;
-    (void)context;
     if (!t->count)
         return 0;
-    return t->pair->blocks[0] ? compare_block(t, s, error) : compare_run(t, s, error);
+    return t->pair->blocks[0] ? compare_block(context, t, s, error)
+                              : compare_run(context, t, s, error);
 }
 
 /* A row that is longer than tiles are is noted with its last piece. */
@@ -1338,7 +1356,7 @@ static void add_run(struct pair *p, const struct tile *t)
     const struct tu_row piece = tu_partial_row(&t->sums);
     tu_row_add(&p->row, &piece);
     if (end % row == 0) {
-        tu_note_row(&p->sums.rows, end / row - 1, &p->row);
+        tu_note_row(&p->sums.rows, &p->comparison, end / row - 1, &p->row);
         p->row = (struct tu_row){0};
     }
 }
@@ -1352,7 +1370,7 @@ static void add_block_rows(struct pair *p, const struct tile *t)
         tu_row_add(&p->block_sums[i], &t->rows[i]);
         if (!complete)
             continue;
-        tu_note_row(&p->sums.rows, t->area.row + i, &p->block_sums[i]);
+        tu_note_row(&p->sums.rows, &p->comparison, t->area.row + i, &p->block_sums[i]);
         p->block_sums[i] = (struct tu_row){0};
     }
 }
@@ -1380,6 +1398,7 @@ static void add_tile(struct pair *p, const struct tile *t)
         add_block(p, t);
     else
         add_run(p, t);
+    tu_buckets_add(&p->buckets, &t->buckets);
     p->max_diff = p->sums.max_diff;
     p->max_rel_diff = p->sums.max_rel_diff;
 }

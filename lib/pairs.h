@@ -8,6 +8,7 @@
 #ifndef TU_PAIRS_H
 #define TU_PAIRS_H
 
+#include "buckets.h"
 #include "compare.h"
 #include "operand.h"
 
@@ -34,6 +35,8 @@ struct tu_pair_result {
     struct tu_cache *cache;
     const struct tensor_value *known;
     const char *key;
+    /* BOTH, where the options want them; else NULL. */
+    const struct tu_buckets *buckets;
 };
 
 enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS };
@@ -45,6 +48,7 @@ struct tu_pair_options {
     /* A folder of results from before (cache.h), for operands that are files; NULL: none. */
     const char *cache;
     const char *measured; /* what is put into a record; the same pair has others for others */
+    bool buckets;         /* count them, too */
 };
 
 /* What becomes of the results: called in order, from one thread at a time. */

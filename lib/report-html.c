@@ -17,9 +17,9 @@
 #include "output.h"
 #include "text.h"
 
-enum { SHADES = 8 };
+enum { SHADES = 8, BAD_SHADES = 4 };
 
-#define STYLE_DIGEST  "sha256-Lb1P521QujfJCuLvJ19yTYhej1rYzZtXlpakKwd2QEI="
+#define STYLE_DIGEST  "sha256-/lSQbrBlqimC/EkqGmr3O4DixX/gZ8xmH2+gMIVmN3o="
 #define SCRIPT_DIGEST "sha256-6VKi8CjkAXjJ+D7iuRwZMbGerl+GBHcU9dcKVQ43wZU="
 
 static const char style[] =
@@ -30,17 +30,25 @@ static const char style[] =
     "td,th{padding:.2em .6em;border:1px solid #ddd;text-align:left;font-weight:normal}"
     "th{background:#f5f5f5}code,td.n,.map td{font-family:ui-monospace,monospace;font-size:13px}"
     "td.n{text-align:right}.counts td{font-size:1.6em;text-align:center}"
+    ".wide{overflow-x:auto}.worst{display:flex;flex-wrap:wrap;gap:0 3em}.worst "
+    "section{max-width:100%}"
     ".map td{text-align:center;padding:.15em .4em;min-width:3.5em}"
     ".map thead th{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left}"
     ".map td.s0{background:#f7fbff}.map td.s1{background:#e3eef9}.map td.s2{background:#cfe1f2}"
     ".map td.s3{background:#b5d4e9}.map td.s4{background:#93c3df}.map td.s5{background:#6daed5}"
     ".map td.s6{background:#4b97c9}.map td.s7{background:#2f7fbc;color:#fff}"
-    ".map td.bad{background:#b3261e;color:#fff}.map td.out{background:#ddd}.map td.none{border:0}"
+    ".map td.bad{background:#b3261e;color:#fff}.map td.b0{background:#f9d3d0;color:#1a1a1a}"
+    ".map td.b1{background:#ee8f88;color:#1a1a1a}.map td.b3{background:#7a120c}"
+    ".map td.out{background:#ddd}.map td.none{border:0}"
     "tr.bad td:first-child{background:#b3261e;color:#fff}"
     "th button{all:unset;cursor:pointer}th button:focus-visible{outline:2px solid #2f7fbc}"
+    "th button::after{content:' \\2195';color:#999}"
     "th[aria-sort=ascending] button::after{content:' \\2191'}"
     "th[aria-sort=descending] button::after{content:' \\2193'}"
-    "bdi{unicode-bidi:isolate;overflow-wrap:anywhere}rect{fill:#2f7fbc}";
+    "bdi{unicode-bidi:isolate;overflow-wrap:anywhere}bdi:empty::before{content:'(no "
+    "name)';color:#777}"
+    ".sorts bdi{display:inline-block;min-width:16em}.sorts td:last-child{min-width:14em}"
+    "figure{margin:0 0 1.5em}rect{fill:#2f7fbc}";
 
 /* Sorts a table by the column whose head was clicked; numbers as numbers, what is none last. */
 static const char script[] =
@@ -82,13 +90,13 @@ static bool is_bad(const struct tu_judged *j)
 
 static void put_counts(FILE *out, const struct tu_court *c)
 {
-    fputs("<table class=\"counts\"><thead><tr>", out);
+    fputs("<div class=\"wide\"><table class=\"counts\"><thead><tr>", out);
     for (size_t i = 0; i < TU_OUTCOMES; i++)
         fprintf(out, "<th>%s</th>", tu_outcome_words[i]);
     fputs("</tr></thead><tbody><tr>", out);
     for (size_t i = 0; i < TU_OUTCOMES; i++)
         fprintf(out, "<td>%zu</td>", c->counts[i]);
-    fputs("</tr></tbody></table>\n", out);
+    fputs("</tr></tbody></table></div>\n", out);
 }
 
 static void put_escaped(FILE *out, const char *text)
@@ -137,16 +145,27 @@ static void put_summary(FILE *out, const struct tu_court *c)
 
 /* ---- Heat map ---- */
 
-static void put_cell(FILE *out, const struct tu_scale *scale, const struct tu_judged *j)
+/* The shades of what passed, and of what broke a rule. */
+struct scales {
+    struct tu_scale good, bad;
+};
+
+static void put_look(FILE *out, const struct scales *scales, const struct tu_judged *j)
 {
-    int shade = tu_scale_shade(scale, j, SHADES);
+    int shade = -1;
+    if (!is_bad(j))
+        shade = tu_scale_shade(&scales->good, j, SHADES);
+    else if (j->outcome == TU_FAILED)
+        shade = tu_scale_shade(&scales->bad, j, BAD_SHADES);
+    fputs(is_bad(j) ? "bad" : shade < 0 ? "out" : "", out);
+    if (shade >= 0)
+        fprintf(out, is_bad(j) ? " b%d" : "s%d", shade);
+}
+
+static void put_cell(FILE *out, const struct scales *scales, const struct tu_judged *j)
+{
     fputs("<td class=\"", out);
-    if (is_bad(j))
-        fputs("bad", out);
-    else if (shade < 0)
-        fputs("out", out);
-    else
-        fprintf(out, "s%d", shade);
+    put_look(out, scales, j);
     fputs("\" title=\"", out);
     put(out, j->shown);
     fprintf(out, ": %s", tu_outcome_words[j->outcome]);
@@ -158,10 +177,10 @@ static void put_cell(FILE *out, const struct tu_scale *scale, const struct tu_ju
     fputs("</td>", out);
 }
 
-static void put_layers(FILE *out, const struct tu_heat *h, const struct tu_scale *scale)
+static void put_layers(FILE *out, const struct tu_heat *h, const struct scales *scales)
 {
     size_t next = 0;
-    fputs("<table class=\"map\" id=\"layers\"><thead><tr><th>layer</th>", out);
+    fputs("<div class=\"wide\"><table class=\"map\" id=\"layers\"><thead><tr><th>layer</th>", out);
     for (size_t i = 0; i < h->columns; i++) {
         fputs("<th>", out);
         put_name(out, h->roles[i] + h->common);
@@ -173,7 +192,7 @@ static void put_layers(FILE *out, const struct tu_heat *h, const struct tu_scale
         for (size_t column = 0; column < h->columns; column++) {
             const struct tu_heat_cell *cell = &h->cells[next];
             if (next < h->layered && cell->row == row && cell->column == column)
-                put_cell(out, scale, cell->item);
+                put_cell(out, scales, cell->item);
             else
                 fputs("<td class=\"none\"></td>", out);
             while (next < h->layered && h->cells[next].row == row &&
@@ -182,39 +201,58 @@ static void put_layers(FILE *out, const struct tu_heat *h, const struct tu_scale
         }
         fputs("</tr>\n", out);
     }
-    fputs("</tbody></table>\n", out);
+    fputs("</tbody></table></div>\n", out);
 }
 
-static void put_others(FILE *out, const struct tu_heat *h, const struct tu_scale *scale)
+static void put_others(FILE *out, const struct tu_heat *h, const struct scales *scales)
 {
     fputs("<table class=\"map\" id=\"others\"><tbody>\n", out);
     for (size_t i = h->layered; i < h->count; i++) {
         fputs("<tr><th>", out);
         put_name(out, h->cells[i].role);
         fputs("</th>", out);
-        put_cell(out, scale, h->cells[i].item);
+        put_cell(out, scales, h->cells[i].item);
         fputs("</tr>\n", out);
     }
     fputs("</tbody></table>\n", out);
+}
+
+static void put_span(FILE *out, const struct tu_scale *scale, const char *what)
+{
+    if (scale->high > 0)
+        fprintf(out, "%s, from light to dark: %.3g to %.3g. ", what,
+                scale->turned ? scale->high : scale->low, scale->turned ? scale->low : scale->high);
+}
+
+/* What the shades mean. */
+static void put_key(FILE *out, const struct tu_court *c, const struct scales *scales)
+{
+    fprintf(out, "<p>Shown is %s%s. ", tu_court_field(c),
+            scales->good.cosine ? "; shades are of its distance from 1" : "");
+    put_span(out, &scales->good, "Blue");
+    put_span(out, &scales->bad, "Red, which broke a rule");
+    fputs("</p>\n", out);
 }
 
 static int put_map(FILE *out, const struct tu_court *c, struct tu_error *error)
 {
     enum { OTHERS_MAX = 100 };
     struct tu_heat heat;
-    struct tu_scale scale;
+    struct scales scales;
     if (tu_heat_make(&heat, c, error) < 0)
         return -1;
-    tu_scale_make(&scale, c);
+    tu_scale_make(&scales.good, c, TU_PASSED);
+    tu_scale_make(&scales.bad, c, TU_FAILED);
     if (heat.layered) {
         fprintf(out, "<h2>%s, by layer and role</h2>\n", tu_court_field(c));
         if (tu_heat_is_small(&heat))
-            put_layers(out, &heat, &scale);
+            put_layers(out, &heat, &scales);
         else
             fprintf(out, "<p>%zu layers by %zu roles are too many to be drawn.</p>\n", heat.rows,
                     heat.columns);
         if (heat.count > heat.layered && heat.count - heat.layered <= OTHERS_MAX)
-            put_others(out, &heat, &scale);
+            put_others(out, &heat, &scales);
+        put_key(out, c, &scales);
     }
     tu_heat_free(&heat);
     return 0;
@@ -222,10 +260,19 @@ static int put_map(FILE *out, const struct tu_court *c, struct tu_error *error)
 
 /* ---- The worst ---- */
 
-/* Counts of errors, from the smallest to the largest, as bars. */
+/* Which distances are counted in a bucket: 0, 1, 2, 3 to 4, 5 to 8 and so on. */
+static void put_distances(FILE *out, size_t bucket)
+{
+    if (bucket < 3)
+        fprintf(out, "%zu", bucket);
+    else
+        fprintf(out, "%.0f to %.0f", ldexp(1, (int)bucket - 2) + 1, ldexp(1, (int)bucket - 1));
+}
+
+/* Counts of distances in units of the last place, as bars. */
 static void put_histogram(FILE *out, const struct tensor_value *counts)
 {
-    enum { BAR = 8, HEIGHT = 60, BARS_MAX = 256 };
+    enum { BAR = 12, HEIGHT = 60, BARS_MAX = 66 };
     double most = 0, x;
     if (!counts || counts->type != TENSOR_ARRAY || counts->array.count > BARS_MAX)
         return;
@@ -237,10 +284,14 @@ static void put_histogram(FILE *out, const struct tensor_value *counts)
     for (size_t i = 0; i < counts->array.count && most > 0; i++) {
         bool drawn = tu_value_number(&counts->array.items[i], &x) && isfinite(x) && x > 0;
         int height = drawn ? (int)ceil(x / most * HEIGHT) : 0;
-        fprintf(out, "<rect x=\"%zu\" y=\"%d\" width=\"%d\" height=\"%d\"/>", BAR * i,
+        fprintf(out, "<rect x=\"%zu\" y=\"%d\" width=\"%d\" height=\"%d\"><title>", BAR * i,
                 HEIGHT - height, BAR - 1, height);
+        put_distances(out, i);
+        fprintf(out, ": %.17g</title></rect>", drawn ? x : 0);
     }
-    fputs("</svg><figcaption>errors, from small to large</figcaption></figure>\n", out);
+    fputs("</svg><figcaption>units in the last place apart: 0, 1, 2, 3 to 4, 5 to 8 and so "
+          "on</figcaption></figure>\n",
+          out);
 }
 
 static void put_field(FILE *out, const struct tensor_value *record, const char *name)
@@ -264,13 +315,25 @@ static void put_one(FILE *out, const struct tu_judged *j)
         "dtype_b",
         "shape_a",
         "shape_b",
+        "transform",
         "max_diff",
         "cosine_similarity",
         "rmse",
         "sqnr_db",
         "norm_ratio",
         "noise_ratio",
+        "worst_row",
+        "worst_row_error",
+        "worst_cosine_row",
         "worst_row_cosine",
+        "worst_noise_row",
+        "worst_row_noise_ratio",
+        "worst_gain_row",
+        "worst_row_gain",
+        "trimmed_cosine",
+        "beyond_tenth_percent",
+        "beyond_one_percent",
+        "beyond_ten_percent",
         "identical_share",
         "nan_a",
         "nan_b",
@@ -278,7 +341,7 @@ static void put_one(FILE *out, const struct tu_judged *j)
         "worst_a",
         "worst_b",
     };
-    fputs("<h3>", out);
+    fputs("<section><h3>", out);
     put_name(out, j->shown);
     fprintf(out, "</h3>\n<p>%s", tu_outcome_words[j->outcome]);
     fputs(*j->reason ? ": " : "", out);
@@ -287,17 +350,20 @@ static void put_one(FILE *out, const struct tu_judged *j)
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         put_field(out, &j->record, fields[i]);
     fputs("</table>\n", out);
-    put_histogram(out, tu_value_get(&j->record, "error_histogram"));
+    put_histogram(out, tu_value_get(&j->record, "ulp_histogram"));
+    fputs("</section>\n", out);
 }
 
 static void put_worst(FILE *out, const struct tu_report *r)
 {
     const struct tu_court *c = r->court;
     size_t count = r->worst < c->count ? r->worst : c->count;
-    if (count)
-        fputs("<h2>Worst tensors</h2>\n", out);
+    if (!count)
+        return;
+    fputs("<h2>Worst tensors</h2>\n<div class=\"worst\">\n", out);
     for (size_t i = 0; i < count; i++)
         put_one(out, &c->items[i]);
+    fputs("</div>\n", out);
 }
 
 /* ---- All ---- */
@@ -344,17 +410,18 @@ static void put_row(FILE *out, const struct tu_judged *j)
 
 static void put_all(FILE *out, const struct tu_court *c)
 {
-    fprintf(out,
-            "<h2>All tensors</h2>\n<table class=\"sorts\" id=\"all\"><thead><tr>"
-            "<th><button>outcome</button></th><th class=\"n\"><button>%s</button></th>"
-            "<th class=\"n\"><button>max_diff</button></th>"
-            "<th class=\"n\"><button>norm_ratio</button></th><th><button>a</button></th>"
-            "<th><button>b</button></th><th><button>name</button></th>"
-            "<th><button>why</button></th></tr></thead><tbody>\n",
-            tu_court_field(c));
+    fprintf(
+        out,
+        "<h2>All tensors</h2>\n<div class=\"wide\"><table class=\"sorts\" id=\"all\"><thead><tr>"
+        "<th><button>outcome</button></th><th class=\"n\"><button>%s</button></th>"
+        "<th class=\"n\"><button>max_diff</button></th>"
+        "<th class=\"n\"><button>norm_ratio</button></th><th><button>a</button></th>"
+        "<th><button>b</button></th><th><button>name</button></th>"
+        "<th><button>why</button></th></tr></thead><tbody>\n",
+        tu_court_field(c));
     for (size_t i = 0; i < c->count; i++)
         put_row(out, &c->items[i]);
-    fputs("</tbody></table>\n", out);
+    fputs("</tbody></table></div>\n", out);
 }
 
 int tu_report_html(FILE *out, const struct tu_report *r, struct tu_error *error)

@@ -1,5 +1,6 @@
-# Pages: one a filter, one a format, and those that stand for themselves.
+# Pages: one a filter or an installed script, one a format, and those that stand for themselves.
 dist_man_MANS = \
+	man/gate-power.1 \
 	man/tensor-attn-gpu.1 \
 	man/tensor-attn.1 \
 	man/tensor-cat.1 \

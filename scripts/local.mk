@@ -1,3 +1,6 @@
+# For users of the tools; the others are for work on them.
+dist_bin_SCRIPTS = scripts/gate-power
+
 EXTRA_DIST += scripts/bench scripts/build scripts/check scripts/demo scripts/fuzz scripts/gen-iq-grids \
 	scripts/setup .ci/run
 

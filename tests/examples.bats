@@ -7,6 +7,8 @@
 load helpers
 
 setup_file() {
+    PATH=${srcdir:?}/scripts:$PATH # installed scripts have pages, too
+    export PATH
     cd "$BATS_FILE_TMPDIR" || return 1
     tensor-rand --like qwen2 --num-layers 2 --hidden 256 --heads 4 --kv-heads 2 --head-dim 64 --ffn 512 \
         --vocab 1000 --type BF16 > saved.tsr

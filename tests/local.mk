@@ -5,6 +5,7 @@ BATS_TESTS = \
 	tests/byte-order.bats \
 	tests/cache.bats \
 	tests/cat.bats \
+	tests/compat.bats \
 	tests/contract.bats \
 	tests/convert.bats \
 	tests/cos.bats \
@@ -14,6 +15,7 @@ BATS_TESTS = \
 	tests/evidence.bats \
 	tests/examples.bats \
 	tests/fault.bats \
+	tests/gate.bats \
 	tests/golden.bats \
 	tests/hash.bats \
 	tests/heads.bats \
@@ -84,6 +86,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/make-results \
 	tests/make-samples \
 	tests/make-sparse \
+	tests/make-tiny-llama \
 	tests/reference_attention.py \
 	tests/reference_decode.py \
 	tests/reference_matmul.py \
@@ -93,6 +96,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/samples_npy.py \
 	tests/samples_safetensors.py \
 	tests/samples_stream.py \
+	tests/sarif.schema.json \
 	tests/seal \
 	tests/show-stream \
 	tests/unit/tap.h \

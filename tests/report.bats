@@ -242,16 +242,25 @@ END
 
 # ---- JSON and SARIF ----
 
-@test "json: the schema holds" {
+# holds FORMAT SCHEMA: the reports of all results, by the schema.
+holds() {
     python3 -c 'import jsonschema' 2> /dev/null || skip "python3-jsonschema is not installed"
     for results in pass fail hostile empty; do
-        for options in "" "--min 0.9" "--rule *:max_diff<1"; do
+        for options in "" "--min 0.9" "--rule *:max_diff<1" "--rule *norm*:max_diff<1"; do
             # shellcheck disable=SC2086
-            verdict --report "json=$out" $options $results.tsr > /dev/null 2>&1 || true
+            verdict --report "$1=$out" $options $results.tsr > /dev/null 2>&1 || true
             python3 -c 'import json, jsonschema, sys
-jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))' "$srcdir/tests/verdict.schema.json" "$out"
+jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))' "$srcdir/tests/$2" "$out"
         done
     done
+}
+
+@test "json: the schema holds" {
+    holds json verdict.schema.json
+}
+
+@test "sarif: the schema holds" {
+    holds sarif sarif.schema.json
 }
 
 @test "json: names are those of the records" {
@@ -358,8 +367,8 @@ END
     run -1 report html hostile.tsr --min 0.9 --worst 100
     reads << 'END'
 import base64, hashlib, html.parser, json, re, sys
-VOID = {"meta", "rect"}
-KNOWN = set("html head meta title style body h1 h2 h3 b p table thead tbody tr th td ul li code bdi button figure svg "
+VOID = {"meta"}
+KNOWN = set("html head meta title style body h1 h2 h3 b p table thead tbody tr th td ul li code bdi button figure svg div section "
             "rect figcaption script".split())
 class Reader(html.parser.HTMLParser):
     def __init__(self):
@@ -367,7 +376,7 @@ class Reader(html.parser.HTMLParser):
         self.open, self.count, self.names, self.text = [], {}, [], {}
     def handle_starttag(self, tag, attributes):
         assert tag in KNOWN, tag
-        allowed = {"meta": {"charset", "http-equiv", "content"}, "td": {"class", "title"}, "html": {"lang"}, "tr": {"class"},
+        allowed = {"meta": {"charset", "http-equiv", "content"}, "td": {"class", "title"}, "html": {"lang"}, "tr": {"class"}, "div": {"class"},
                    "table": {"class", "id"}, "th": {"class"}, "b": {"class"}, "svg": {"width", "height", "role"},
                    "rect": {"x", "y", "width", "height"}}.get(tag, set())
         assert {k for k, v in attributes} <= allowed, (tag, attributes)
@@ -401,6 +410,7 @@ assert len(names) > 25
 # once among the worst, once in the table of all
 assert all(reader.names.count(n) >= 2 for n in names), [n for n in names if reader.names.count(n) < 2]
 assert reader.count["svg"] == len(json.load(open(sys.argv[2])))
+assert '<title>2: 20</title></rect>' in page and '<title>9 to 16: 1</title></rect>' in page
 END
 }
 
@@ -415,12 +425,12 @@ roles = re.findall("<bdi>(.*?)</bdi>", head)
 assert len(roles) == 12 and "mlp.up_proj.weight" in roles and "self_attn.k_proj.bias" in roles, roles
 rows = re.findall(r"<tr><th>(\d+)</th>(.*?)</tr>", body)
 assert [row[0] for row in rows] == ["0", "1", "2"]
-cells = [re.findall(r'<td class="(\w+)" title="([^"]*)">([^<]*)</td>', row[1]) for row in rows]
+cells = [re.findall(r'<td class="([\w ]+)" title="([^"]*)">([^<]*)</td>', row[1]) for row in rows]
 assert all(len(c) == len(roles) for c in cells)
 for row, line in enumerate(cells):
     for role, (look, title, text) in zip(roles, line):
         assert title.startswith("model.layers.%d.%s: " % (row, role)), title
-bad = {title for line in cells for look, title, text in line if look == "bad"}
+bad = {title for line in cells for look, title, text in line if look[:3] == "bad"}
 assert bad == {"model.layers.0.input_layernorm.weight: missing", "model.layers.0.post_attention_layernorm.weight: missing",
                "model.layers.1.self_attn.q_proj.weight: failed", "model.layers.2.mlp.up_proj.weight: incomparable"}, bad
 others = re.search(r'<table class="map" id="others">(.*?)</table>', page, re.S)[1]
@@ -428,6 +438,8 @@ assert re.findall("<bdi>(.*?)</bdi>", others) == ["lm_head.weight", "model.embed
 # what is quantized is darker than what is equal
 shades = {text: look for line in cells for look, title, text in line if look[0] == "s"}
 assert shades["1"] == "s0" and all(look > "s4" for text, look in shades.items() if text != "1"), shades
+# what broke a rule has a shade, too
+assert {look for line in cells for look, title, text in line if title.endswith(": failed")} == {"bad b3"}
 END
 }
 
@@ -473,12 +485,15 @@ const column = n => [...table.tBodies[0].rows].map(row => row.cells[n].textConte
 buttons[6].click(); const up = column(6); buttons[6].click(); const down = column(6);
 buttons[1].click(); const values = column(1).filter(x => x).map(Number);
 const sorted = values.every((x, i) => i == 0 || values[i - 1] <= x);
+// no wider than the window, and no row as high as a name is long
+const fits = document.documentElement.scrollWidth <= innerWidth;
+const low = [...table.rows].every(row => row.offsetHeight < 120);
 document.body.append(Object.assign(document.createElement("pre"), {id: "said", textContent:
-    `rows ${up.length} reversed ${up.join() == down.reverse().join()} sorted ${sorted} ${document.title}`}));
+    `rows ${up.length} reversed ${up.join() == down.reverse().join()} sorted ${sorted} fits ${fits} low ${low} ${document.title}`}));
 </script></body>"""))
 END
-    in_browser "$BATS_TEST_TMPDIR/clicked.html" --dump-dom > dom
-    says_so="rows $(python3 -c 'import json; print(len(json.load(open("names.json"))))') reversed true sorted true verdict: fail"
+    in_browser "$BATS_TEST_TMPDIR/clicked.html" --window-size=500,900 --dump-dom > dom
+    says_so="rows $(python3 -c 'import json; print(len(json.load(open("names.json"))))') reversed true sorted true fits true low true verdict: fail"
     grep -qF "<pre id=\"said\">$says_so</pre>" dom || {
         grep -a 'id="said"' dom
         cat "$BATS_TEST_TMPDIR/log"

@@ -67,6 +67,11 @@ static bool same_sum(struct tu_scaled x, struct tu_scaled y)
     return memcmp(&x.value, &y.value, sizeof x.value) == 0 && x.exponent == y.exponent;
 }
 
+static bool same_gain(const struct tu_gain *x, const struct tu_gain *y)
+{
+    return same_sum(x->aa, y->aa) && same_sum(x->bb, y->bb) && x->row == y->row;
+}
+
 /* Field by field: padding is nobody's. */
 static bool same(const struct tu_partial *x, const struct tu_partial *y)
 {
@@ -77,7 +82,8 @@ static bool same(const struct tu_partial *x, const struct tu_partial *y)
            x->nan_both == y->nan_both && x->inf_a == y->inf_a && x->inf_b == y->inf_b && x->inf_both == y->inf_both &&
            x->differs == y->differs && x->first_diff == y->first_diff && x->rows.known == y->rows.known &&
            x->rows.error == y->rows.error && x->rows.error_row == y->rows.error_row && x->rows.cosine == y->rows.cosine &&
-           x->rows.cosine_row == y->rows.cosine_row;
+           x->rows.cosine_row == y->rows.cosine_row && same_gain(&x->rows.least, &y->rows.least) &&
+           same_gain(&x->rows.most, &y->rows.most);
 }
 
 static const uint32_t pairs[][2] = {{TENSOR_F32, TENSOR_F32}, {TENSOR_F64, TENSOR_F64}, {TENSOR_F32, TENSOR_F64}};
@@ -211,6 +217,22 @@ static void measure_row(const float *x, const float *y, uint64_t row, long doubl
     *cosine = dd == 0 ? 1 : aa > 0 && bb > 0 ? dot / sqrtl(aa * bb) : 0;
 }
 
+/* The row whose norm has changed the most, against that of all. */
+static void check_gain(const struct tu_partial *all, const struct tu_row *sums, uint64_t rows)
+{
+    uint64_t row = 0;
+    double gain = tu_partial_gain(all, &row), most = 0;
+    for (uint64_t i = 0; i < rows; i++) {
+        if (!(sums[i].aa.value > 0 && sums[i].bb.value > 0))
+            continue;
+        double x = fabs(log(sums[i].bb.value / sums[i].aa.value * (all->aa.value / all->bb.value)) / 2);
+        most = x > most ? x : most;
+    }
+    double there = sqrt(sums[row].bb.value / sums[row].aa.value * (all->aa.value / all->bb.value));
+    if (!(fabs(fabs(log(gain)) - most) <= 1e-12 * (most + 1)) || !(fabs(there - gain) <= 1e-12 * gain))
+        tap_fail(__FILE__, __LINE__, "gain %.17g of row %u, where it is %.17g; its log should be %.17g", gain, (unsigned)row, there, most);
+}
+
 /* Rows of every length, cut where rows end, against sums in long double. */
 TEST(the_worst_rows_are_found)
 {
@@ -242,12 +264,15 @@ TEST(the_worst_rows_are_found)
         free(cosines);
         struct tu_row *sums = calloc((size_t)rows, sizeof *sums);
         struct tu_partial apart = {0};
+        const struct tu_comparison c = {NULL, {a.decoder, b.decoder}, row};
         compare_rows(tu_kernels_choose(NULL), &a, &b, row, 0, rows * row, &apart, sums);
         CHECK(!apart.rows.known);
         for (uint64_t r = 0; r < rows; r++)
-            tu_note_row(&apart.rows, r, &sums[r]);
+            tu_note_row(&apart.rows, &c, r, &sums[r]);
         CHECK(apart.rows.error == joined.rows.error && apart.rows.error_row == joined.rows.error_row);
         CHECK(apart.rows.cosine == joined.rows.cosine && apart.rows.cosine_row == joined.rows.cosine_row);
+        CHECK(same_gain(&apart.rows.least, &joined.rows.least) && same_gain(&apart.rows.most, &joined.rows.most));
+        check_gain(&joined, sums, rows);
         free(sums);
     }
     free(a.bytes);
@@ -261,6 +286,7 @@ TEST(a_row_in_pieces_is_the_row)
     struct tu_partial whole = {0};
     struct tu_row row = {0};
     struct tu_worst_rows worst = {0};
+    const struct tu_comparison c = {NULL, {a.decoder, b.decoder}, ELEMENTS};
     compare(baseline(), &a, &b, 0, ELEMENTS, &whole);
     for (uint64_t first = 0; first < ELEMENTS; first += TU_COMPARE_BLOCK) {
         struct tu_partial piece = {0};
@@ -270,7 +296,7 @@ TEST(a_row_in_pieces_is_the_row)
         const struct tu_row next = tu_partial_row(&piece);
         tu_row_add(&row, &next);
     }
-    tu_note_row(&worst, 0, &row);
+    tu_note_row(&worst, &c, 0, &row);
     CHECK(whole.rows.known && worst.error == whole.rows.error && worst.cosine == whole.rows.cosine);
     free(a.bytes);
     free(b.bytes);
