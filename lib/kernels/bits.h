@@ -161,14 +161,16 @@ static inline float load_half(const uint8_t *p)
     return half_to_float(load_le16(p));
 }
 
-/* A float of 1 sign bit, 5 - n exponent bits and some mantissa bits is a binary16 whose exponent
- * misses its upper n bits: put in place and multiplied by a power of two it is right, subnormals
- * and negative zero included.  `sign` and `shift` say where the code's sign bit is and how far its
- * other bits move. */
-static inline float minifloat(unsigned code, unsigned sign, int shift, float scale)
+/* A float of few bits: sign, exponent, `mantissa` bits; `sign` is the weight of the first, `bias`
+ * that of the exponents.  All exponents are of numbers. */
+static inline float minifloat(uint32_t code, uint32_t sign, int mantissa, int bias)
 {
-    unsigned half = (code & sign) * (0x8000 / sign) | (code & (sign - 1)) << shift;
-    return half_to_float_portable((uint16_t)half) * scale;
+    uint32_t rest = code & (sign - 1);
+    uint32_t normal = (rest << (23 - mantissa)) + ((uint32_t)(127 - bias) << 23);
+    float step = float_from_bits((uint32_t)(128 - bias - mantissa) << 23); /* of subnormals */
+    uint32_t small = float_bits((float)(int32_t)rest * step);
+    uint32_t bits = choose(rest < 1u << mantissa, small, normal);
+    return float_from_bits(bits | (code & sign) * (0x80000000u / sign));
 }
 
 /* bfloat16 to nearest even; a NaN keeps the payload that fits and becomes quiet. */

@@ -8,7 +8,6 @@
 #define TU_CODES_H
 
 #include "kernels/bits.h"
-#include "kernels/iq-grids.inc"
 
 #ifdef __AVX2__
 #include <immintrin.h>
@@ -16,14 +15,30 @@
 
 /* --- From bytes to codes -----------------------------------------------------------------------*/
 
+/* Sixteen bytes at once.  Compilers make vectors of loops only where they do not unroll them
+ * first, as they do one of 16 steps. */
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+static inline void nibbles_16(const uint8_t *p, int bias, int8_t *q)
+{
+    bytes16 both, low, high;
+    memcpy(&both, p, sizeof both);
+    low = (both & 15) - (uint8_t)bias;
+    high = (both >> 4) - (uint8_t)bias;
+    memcpy(q, &low, sizeof low);
+    memcpy(q + 16, &high, sizeof high);
+}
+
 /* Low nibbles of `run` bytes, then their high nibbles, and so on; all less a bias. */
 static inline void nibbles(const uint8_t *p, int bytes, int run, int bias, int8_t *q)
 {
     for (int i = 0; i < bytes; i += run) {
-        for (int j = 0; j < run; j++) {
+        for (int j = 0; j < run && run != 16; j++) {
             q[2 * i + j] = (int8_t)((p[i + j] & 15) - bias);
             q[2 * i + run + j] = (int8_t)((p[i + j] >> 4) - bias);
         }
+        if (run == 16)
+            nibbles_16(p + i, bias, q + 2 * i);
     }
 }
 
@@ -63,6 +78,22 @@ static inline uint64_t subtract(uint64_t word, unsigned bias)
     return (word + eight(0x80 - bias)) ^ eight(0x80);
 }
 
+#ifdef __AVX2__
+/* For each of 32 bits a byte of ones or zeros. */
+static inline __m256i byte_mask(uint32_t bits)
+{
+#ifdef __AVX512BW__
+    return _mm256_movm_epi8(bits);
+#else
+    const __m256i which =
+        _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
+    const __m256i single = _mm256_set1_epi64x((int64_t)UINT64_C(0x8040201008040201));
+    __m256i bytes = _mm256_shuffle_epi8(_mm256_set1_epi32((int)bits), which);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(bytes, single), single);
+#endif
+}
+#endif
+
 /* --- Blocks with one scale ---------------------------------------------------------------------*/
 
 static inline void q4_0_codes(const uint8_t *p, int8_t *q)
@@ -75,17 +106,22 @@ static inline void q4_1_codes(const uint8_t *p, int8_t *q)
     nibbles(p + 4, 16, 16, 0, q);
 }
 
-/* Not inlined: gcc 12 would unroll the loop, as part of the loop over blocks, before it could
- * vectorize it. */
-__attribute__((noinline)) static void five_bits(const uint8_t *restrict p, int bias,
-                                                int8_t *restrict q)
+/* The fifth bits of 32 elements, then their nibbles. */
+static inline void five_bits(const uint8_t *p, int bias, int8_t *q)
 {
-    uint32_t high = load_le32(p);
-    for (int j = 0; j < 16; j++) {
-        uint32_t tops = high >> j;
-        q[j] = (int8_t)((p[4 + j] & 15) + (int)(tops << 4 & 16) - bias);
-        q[j + 16] = (int8_t)((p[4 + j] >> 4) + (int)(tops >> 12 & 16) - bias);
+#ifdef __AVX2__
+    __m128i packed = _mm_loadu_si128((const __m128i *)(p + 4));
+    __m256i low = _mm256_set_m128i(_mm_srli_epi16(packed, 4), packed);
+    __m256i codes =
+        _mm256_or_si256(_mm256_and_si256(low, _mm256_set1_epi8(15)),
+                        _mm256_and_si256(byte_mask(load_le32(p)), _mm256_set1_epi8(16)));
+    _mm256_storeu_si256((__m256i *)q, _mm256_sub_epi8(codes, _mm256_set1_epi8((char)bias)));
+#else
+    for (int i = 0; i < 4; i++) {
+        uint64_t low = load_le64(p + 4 + i % 2 * 8) >> i / 2 * 4 & eight(15);
+        put_word(q + 8 * i, subtract(low | spread_bits(p[i]) << 4, (unsigned)bias));
     }
+#endif
 }
 
 static inline void q5_0_codes(const uint8_t *p, int8_t *q)
@@ -123,6 +159,31 @@ static inline void apr_q4_codes(const uint8_t *p, int8_t *q)
 static inline void apr_q8_codes(const uint8_t *p, int8_t *q)
 {
     *q = (int8_t)*p;
+}
+
+/* --- Floats of 6 and 4 bits --------------------------------------------------------------------*/
+
+static inline void f6_codes(const uint8_t *p, int8_t *q)
+{
+    uint32_t word = p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+    word = (word & 63) | (word & 63 << 6) << 2 | (word & 63 << 12) << 4 | (word & 63 << 18) << 6;
+    store_le32((uint8_t *)q, word);
+}
+
+static inline void f6_e2m3_codes(const uint8_t *p, int8_t *q)
+{
+    f6_codes(p, q);
+}
+
+static inline void f6_e3m2_codes(const uint8_t *p, int8_t *q)
+{
+    f6_codes(p, q);
+}
+
+static inline void f4_codes(const uint8_t *p, int8_t *q)
+{
+    q[0] = *p & 15;
+    q[1] = *p >> 4;
 }
 
 /* --- Binary and ternary ------------------------------------------------------------------------*/
@@ -222,10 +283,37 @@ static inline void q6_k_codes(const uint8_t *p, int8_t *q)
 
 /* --- IQ types: codes are indices of grids, eight (or four) elements at a time ------------------*/
 
-/* Signs are stored as seven bits; the eighth makes the number of minus signs even. */
-static inline unsigned even_signs(unsigned seven)
+/* Words of grids: entries are ranks of two or three bits, of values that are a formula of them. */
+#define LANE(value, ranks, bits, i)                                                                \
+    (value((uint64_t)(ranks) >> bits * i & ((1 << bits) - 1)) << 8 * i)
+#define LANES(value, ranks, bits, i)                                                               \
+    (LANE(value, ranks, bits, i) | LANE(value, ranks, bits, (i + 1)) |                             \
+     LANE(value, ranks, bits, (i + 2)) | LANE(value, ranks, bits, (i + 3)))
+#define IQ2_VALUE(r)     (8 + 17 * (r) + ((r) >> 1))          /* 8 25 43 */
+#define IQ3_XXS_VALUE(r) (4 + 8 * (r) + (((r) + 1) >> 2 & 2)) /* 4 12 20 28 36 44 52 62 */
+#define IQ3_S_VALUE(r)   (1 + 2 * (r))                        /* 1 3 5 7 9 11 13 15 */
+#define IQ1_VALUE(r)     (8 * (r))                            /* eight times -1 0 1, plus 8 */
+#define IQ2(ranks)       (LANES(IQ2_VALUE, ranks, 2, 0) | LANES(IQ2_VALUE, ranks, 2, 4))
+#define IQ1(ranks)       (LANES(IQ1_VALUE, ranks, 2, 0) | LANES(IQ1_VALUE, ranks, 2, 4))
+#define IQ3_XXS(ranks)   LANES(IQ3_XXS_VALUE, ranks, 3, 0)
+#define IQ3_S(ranks)     LANES(IQ3_S_VALUE, ranks, 3, 0)
+
+#include "kernels/iq-grids.inc"
+
+/* Signs are stored as seven bits; the eighth makes the number of minus signs even.  Of four bytes,
+ * whose eighth bits are 0. */
+static inline uint32_t even_signs(uint32_t sevens)
 {
-    return seven | (unsigned)__builtin_parity(seven) << 7;
+    uint32_t parity = sevens ^ sevens >> 4;
+    parity ^= parity >> 2;
+    parity ^= parity >> 1;
+    return sevens | (parity & 0x01010101) << 7;
+}
+
+/* The lowest four times seven bits of a word to bytes. */
+static inline uint32_t spread_sevens(uint32_t word)
+{
+    return (word & 0x7f) | (word & 0x3f80) << 1 | (word & 0x1fc000) << 2 | (word & 0xfe00000) << 3;
 }
 
 /* Negates the bytes whose sign bit is set.  None is 0, so no carry leaves a byte. */
@@ -235,76 +323,98 @@ static inline uint64_t apply_signs(uint64_t word, unsigned signs)
     return (word ^ negative * 0xff) + negative;
 }
 
-/* Ranks 0 1 2 to 8 25 43. */
-static inline uint64_t iq2_word(unsigned ranks)
+/* Four words with their signs. */
+static inline void put_signed(int8_t *q, uint64_t a, uint64_t b, uint64_t c, uint64_t d,
+                              uint32_t signs)
 {
-    uint64_t r = spread(ranks, 2);
-    return eight(8) + 17 * r + (r >> 1 & eight(1));
-}
-
-/* Ranks 0 to 7 to 4 12 20 28 36 44 52 62. */
-static inline uint64_t iq3_xxs_word(unsigned first, unsigned second)
-{
-    uint64_t r = spread(first | second << 12, 3);
-    return eight(4) + 8 * r + ((r + eight(1)) >> 2 & eight(2));
-}
-
-/* Ranks 0 to 7 to 1 3 5 7 9 11 13 15. */
-static inline uint64_t iq3_s_word(unsigned first, unsigned second)
-{
-    return eight(1) + 2 * spread(first | second << 12, 3);
-}
-
-/* Ranks 0 1 2 to eight times -1 0 1, plus or minus 1. */
-static inline uint64_t iq1_word(unsigned ranks, int minus)
-{
-    return subtract(8 * spread(ranks, 2), minus ? 9 : 7);
+#ifdef __AVX2__
+    __m256i codes = _mm256_set_epi64x((int64_t)d, (int64_t)c, (int64_t)b, (int64_t)a);
+    __m256i negative = byte_mask(signs);
+    codes = _mm256_sub_epi8(_mm256_xor_si256(codes, negative), negative);
+    _mm256_storeu_si256((__m256i *)q, codes);
+#else
+    put_word(q, apply_signs(a, signs & 255));
+    put_word(q + 8, apply_signs(b, signs >> 8 & 255));
+    put_word(q + 16, apply_signs(c, signs >> 16 & 255));
+    put_word(q + 24, apply_signs(d, signs >> 24));
+#endif
 }
 
 static inline void iq2_xxs_codes(const uint8_t *p, int8_t *q)
 {
-    for (int i = 0; i < 32; i++) {
-        const uint8_t *group = p + 2 + i / 4 * 8;
-        unsigned signs = even_signs(load_le32(group + 4) >> i % 4 * 7 & 127);
-        put_word(q + 8 * i, apply_signs(iq2_word(iq2xxs_grid[group[i % 4]]), signs));
+    for (int g = 0; g < 8; g++) {
+        const uint8_t *index = p + 2 + 8 * g;
+        put_signed(q + 32 * g, iq2xxs_grid[index[0]], iq2xxs_grid[index[1]], iq2xxs_grid[index[2]],
+                   iq2xxs_grid[index[3]], even_signs(spread_sevens(load_le32(index + 4))));
     }
+}
+
+/* The upper seven bits of four words of 16 to bytes. */
+static inline uint32_t upper_sevens(uint64_t words)
+{
+    words = words >> 9 & UINT64_C(0x007f007f007f007f);
+    words = (words | words >> 8) & UINT64_C(0x0000ffff0000ffff);
+    return (uint32_t)(words | words >> 16);
 }
 
 static inline void iq2_xs_codes(const uint8_t *p, int8_t *q)
 {
-    for (int i = 0; i < 32; i++) {
-        unsigned w = load_le16(p + 2 + 2 * i);
-        put_word(q + 8 * i, apply_signs(iq2_word(iq2xs_grid[w & 511]), even_signs(w >> 9)));
+    for (int g = 0; g < 8; g++) {
+        uint64_t w = load_le64(p + 2 + 8 * g);
+        put_signed(q + 32 * g, iq2xs_grid[w & 511], iq2xs_grid[w >> 16 & 511],
+                   iq2xs_grid[w >> 32 & 511], iq2xs_grid[w >> 48 & 511],
+                   even_signs(upper_sevens(w)));
     }
 }
 
 static inline void iq2_s_codes(const uint8_t *p, int8_t *q)
 {
-    const uint8_t *low = p + 2, *signs = p + 34, *high = p + 66;
-    for (int i = 0; i < 32; i++) {
-        unsigned index = low[i] | (high[i / 4] >> i % 4 * 2 & 3) << 8;
-        put_word(q + 8 * i, apply_signs(iq2_word(iq2s_grid[index]), signs[i]));
+    for (int g = 0; g < 8; g++) {
+        const uint8_t *low = p + 2 + 4 * g;
+        unsigned high = (unsigned)p[66 + g] << 8;
+        put_signed(q + 32 * g, iq2s_grid[low[0] | (high & 0x300)],
+                   iq2s_grid[low[1] | (high >> 2 & 0x300)], iq2s_grid[low[2] | (high >> 4 & 0x300)],
+                   iq2s_grid[low[3] | (high >> 6 & 0x300)], load_le32(p + 34 + 4 * g));
     }
+}
+
+static inline uint64_t iq3_xxs_word(const uint8_t *index)
+{
+    return iq3xxs_grid[index[0]] | (uint64_t)iq3xxs_grid[index[1]] << 32;
 }
 
 static inline void iq3_xxs_codes(const uint8_t *p, int8_t *q)
 {
-    const uint8_t *index = p + 2, *groups = p + 66;
-    for (int i = 0; i < 32; i++) {
-        unsigned signs = even_signs(load_le32(groups + i / 4 * 4) >> i % 4 * 7 & 127);
-        unsigned first = iq3xxs_grid[index[2 * i]], second = iq3xxs_grid[index[2 * i + 1]];
-        put_word(q + 8 * i, apply_signs(iq3_xxs_word(first, second), signs));
+    for (int g = 0; g < 8; g++) {
+        const uint8_t *index = p + 2 + 8 * g;
+        put_signed(q + 32 * g, iq3_xxs_word(index), iq3_xxs_word(index + 2),
+                   iq3_xxs_word(index + 4), iq3_xxs_word(index + 6),
+                   even_signs(spread_sevens(load_le32(p + 66 + 4 * g))));
     }
+}
+
+/* `high` has the ninth bits of the two indices lowest. */
+static inline uint64_t iq3_s_word(const uint8_t *low, unsigned high)
+{
+    return iq3s_grid[low[0] | (high << 8 & 256)] | (uint64_t)iq3s_grid[low[1] | (high << 7 & 256)]
+                                                       << 32;
 }
 
 static inline void iq3_s_codes(const uint8_t *p, int8_t *q)
 {
-    const uint8_t *low = p + 2, *high = p + 66, *signs = p + 74;
-    for (int i = 0; i < 32; i++) {
-        unsigned top = (unsigned)high[i / 4] >> i % 4 * 2;
-        unsigned first = low[2 * i] | (top & 1) << 8, second = low[2 * i + 1] | (top & 2) << 7;
-        put_word(q + 8 * i, apply_signs(iq3_s_word(iq3s_grid[first], iq3s_grid[second]), signs[i]));
+    for (int g = 0; g < 8; g++) {
+        const uint8_t *low = p + 2 + 8 * g;
+        unsigned high = p[66 + g];
+        put_signed(q + 32 * g, iq3_s_word(low, high), iq3_s_word(low + 2, high >> 2),
+                   iq3_s_word(low + 4, high >> 4), iq3_s_word(low + 6, high >> 6),
+                   load_le32(p + 74 + 4 * g));
     }
+}
+
+/* Eight times -1 0 1, plus or minus 1. */
+static inline uint64_t iq1_word(unsigned index, int minus)
+{
+    return subtract(iq1s_grid[index], minus ? 9 : 7);
 }
 
 static inline void iq1_s_codes(const uint8_t *p, int8_t *q)
@@ -312,8 +422,7 @@ static inline void iq1_s_codes(const uint8_t *p, int8_t *q)
     const uint8_t *low = p + 2, *high = p + 34;
     for (int i = 0; i < 32; i++) {
         unsigned h = load_le16(high + i / 4 * 2);
-        unsigned index = low[i] | (h >> i % 4 * 3 & 7) << 8;
-        put_word(q + 8 * i, iq1_word(iq1s_grid[index], h >> 15));
+        put_word(q + 8 * i, iq1_word(low[i] | (h >> i % 4 * 3 & 7) << 8, h >> 15));
     }
 }
 
@@ -322,7 +431,7 @@ static inline void iq1_m_codes(const uint8_t *p, int8_t *q)
     const uint8_t *low = p, *high = p + 32;
     for (int i = 0; i < 32; i++) {
         unsigned h = (unsigned)high[i / 2] >> i % 2 * 4;
-        put_word(q + 8 * i, iq1_word(iq1s_grid[low[i] | (h & 7) << 8], h >> 3 & 1));
+        put_word(q + 8 * i, iq1_word(low[i] | (h & 7) << 8, h >> 3 & 1));
     }
 }
 
@@ -400,7 +509,7 @@ static inline void nvfp4_codes(const uint8_t *p, int8_t *q)
 /* Half an E4M3 without sign; the code of NaN means 0. */
 static inline float nvfp4_scale(uint8_t code)
 {
-    return code == 0x7f ? 0.0f : minifloat(code & 0x7f, 0x80, 7, 0x1p7f);
+    return code == 0x7f ? 0.0f : 0.5f * minifloat(code & 0x7f, 0x80, 3, 7);
 }
 
 #endif

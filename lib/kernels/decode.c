@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Decoders.  A plain type has one function here, NAME_block(p, y): the block at p to the floats at
- * y.  A quantized type has two: NAME_codes(p, q) of codes.h makes the stored codes of a block small
- * integers in element order, NAME_floats(p, q, y) scales these.  The table of types makes the loops
- * over them, at the end.  All steps are loops with fixed counts, which compilers vectorize.
+ * y.  A packed type has two: NAME_codes(p, q) of codes.h makes the stored codes of a block small
+ * integers in element order, NAME_floats(p, q, y) makes numbers of these.  The table of types makes
+ * the loops over them, at the end.  Most steps are loops with fixed counts, which compilers
+ * vectorize.
  *
  * Except in Q8_K every product here is exact in float32 (a binary16 scale has 11 significant bits
  * and the integers together at most 12), so only the sum of a type with minima rounds.
@@ -105,7 +106,7 @@ static inline size_t f16_vectors(const uint8_t *restrict src, size_t n, float *r
 static inline void f8_e4m3_block(const uint8_t *p, float *y)
 {
     uint32_t nan = (*p & 0x80u) << 24 | 0x7fc00000u;
-    uint32_t number = float_bits(minifloat(*p, 0x80, 7, 0x1p8f));
+    uint32_t number = float_bits(minifloat(*p, 0x80, 3, 7));
     *y = float_from_bits(choose((*p & 0x7f) == 0x7f, nan, number));
 }
 
@@ -120,27 +121,29 @@ static inline void f8_e8m0_block(const uint8_t *p, float *y)
     *y = float_from_bits(*p == 0xff ? 0x7fc00000u : power);
 }
 
-static inline void f6_block(const uint8_t *p, float *y, int shift, float scale)
+static inline void minifloats(const int8_t *q, int n, uint32_t sign, int mantissa, int bias,
+                              float *y)
 {
-    unsigned word = p[0] | p[1] << 8 | p[2] << 16;
-    for (int k = 0; k < 4; k++)
-        y[k] = minifloat(word >> 6 * k & 63, 32, shift, scale);
+    for (int i = 0; i < n; i++)
+        y[i] = minifloat((uint8_t)q[i], sign, mantissa, bias);
 }
 
-static inline void f6_e2m3_block(const uint8_t *p, float *y)
+static inline void f6_e2m3_floats(const uint8_t *p, const int8_t *q, float *y)
 {
-    f6_block(p, y, 7, 0x1p14f);
+    (void)p;
+    minifloats(q, 4, 32, 3, 1, y);
 }
 
-static inline void f6_e3m2_block(const uint8_t *p, float *y)
+static inline void f6_e3m2_floats(const uint8_t *p, const int8_t *q, float *y)
 {
-    f6_block(p, y, 8, 0x1p12f);
+    (void)p;
+    minifloats(q, 4, 32, 2, 3, y);
 }
 
-static inline void f4_block(const uint8_t *p, float *y)
+static inline void f4_floats(const uint8_t *p, const int8_t *q, float *y)
 {
-    y[0] = minifloat(*p & 15, 8, 9, 0x1p14f);
-    y[1] = minifloat(*p >> 4, 8, 9, 0x1p14f);
+    (void)p;
+    minifloats(q, 2, 8, 1, 1, y);
 }
 
 /* --- From codes to floats ----------------------------------------------------------------------*/
@@ -407,7 +410,7 @@ enum { STRIDE = 256 };
             name##_block(src + i * bytes, dst + i * elements);                                     \
     }
 
-#define QUANT_DECODER(name, code, elements, bytes, decode)                                         \
+#define PACKED_DECODER(name, code, elements, bytes, decode)                                        \
     tu_decode_fn decode;                                                                           \
     void decode(const uint8_t *restrict src, size_t n, float *restrict dst)                        \
     {                                                                                              \
@@ -422,10 +425,15 @@ enum { STRIDE = 256 };
         }                                                                                          \
     }
 
-#define DECODER_FLOAT PLAIN_DECODER
+/* Of floats, those with more than one to a block have codes. */
+#define DECODER_FLOAT_1 PLAIN_DECODER
+#define DECODER_FLOAT_2 PACKED_DECODER
+#define DECODER_FLOAT_4 PACKED_DECODER
+#define DECODER_FLOAT(name, code, elements, ...)                                                   \
+    DECODER_FLOAT_##elements(name, code, elements, __VA_ARGS__)
 #define DECODER_INT   PLAIN_DECODER
 #define DECODER_BOOL  PLAIN_DECODER
-#define DECODER_QUANT QUANT_DECODER
+#define DECODER_QUANT PACKED_DECODER
 #define DECODER_COMPLEX(...)
 #define DECODER(ID, name, code, elements, bytes, head, kind, ...)                                  \
     DECODER_##kind(name, code, elements, bytes, TU_KERNEL(decode_##name))
