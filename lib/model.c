@@ -258,7 +258,7 @@ static int by_offset(const void *a, const void *b)
     return (p > q) - (p < q);
 }
 
-static int compare_names(const char *a, size_t a_length, const char *b, size_t b_length)
+int tu_compare_names(const char *a, size_t a_length, const char *b, size_t b_length)
 {
     int order = memcmp(a, b, a_length < b_length ? a_length : b_length);
     return order ? order : (a_length > b_length) - (a_length < b_length);
@@ -267,7 +267,7 @@ static int compare_names(const char *a, size_t a_length, const char *b, size_t b
 static int by_name(const void *a, const void *b)
 {
     const struct tu_tensor *const *x = a, *const *y = b;
-    return compare_names((*x)->name, (*x)->name_length, (*y)->name, (*y)->name_length);
+    return tu_compare_names((*x)->name, (*x)->name_length, (*y)->name, (*y)->name_length);
 }
 
 static struct tensor_entry entry_of(const struct tu_tensor *t)
@@ -423,19 +423,10 @@ void tu_model_close(struct tu_model *m)
 
 const struct tu_tensor *tu_model_find(const struct tu_model *m, const char *name, size_t length)
 {
-    size_t low = 0, high = m->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct tu_tensor *t = m->by_name[middle];
-        int order = compare_names(name, length, t->name, t->name_length);
-        if (order == 0)
-            return t;
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    const struct tu_tensor wanted = {.name = name, .name_length = length}, *key = &wanted;
+    struct tu_tensor **found =
+        m->count ? bsearch(&key, m->by_name, m->count, sizeof *m->by_name, by_name) : NULL;
+    return found ? *found : NULL;
 }
 
 int tu_model_read(const struct tu_model *m, const struct tu_tensor *t, uint64_t offset,

@@ -62,6 +62,9 @@ int tu_model_open_as(struct tu_model *m, int fd, const char *path,
                      struct tu_error *error) TU_MUST_CHECK;
 void tu_model_close(struct tu_model *m);
 
+/* The order of names: that of their bytes. */
+int tu_compare_names(const char *a, size_t a_length, const char *b, size_t b_length);
+
 /* The tensor of a name, or NULL. */
 const struct tu_tensor *tu_model_find(const struct tu_model *m, const char *name, size_t length);
 

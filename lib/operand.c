@@ -68,18 +68,27 @@ static int add_path(struct tu_operand *o, struct tu_tool *tool, const char *path
     return fd < 0 ? -1 : add_model(o, tool, fd, path, error);
 }
 
-/* No tensor may occur in two of the files. */
-static int check_parts(const struct tu_operand *o, struct tu_error *error)
+static int compare_members(const void *a, const void *b)
 {
-    for (size_t i = 1; i < o->model_count; i++) {
-        const struct tu_model *m = &o->models[i];
-        for (size_t k = 0; k < m->count; k++) {
-            struct tu_member first =
-                tu_operand_find(o, m->tensors[k].name, m->tensors[k].name_length);
-            if (first.model != m)
-                return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s' is in %s, too",
-                               m->source.path, m->tensors[k].name, first.model->source.path);
-        }
+    const struct tu_tensor *x = ((const struct tu_member *)a)->tensor;
+    const struct tu_tensor *y = ((const struct tu_member *)b)->tensor;
+    return tu_compare_names(x->name, x->name_length, y->name, y->name_length);
+}
+
+/* Sorts the tensors of all files by name.  None may occur in two of them. */
+static int index_members(struct tu_operand *o, struct tu_error *error)
+{
+    free(o->by_name);
+    if (tu_operand_select(o, NULL, &o->by_name, &o->tensor_count, error) < 0)
+        return -1;
+    qsort(o->by_name, o->tensor_count, sizeof *o->by_name, compare_members);
+    for (size_t i = 0; i + 1 < o->tensor_count; i++) {
+        const struct tu_member *m = &o->by_name[i];
+        bool swapped = m[0].model > m[1].model;
+        if (compare_members(m, m + 1) == 0)
+            return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s' is in %s, too",
+                           m[!swapped].model->source.path, m->tensor->name,
+                           m[swapped].model->source.path);
     }
     return 0;
 }
@@ -108,9 +117,6 @@ static void check_total(const struct tu_operand *o, const struct tu_tool *tool, 
 static int check_index(const struct tu_operand *o, const struct tu_tool *tool, const char *path,
                        const struct tensor_value *map, struct tu_error *error)
 {
-    size_t tensors = 0;
-    for (size_t i = 0; i < o->model_count; i++)
-        tensors += o->models[i].count;
     for (size_t i = 0; i < map->map.count; i++) {
         const struct tensor_pair *pair = &map->map.pairs[i];
         struct tu_member m = tu_operand_find(o, pair->key.string.bytes, pair->key.string.length);
@@ -118,9 +124,9 @@ static int check_index(const struct tu_operand *o, const struct tu_tool *tool, c
             return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s' is not in %s, as it says", path,
                            pair->key.string.bytes, pair->value.string.bytes);
     }
-    if (tensors != map->map.count && !tool->lenient)
+    if (o->tensor_count != map->map.count && !tool->lenient)
         return tu_fail(error, TU_EINVALID, "%s: names %zu tensors, its files hold %zu", path,
-                       map->map.count, tensors);
+                       map->map.count, o->tensor_count);
     return 0;
 }
 
@@ -141,7 +147,7 @@ static int add_parts(struct tu_operand *o, struct tu_tool *tool, const char *pat
     for (size_t i = 0; i < parts->count; i++)
         if (add_path(o, tool, parts->paths[i], error) < 0)
             return -1;
-    if (check_parts(o, error) < 0)
+    if (index_members(o, error) < 0)
         return -1;
     if (parts->weight_map.type == TENSOR_MAP &&
         check_index(o, tool, path, &parts->weight_map, error) < 0)
@@ -159,9 +165,6 @@ static bool says_number(const struct tu_model *m, const char *key, uint64_t numb
 /* Each part of a split says which one it is, and what all of them have. */
 static int check_split(const struct tu_operand *o, uint64_t count, struct tu_error *error)
 {
-    uint64_t tensors = 0;
-    for (size_t i = 0; i < o->model_count; i++)
-        tensors += o->models[i].count;
     for (size_t i = 0; i < o->model_count; i++) {
         const struct tu_model *m = &o->models[i];
         const struct tensor_value *total = tu_value_get(&m->metadata, "split.tensors.count");
@@ -169,11 +172,11 @@ static int check_split(const struct tu_operand *o, uint64_t count, struct tu_err
             return tu_fail(error, TU_EINVALID,
                            "%s: its metadata does not say that it is part %zu of %" PRIu64,
                            m->source.path, i + 1, count);
-        if (total && !says_number(m, "split.tensors.count", tensors))
+        if (total && !says_number(m, "split.tensors.count", o->tensor_count))
             return tu_fail(error, TU_EINVALID,
-                           "%s: the parts of the split have %" PRIu64
-                           " tensors, its split.tensors.count is another",
-                           m->source.path, tensors);
+                           "%s: the parts of the split have %zu tensors, its split.tensors.count "
+                           "is another",
+                           m->source.path, o->tensor_count);
     }
     return 0;
 }
@@ -311,6 +314,7 @@ void tu_operand_close(struct tu_operand *o)
     for (size_t i = 0; i < o->model_count; i++)
         tu_model_close(&o->models[i]);
     free(o->models);
+    free(o->by_name);
     tu_arena_free(&o->arena);
     *o = (struct tu_operand){.is_stream = true, .fd = -1};
 }
@@ -319,12 +323,13 @@ void tu_operand_close(struct tu_operand *o)
 
 struct tu_member tu_operand_find(const struct tu_operand *o, const char *name, size_t length)
 {
-    for (size_t i = 0; i < o->model_count; i++) {
-        const struct tu_tensor *t = tu_model_find(&o->models[i], name, length);
-        if (t)
-            return (struct tu_member){&o->models[i], t};
-    }
-    return (struct tu_member){0};
+    const struct tu_tensor wanted = {.name = name, .name_length = length}, *only = NULL;
+    const struct tu_member key = {.tensor = &wanted}, *found = NULL;
+    if (o->tensor_count)
+        found = bsearch(&key, o->by_name, o->tensor_count, sizeof *o->by_name, compare_members);
+    else if (o->model_count && (only = tu_model_find(o->models, name, length)))
+        return (struct tu_member){o->models, only};
+    return found ? *found : (struct tu_member){0};
 }
 
 int tu_operand_select(const struct tu_operand *o, const struct tu_selection *selection,

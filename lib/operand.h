@@ -20,6 +20,8 @@ struct tu_operand {
     bool is_stream;
     struct tu_model *models;
     size_t model_count;
+    struct tu_member *by_name; /* the tensors of several models */
+    size_t tensor_count;
     struct tu_arena arena;          /* of the models' paths */
     struct tu_stream_reader stream; /* where it is one */
     int fd;                         /* of the stream */
