@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cpus.h"
 #include "output.h"
-#include "pool.h"
 #include "text.h"
 #include "timing.h"
 

@@ -11,6 +11,7 @@ libtensorutils_la_SOURCES = \
 	lib/compare.c lib/compare.h \
 	lib/contract.c lib/contract.h \
 	lib/convert.c lib/convert.h \
+	lib/cpus.c lib/cpus.h \
 	lib/decode.c lib/decode.h \
 	lib/digest.c lib/digest.h \
 	lib/drift.c lib/drift.h \

@@ -4,10 +4,8 @@
 #include "pool.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum { SLOTS_PER_THREAD = 3 };
@@ -173,28 +171,4 @@ int tu_pipeline_run(const struct tu_pipeline *pipeline, unsigned threads, struct
     pthread_cond_destroy(&run.changed);
     pthread_mutex_destroy(&run.lock);
     return run.failed ? -1 : result;
-}
-
-/* CPUs that the cgroup (version 2) of the process grants, 0 if it sets no bound. */
-static unsigned cgroup_quota(void)
-{
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "re");
-    double quota, period;
-    if (!file)
-        return 0;
-    int fields = fscanf(file, "%lf %lf", &quota, &period);
-    fclose(file);
-    if (fields != 2 || !(period > 0) || !(quota > 0))
-        return 0;
-    unsigned whole = (unsigned)(quota / period + 0.5);
-    return whole ? whole : 1;
-}
-
-unsigned tu_available_threads(void)
-{
-    cpu_set_t set;
-    unsigned cpus = 1, quota = cgroup_quota();
-    if (sched_getaffinity(0, sizeof set, &set) == 0)
-        cpus = (unsigned)CPU_COUNT(&set);
-    return quota && quota < cpus ? quota : cpus;
 }

@@ -32,7 +32,4 @@ struct tu_pipeline {
 int tu_pipeline_run(const struct tu_pipeline *pipeline, unsigned threads,
                     struct tu_error *error) TU_MUST_CHECK;
 
-/* Processors this process may use: its affinity mask, bounded by its cgroup's quota. */
-unsigned tu_available_threads(void);
-
 #endif

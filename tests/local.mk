@@ -40,6 +40,7 @@ BATS_TESTS = \
 UNIT_TESTS = \
 	tests/unit/attention \
 	tests/unit/compare \
+	tests/unit/cpus \
 	tests/unit/decode \
 	tests/unit/dot \
 	tests/unit/dtype \

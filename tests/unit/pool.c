@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "tap.h"
 
@@ -199,10 +198,4 @@ TEST(of_two_failures_the_first_piece_counts)
         l.fail_put = 19;
         CHECK_FAILS(run(&l, thread_counts[t], &error), error, "put 19");
     }
-}
-
-TEST(threads_are_those_the_process_may_use)
-{
-    unsigned n = tu_available_threads();
-    CHECK(n >= 1 && (long)n <= sysconf(_SC_NPROCESSORS_CONF));
 }
