@@ -189,8 +189,31 @@ static bool fits(uint64_t bits, bool negative, const struct tu_dtype *to)
     return negative ? is_signed(to) && ~bits <= most : bits <= most;
 }
 
+/* Whether all are numbers.  Without a branch for each, and in steps that compilers vectorize. */
+static bool are_finite(const float *values, size_t count)
+{
+    enum { STEP = 16 };
+    uint32_t most[STEP] = {0}, bits;
+    size_t i = 0;
+    for (; i + STEP <= count; i += STEP) {
+        uint32_t step[STEP];
+        memcpy(step, values + i, sizeof step);
+        for (int k = 0; k < STEP; k++)
+            most[k] |= (step[k] & 0x7f800000u) + 0x00800000u;
+    }
+    for (; i < count; i++) {
+        memcpy(&bits, values + i, sizeof bits);
+        most[0] |= (bits & 0x7f800000u) + 0x00800000u;
+    }
+    for (int k = 1; k < STEP; k++)
+        most[0] |= most[k];
+    return !(most[0] >> 31);
+}
+
 static int check_finite(const struct job *c, const struct piece *p, struct tu_error *error)
 {
+    if (are_finite(p->values, p->count))
+        return 0;
     for (size_t i = 0; i < p->count; i++)
         if (!isfinite(p->values[i]))
             return tu_fail(error, TU_EINVALID,

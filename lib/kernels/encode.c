@@ -19,11 +19,16 @@
 
 /* --- Rounding ----------------------------------------------------------------------------------*/
 
+static inline float choose_float(int condition, float a, float b)
+{
+    return float_from_bits(choose(condition, float_bits(a), float_bits(b)));
+}
+
 /* Between two limits; NaN becomes the lower one. */
 static inline float clamp(float v, float low, float high)
 {
-    v = v > low ? v : low;
-    return v < high ? v : high;
+    v = choose_float(v > low, v, low);
+    return choose_float(v < high, v, high);
 }
 
 /* The nearest whole number between two limits, ties to even.  Adding 1.5 * 2^23 pushes the fraction
@@ -36,11 +41,6 @@ static inline float nearest(float v, int low, int high)
     bits = choose((int32_t)bits > least, bits, (uint32_t)least);
     bits = choose((int32_t)bits < most, bits, (uint32_t)most);
     return float_from_bits(bits) - 0x1.8p23f;
-}
-
-static inline float choose_float(int condition, float a, float b)
-{
-    return float_from_bits(choose(condition, float_bits(a), float_bits(b)));
 }
 
 /* The nearest whole number, ties away from zero. */
@@ -78,6 +78,13 @@ static inline float magnitude(const float *x, int n)
 static inline float extreme(const float *x, int n)
 {
     float most = magnitude(x, n);
+    uint32_t above = 0, below = 0;
+    for (int i = 0; i < n; i++) {
+        above |= x[i] == most;
+        below |= x[i] == -most;
+    }
+    if (!(above & below))
+        return below ? -most : most;
     for (int i = 0; i < n; i++)
         if (x[i] == most || x[i] == -most)
             return x[i] < 0 ? -most : most;
@@ -207,14 +214,31 @@ static inline float around_zero(const float *x, int middle, uint8_t *q)
     return d;
 }
 
+/* The first of the least and of the largest elements, of which zeros may have two signs. */
+static inline void find_range(const float *x, float *least, float *most)
+{
+    float low[16], high[16];
+    for (int k = 0; k < 16; k++) {
+        low[k] = choose_float(x[16 + k] < x[k], x[16 + k], x[k]);
+        high[k] = choose_float(x[16 + k] > x[k], x[16 + k], x[k]);
+    }
+    for (int half = 8; half; half /= 2) {
+        for (int k = 0; k < half; k++) {
+            low[k] = choose_float(low[half + k] < low[k], low[half + k], low[k]);
+            high[k] = choose_float(high[half + k] > high[k], high[half + k], high[k]);
+        }
+    }
+    *least = low[0];
+    *most = high[0];
+    for (int i = 31; i >= 0 && *least == 0; i--)
+        *least = x[i] == 0 ? x[i] : *least;
+}
+
 /* Returns the scale; the minimum goes to *min. */
 static inline float above_minimum(const float *x, int top, float *min, uint8_t *q)
 {
-    float least = x[0], most = x[0];
-    for (int i = 1; i < 32; i++) {
-        least = x[i] < least ? x[i] : least;
-        most = x[i] > most ? x[i] : most;
-    }
+    float least, most;
+    find_range(x, &least, &most);
     float d = (most - least) / (float)top, id = inverse(d);
     for (int i = 0; i < 32; i++)
         q[i] = (uint8_t)cut((x[i] - least) * id + 0.5f, 0, top);
