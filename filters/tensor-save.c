@@ -14,7 +14,7 @@
 #include "json.h"
 #include "save.h"
 
-enum { COPY_BYTES = 256 * 1024, SPARE_FILES = 32 };
+enum { COPY_BYTES = 256 * 1024, MOVE_BYTES = 16 << 20, SPARE_FILES = 32 };
 
 static struct tu_tool tool;
 static const char *format_name;
@@ -291,16 +291,34 @@ static int put_bytes(void *context, const void *bytes, size_t length, struct tu_
     return tu_save_bytes(newest(), bytes, length, error);
 }
 
+/* Moves bytes from file to file inside the system: what is left of so many to be copied. */
+static int move_bytes(struct tu_feed *feed, uint64_t *left, struct tu_error *error)
+{
+    off_t at;
+    ssize_t n = 1;
+    int fd = *left >= COPY_BYTES ? tu_save_straight(newest(), &at, error) : -1;
+    for (; fd >= 0 && *left && n > 0; *left -= (uint64_t)n) {
+        n = tu_feed_move(feed, fd, &at, *left < MOVE_BYTES ? *left : MOVE_BYTES, error);
+        if (n < 0)
+            return -1;
+        tu_save_put(newest(), (uint64_t)n);
+    }
+    return error->code ? -1 : 0;
+}
+
 static int copy_bytes(struct tu_feed *feed, const struct tu_item *item, struct tu_error *error)
 {
     static char buffer[COPY_BYTES];
-    int result = 0;
-    for (uint64_t left = item->tensor.nbytes; left && result == 0;) {
+    uint64_t left = item->tensor.nbytes;
+    int result = move_bytes(feed, &left, error);
+    while (left && result == 0) {
         size_t n = left < sizeof buffer ? (size_t)left : sizeof buffer;
         result = tu_feed_read(feed, buffer, n, error);
         if (result == 0)
             result = tu_save_bytes(newest(), buffer, n, error);
         left -= n;
+        if (result == 0)
+            result = move_bytes(feed, &left, error);
     }
     return result;
 }

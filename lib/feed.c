@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* An index is one record, whole in memory, and only a hint: one of more tensors is not worth it. */
-enum { COPY_BYTES = 256 * 1024, ANNOUNCED_MAX = 100000 };
+enum { ANNOUNCED_MAX = 100000 };
 
 static char standard_input[] = "-";
 static char *const standard_operands[] = {standard_input};
@@ -227,20 +227,40 @@ int tu_feed_read(struct tu_feed *f, void *buffer, size_t length, struct tu_error
     return result;
 }
 
-static int copy_bytes(struct tu_feed *f, uint64_t length, struct tu_stream_writer *w,
-                      struct tu_error *error)
+/* How much goes between two updates of the progress. */
+static uint64_t step_of(uint64_t left)
 {
-    char *buffer = malloc(COPY_BYTES);
-    int result = buffer ? 0 : tu_fail_memory(error);
-    while (length && result == 0) {
-        size_t n = length < COPY_BYTES ? (size_t)length : COPY_BYTES;
-        result = tu_feed_read(f, buffer, n, error);
-        if (result == 0)
-            result = tu_writer_bytes(w, buffer, n, error);
-        length -= n;
+    enum { STEP = 16 << 20 };
+    return left < STEP ? left : STEP;
+}
+
+static int relay(struct tu_feed *f, uint64_t length, struct tu_stream_writer *w,
+                 struct tu_error *error)
+{
+    for (uint64_t done = 0, n; done < length; done += n) {
+        n = step_of(length - done);
+        if (tu_writer_relay(w, &f->operand.stream, n, error) < 0)
+            return -1;
+        tu_progress(f->tool, f->done += n, f->total);
     }
-    free(buffer);
-    return result;
+    return 0;
+}
+
+ssize_t tu_feed_move(struct tu_feed *f, int to, off_t *at, uint64_t length, struct tu_error *error)
+{
+    ssize_t n = 0;
+    if (!f->current.model)
+        n = tu_stream_move(&f->operand.stream, to, at, length, error);
+    else if (f->current.tensor->extent_count == 1 && f->offset < f->current.tensor->nbytes) {
+        uint64_t left = f->current.tensor->nbytes - f->offset;
+        off_t from = (off_t)(f->current.tensor->extents->offset + f->offset);
+        n = (ssize_t)tu_move(f->current.model->source.fd, &from, to, at,
+                             length < left ? length : left);
+        f->offset += (uint64_t)n;
+    }
+    if (n > 0)
+        tu_progress(f->tool, f->done += (uint64_t)n, f->total);
+    return n;
 }
 
 static int splice_extents(struct tu_feed *f, struct tu_stream_writer *w, struct tu_error *error)
@@ -249,7 +269,7 @@ static int splice_extents(struct tu_feed *f, struct tu_stream_writer *w, struct 
     for (size_t i = 0; i < t->extent_count; i++) {
         const struct tu_extent *e = &t->extents[i];
         for (uint64_t done = 0, n; done < e->length; done += n) {
-            n = e->length - done < (16u << 20) ? e->length - done : (16u << 20);
+            n = step_of(e->length - done);
             if (tu_writer_splice(w, &f->current.model->source, e->offset + done, n, error) < 0)
                 return -1;
             tu_progress(f->tool, f->done += n, f->total);
@@ -266,5 +286,5 @@ int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output
     if (!tu_output_streams(output))
         return 0;
     return f->current.model ? splice_extents(f, &output->writer, error)
-                            : copy_bytes(f, item->tensor.nbytes, &output->writer, error);
+                            : relay(f, item->tensor.nbytes, &output->writer, error);
 }

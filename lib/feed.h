@@ -53,6 +53,10 @@ int tu_feed_next(struct tu_feed *f, struct tu_item *item, struct tu_error *error
 /* Reads the next bytes of the current tensor. */
 int tu_feed_read(struct tu_feed *f, void *buffer, size_t length,
                  struct tu_error *error) TU_MUST_CHECK;
+/* Moves the next bytes of the current tensor, at most length, to a file at a position: how many, 0
+ * where they have to be read and written; -1. */
+ssize_t tu_feed_move(struct tu_feed *f, int to, off_t *at, uint64_t length,
+                     struct tu_error *error) TU_MUST_CHECK;
 /* Hands the current tensor, which must not have been read from, to an output: its record, and its
  * bytes where the output streams. */
 int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output *output,

@@ -16,7 +16,7 @@
 
 #include "json.h"
 
-enum { BUFFER_BYTES = 1 << 20 };
+enum { BUFFER_BYTES = 1 << 20, WRITE_BEHIND = 32 << 20 };
 
 /* ---- The file ---- */
 
@@ -297,32 +297,48 @@ static int need_buffer(struct tu_saver *s, struct tu_error *error)
     return s->buffer ? 0 : tu_fail_memory(error);
 }
 
-static int flush(struct tu_saver *s, struct tu_error *error)
+/* Bytes go to the disk while others are made, so that the flush at the end has little left. */
+static void begin_writing(struct tu_saver *s)
 {
-    size_t length = s->used;
-    if (write_at(s, s->room + s->data_bytes - length, s->buffer, length, error) < 0)
+    uint64_t bytes = s->data_bytes - s->used - s->begun;
+    if (bytes < WRITE_BEHIND)
+        return; /* what fails here fails at the end, too */
+    sync_file_range(s->fd, (off_t)(s->room + s->begun), (off_t)bytes, SYNC_FILE_RANGE_WRITE);
+    s->begun += bytes;
+}
+
+/* Writes the newest `length` bytes of the data section. */
+static int write_data(struct tu_saver *s, const void *bytes, size_t length, struct tu_error *error)
+{
+    if (write_at(s, s->room + s->data_bytes - length, bytes, length, error) < 0)
         return -1;
     if (s->format->wants_crc32)
-        s->crc32 = (uint32_t)crc32_z(s->crc32, (const Bytef *)s->buffer, length);
+        s->crc32 = (uint32_t)crc32_z(s->crc32, bytes, length);
+    return 0;
+}
+
+static int flush(struct tu_saver *s, struct tu_error *error)
+{
+    if (write_data(s, s->buffer, s->used, error) < 0)
+        return -1;
     s->used = 0;
+    begin_writing(s);
     return 0;
 }
 
 static int put(struct tu_saver *s, const void *bytes, size_t length, struct tu_error *error)
 {
-    const char *p = bytes;
-    if (need_buffer(s, error) < 0)
+    if (length == 0)
+        return 0;
+    if (need_buffer(s, error) < 0 || (length > BUFFER_BYTES - s->used && flush(s, error) < 0))
         return -1;
-    while (length) {
-        size_t n = length < BUFFER_BYTES - s->used ? length : BUFFER_BYTES - s->used;
-        memcpy(s->buffer + s->used, p, n);
-        s->used += n;
-        s->data_bytes += n;
-        p += n;
-        length -= n;
-        if (s->used == BUFFER_BYTES && flush(s, error) < 0)
-            return -1;
+    s->data_bytes += length;
+    if (length >= BUFFER_BYTES / 4 && s->used == 0) {
+        begin_writing(s);
+        return write_data(s, bytes, length, error);
     }
+    memcpy(s->buffer + s->used, bytes, length);
+    s->used += length;
     return 0;
 }
 
@@ -534,6 +550,21 @@ int tu_save_bytes(struct tu_saver *s, const void *bytes, size_t length, struct t
         *sum = (uint32_t)crc32_z(*sum, bytes, length);
     }
     return put(s, bytes, length, error);
+}
+
+int tu_save_straight(struct tu_saver *s, off_t *at, struct tu_error *error)
+{
+    if (s->format->wants_crc32 || s->format->write_prefix || flush(s, error) < 0)
+        return -1;
+    *at = (off_t)(s->room + s->data_bytes);
+    return s->fd;
+}
+
+void tu_save_put(struct tu_saver *s, uint64_t length)
+{
+    s->data_bytes += length;
+    s->left -= length;
+    begin_writing(s);
 }
 
 static int compare_entries(const void *a, const void *b)

@@ -26,6 +26,7 @@ struct tu_saver {
 
     uint64_t room;       /* where the data section begins in the file so far */
     uint64_t data_bytes; /* written to it, prefixes included */
+    uint64_t begun;      /* of those, how many are on their way to the disk */
     uint64_t left;       /* of the current tensor */
     uint32_t crc32;      /* of the data, where the format wants it */
     char *buffer;        /* of bytes on their way out */
@@ -55,6 +56,12 @@ int tu_save_tensor(struct tu_saver *s, const struct tu_tensor *t,
 int tu_save_bytes(struct tu_saver *s, const void *bytes, size_t length,
                   struct tu_error *error) TU_MUST_CHECK;
 
+/* Lets bytes of the tensor be put straight into a file, where the format wants nothing else done
+ * with them: at *at of the descriptor that is returned; -1 if it cannot be, or after an error. */
+int tu_save_straight(struct tu_saver *s, off_t *at, struct tu_error *error);
+/* Tells that so many bytes were. */
+void tu_save_put(struct tu_saver *s, uint64_t length);
+
 /* Ends the data: no tensor follows, and little memory is held from here on. */
 int tu_save_end(struct tu_saver *s, struct tu_error *error) TU_MUST_CHECK;
 /* Writes head and tail, as one part of a model with all_tensors in all parts, and flushes the file
@@ -62,8 +69,7 @@ int tu_save_end(struct tu_saver *s, struct tu_error *error) TU_MUST_CHECK;
 int tu_save_finish(struct tu_saver *s, uint32_t part, uint32_t parts, uint64_t all_tensors,
                    struct tu_error *error) TU_MUST_CHECK;
 /* Whether a file may have a name, so far as can be said beforehand. */
-int tu_save_check(const struct tu_saver *s, const char *path,
-                  struct tu_error *error) TU_MUST_CHECK;
+int tu_save_check(const struct tu_saver *s, const char *path, struct tu_error *error) TU_MUST_CHECK;
 /* Gives the finished file a name. */
 int tu_save_publish(struct tu_saver *s, const char *path, struct tu_error *error) TU_MUST_CHECK;
 /* Writes a whole small file with the same promises. */

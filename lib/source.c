@@ -15,6 +15,7 @@
 
 enum {
     READ_AHEAD = 256 * 1024,
+    MOVE_MAX = 1 << 30,
     HOLES_SPARE = 2 << 20, /* zeros of descriptions that some file systems do not store */
 };
 
@@ -173,6 +174,16 @@ int tu_open_part(const char *path, struct tu_error *error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     return fd < 0 ? tu_fail_errno(error, "%s", path) : fd;
+}
+
+size_t tu_move(int from, off_t *from_at, int to, off_t *to_at, uint64_t length)
+{
+    size_t want = length < MOVE_MAX ? (size_t)length : MOVE_MAX;
+    ssize_t n;
+    do
+        n = splice(from, from_at, to, to_at, want, SPLICE_F_MOVE | SPLICE_F_MORE);
+    while (n < 0 && errno == EINTR);
+    return n > 0 ? (size_t)n : 0;
 }
 
 int tu_temporary(struct tu_error *error)

@@ -15,13 +15,9 @@
 enum { READ_AHEAD = 64 * 1024, PIPE_BYTES = 1 << 20 };
 
 /* A larger pipe lets producer and consumer overlap; the kernel may grant less, or nothing. */
-static bool enlarge_pipe(int fd)
+static void enlarge_pipe(int fd)
 {
-    struct stat st;
-    if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
-        return false;
     fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
-    return true;
 }
 
 int tu_stream_open(struct tu_stream_reader *r, int fd, const char *path, struct tu_error *error)
@@ -434,6 +430,22 @@ int tu_stream_read(struct tu_stream_reader *r, void *buffer, size_t length, stru
     return 0;
 }
 
+ssize_t tu_stream_move(struct tu_stream_reader *r, int to, off_t *at, uint64_t length,
+                       struct tu_error *error)
+{
+    if (length == 0 || length > r->tensor_left)
+        return length ? stream_fail(r, "more bytes asked for than the tensor has", error) : 0;
+    if (need_chunk(r, error) < 0)
+        return -1;
+    if (available(r))
+        return 0;
+    size_t n = tu_move(r->fd, NULL, to, at, length < r->chunk_left ? length : r->chunk_left);
+    r->position += n;
+    r->chunk_left -= n;
+    r->tensor_left -= n;
+    return (ssize_t)n;
+}
+
 /* Moves past bytes of the chunk in a seekable stream: no further than the file reaches. */
 static int seek_past(struct tu_stream_reader *r, uint64_t length, struct tu_error *error)
 {
@@ -500,7 +512,12 @@ int tu_stream_next(struct tu_stream_reader *r, struct tu_record *record, struct 
 
 /* Small pieces gather; large ones go on at once, so that a reader never waits for a writer that
  * waits for it in turn. */
-enum { WRITE_BUFFER = 64 * 1024, DIRECT_BYTES = 8 * 1024, CHUNK_MAX = 1 << 30 };
+enum {
+    WRITE_BUFFER = 64 * 1024,
+    DIRECT_BYTES = 8 * 1024,
+    COPY_BYTES = 256 * 1024,
+    CHUNK_MAX = 1 << 30,
+};
 
 static int write_fully(int fd, const void *bytes, size_t length, struct tu_error *error)
 {
@@ -563,7 +580,8 @@ static int put_built(struct tu_stream_writer *w, struct tu_builder *b, struct tu
 
 int tu_writer_open(struct tu_stream_writer *w, int fd, const char *tool, struct tu_error *error)
 {
-    *w = (struct tu_stream_writer){.fd = fd, .is_pipe = enlarge_pipe(fd)};
+    *w = (struct tu_stream_writer){.fd = fd};
+    enlarge_pipe(fd);
     if (!(w->buffer = malloc(WRITE_BUFFER)))
         return tu_fail_memory(error);
     struct tu_arena arena = {0};
@@ -694,47 +712,62 @@ int tu_writer_bytes(struct tu_stream_writer *w, const void *bytes, size_t length
     return 0;
 }
 
-/* Bytes of the chunk from a file to the output: spliced into a pipe, copied elsewhere. */
-static ssize_t move_some(struct tu_stream_writer *w, const struct tu_source *from, uint64_t offset,
-                         uint64_t length, struct tu_error *error)
+/* Makes ready for bytes to be written around the buffer: how many may come. */
+static int open_around(struct tu_stream_writer *w, uint64_t length, uint64_t *want,
+                       struct tu_error *error)
 {
-    off_t position = (off_t)offset;
-    size_t want = length < (1u << 30) ? (size_t)length : (1u << 30);
-    if (w->is_pipe) {
-        ssize_t n;
-        do
-            n = splice(from->fd, &position, w->fd, NULL, want, SPLICE_F_MOVE | SPLICE_F_MORE);
-        while (n < 0 && errno == EINTR);
-        if (n > 0)
-            return n;
-        if (n < 0 && errno != EINVAL)
-            return tu_fail_errno(error, "standard output");
-        w->is_pipe = n == 0 && w->is_pipe;
-    }
-    char copy[64 * 1024];
-    want = want < sizeof copy ? want : sizeof copy;
-    if (tu_source_read(from, offset, copy, want, error) < 0 ||
-        write_fully(w->fd, copy, want, error) < 0)
+    if (announce_chunk(w, error) < 0 || flush(w, error) < 0)
         return -1;
-    return (ssize_t)want;
+    *want = length < w->chunk_left ? length : w->chunk_left;
+    return 0;
+}
+
+static void count_written(struct tu_stream_writer *w, uint64_t n)
+{
+    w->chunk_left -= n;
+    w->tensor_left -= n;
 }
 
 int tu_writer_splice(struct tu_stream_writer *w, const struct tu_source *from, uint64_t offset,
                      uint64_t length, struct tu_error *error)
 {
+    char copy[COPY_BYTES];
+    uint64_t want;
     if (check_left(w, length, error) < 0)
         return -1;
-    while (length) {
-        if (announce_chunk(w, error) < 0 || flush(w, error) < 0)
+    for (uint64_t n; length; offset += n, length -= n) {
+        off_t position = (off_t)offset;
+        if (open_around(w, length, &want, error) < 0)
             return -1;
-        uint64_t want = length < w->chunk_left ? length : w->chunk_left;
-        ssize_t n = move_some(w, from, offset, want, error);
-        if (n < 0)
+        if ((n = tu_move(from->fd, &position, w->fd, NULL, want)) == 0) {
+            n = want < sizeof copy ? want : sizeof copy;
+            if (tu_source_read(from, offset, copy, (size_t)n, error) < 0 ||
+                write_fully(w->fd, copy, (size_t)n, error) < 0)
+                return -1;
+        }
+        count_written(w, n);
+    }
+    return 0;
+}
+
+int tu_writer_relay(struct tu_stream_writer *w, struct tu_stream_reader *from, uint64_t length,
+                    struct tu_error *error)
+{
+    char copy[COPY_BYTES];
+    uint64_t want;
+    if (check_left(w, length, error) < 0)
+        return -1;
+    for (ssize_t n; length; length -= (uint64_t)n) {
+        if (open_around(w, length, &want, error) < 0 ||
+            (n = tu_stream_move(from, w->fd, NULL, want, error)) < 0)
             return -1;
-        offset += (uint64_t)n;
-        length -= (uint64_t)n;
-        w->chunk_left -= (uint64_t)n;
-        w->tensor_left -= (uint64_t)n;
+        if (n == 0) {
+            n = (ssize_t)(want < sizeof copy ? want : sizeof copy);
+            if (tu_stream_read(from, copy, (size_t)n, error) < 0 ||
+                write_fully(w->fd, copy, (size_t)n, error) < 0)
+                return -1;
+        }
+        count_written(w, (uint64_t)n);
     }
     return 0;
 }

@@ -84,6 +84,12 @@ int tu_stream_read(struct tu_stream_reader *r, void *buffer, size_t length,
 int tu_stream_extent(struct tu_stream_reader *r, struct tu_extent *extent,
                      struct tu_error *error) TU_MUST_CHECK;
 
+/* Moves bytes of the current tensor, at most length, on to a file or pipe: at a position, or where
+ * it stands if that is NULL.  How many, 0 where that needs to be done by reading and writing; -1.
+ */
+ssize_t tu_stream_move(struct tu_stream_reader *r, int to, off_t *at, uint64_t length,
+                       struct tu_error *error) TU_MUST_CHECK;
+
 /* Fills a tensor from the keys of a `tensor` record (or of a row of an `index`). */
 int tu_tensor_from_value(const struct tensor_value *map, struct tu_arena *arena,
                          struct tu_tensor *t, struct tu_geometry *geometry,
@@ -98,7 +104,6 @@ struct tu_stream_writer {
     size_t used;
     uint64_t tensors, records;
     uint64_t tensor_left, chunk_left; /* bytes promised and not written yet */
-    bool is_pipe;
 };
 
 int tu_writer_open(struct tu_stream_writer *w, int fd, const char *tool,
@@ -118,6 +123,9 @@ int tu_writer_bytes(struct tu_stream_writer *w, const void *bytes, size_t length
 /* Moves bytes of the tensor from a file, without copying where the system can. */
 int tu_writer_splice(struct tu_stream_writer *w, const struct tu_source *from, uint64_t offset,
                      uint64_t length, struct tu_error *error) TU_MUST_CHECK;
+/* The same from the current tensor of a stream, which must have that many bytes left. */
+int tu_writer_relay(struct tu_stream_writer *w, struct tu_stream_reader *from, uint64_t length,
+                    struct tu_error *error) TU_MUST_CHECK;
 /* Writes out what has gathered so far. */
 int tu_writer_flush(struct tu_stream_writer *w, struct tu_error *error) TU_MUST_CHECK;
 /* Closes the segment. */
