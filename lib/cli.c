@@ -6,6 +6,9 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -309,10 +312,21 @@ static int close_stdout(struct tu_error *error)
     return failed ? tu_fail(error, TU_EIO, "standard output: write error") : 0;
 }
 
+/* Buffers come and go with every tensor.  Memory that is given back to the system in between comes
+ * page by page again, which takes longer than most of what is done in it. */
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 16 << 20);
+    mallopt(M_TRIM_THRESHOLD, 32 << 20);
+#endif
+}
+
 int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, char **argv)
 {
     struct tu_error error = {0};
     tool->name = command->name;
+    keep_memory();
     occupy_standard_descriptors();
     int status = parse_options(command, argc, argv, &error);
     if (status == 0) {

@@ -262,6 +262,21 @@ static int make_integers(const struct job *c, const struct piece *p, struct tu_e
     return 0;
 }
 
+/* The values, in float32, rounded so that they can be rounded again to any type. */
+static int make_floats(const struct job *c, const struct piece *p, float *out,
+                       struct tu_error *error)
+{
+    if (c->decoder.decode_wide && c->to.dtype->bytes < sizeof(float)) {
+        if (decode_narrow(c, p, out, error) < 0)
+            return -1;
+    } else {
+        tu_decode(&c->decoder, p->raw, p->first, p->count, out);
+    }
+    if (c->scales.values)
+        tu_scales_apply(&c->scales, p->first, p->count, out);
+    return 0;
+}
+
 static int work(void *context, void *slot, void *scratch, struct tu_error *error)
 {
     (void)scratch;
@@ -274,20 +289,16 @@ static int work(void *context, void *slot, void *scratch, struct tu_error *error
             return -1;
         return c->encode ? make_doubles(c, p, error) : make_integers(c, p, error);
     }
-    if (!p->values && !(p->values = malloc(TU_TILE * sizeof *p->values)))
-        return tu_fail_memory(error);
     size_t blocks = p->count / to->elements;
     p->made_length = blocks * to->bytes;
     if (reserve(&p->made, &p->made_capacity, p->made_length, error) < 0)
         return -1;
-    if (c->decoder.decode_wide && to->bytes < sizeof(float)) {
-        if (decode_narrow(c, p, p->values, error) < 0)
-            return -1;
-    } else {
-        tu_decode(&c->decoder, p->raw, p->first, p->count, p->values);
-    }
-    if (c->scales.values)
-        tu_scales_apply(&c->scales, p->first, p->count, p->values);
+    if (to->code == TENSOR_F32 && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+        return make_floats(c, p, (float *)(void *)p->made, error); /* they are its bytes */
+    if (!p->values && !(p->values = malloc(TU_TILE * sizeof *p->values)))
+        return tu_fail_memory(error);
+    if (make_floats(c, p, p->values, error) < 0)
+        return -1;
     if (to->kind == TENSOR_KIND_QUANT && check_finite(c, p, error) < 0)
         return -1;
     c->encode(p->values, blocks, p->made);

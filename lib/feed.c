@@ -248,16 +248,9 @@ static int relay(struct tu_feed *f, uint64_t length, struct tu_stream_writer *w,
 
 ssize_t tu_feed_move(struct tu_feed *f, int to, off_t *at, uint64_t length, struct tu_error *error)
 {
-    ssize_t n = 0;
-    if (!f->current.model)
-        n = tu_stream_move(&f->operand.stream, to, at, length, error);
-    else if (f->current.tensor->extent_count == 1 && f->offset < f->current.tensor->nbytes) {
-        uint64_t left = f->current.tensor->nbytes - f->offset;
-        off_t from = (off_t)(f->current.tensor->extents->offset + f->offset);
-        n = (ssize_t)tu_move(f->current.model->source.fd, &from, to, at,
-                             length < left ? length : left);
-        f->offset += (uint64_t)n;
-    }
+    if (f->current.model)
+        return 0;
+    ssize_t n = tu_stream_move(&f->operand.stream, to, at, length, error);
     if (n > 0)
         tu_progress(f->tool, f->done += (uint64_t)n, f->total);
     return n;

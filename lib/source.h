@@ -52,9 +52,9 @@ int tu_source_open_part(struct tu_source *s, const char *path,
 /* "standard input" for "-", else path. */
 const char *tu_operand_name(const char *path);
 
-/* Moves bytes between two files or pipes inside the system, from and to a position, or where it
- * stands if that is NULL; positions move along.  How many, and 0 where the system cannot: then they
- * are to be copied, which also tells why, if something is wrong. */
+/* Moves bytes between a pipe and another pipe or a file inside the system, from and to a position,
+ * or where it stands if that is NULL; positions move along.  How many, and 0 where the system
+ * cannot: then they are to be copied, which also tells why, if something is wrong. */
 size_t tu_move(int from, off_t *from_at, int to, off_t *to_at, uint64_t length);
 
 /* An unlinked temporary file in TMPDIR; its descriptor or -1. */
