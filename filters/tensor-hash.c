@@ -12,6 +12,7 @@
 #include "decode.h"
 #include "digest.h"
 #include "feed.h"
+#include "pool.h"
 #include "text.h"
 
 enum { READ_BYTES = 256 * 1024, LINE_MAX_BYTES = 4 * 65536 + 256 };
@@ -38,6 +39,7 @@ static const struct tu_option options[] = {
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
     TU_SORT_OPTION(tool),
+    TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
     TU_INPUT_OPTION(tool),
     TU_PROGRESS_OPTIONS(tool),
@@ -112,15 +114,44 @@ static int add_sum(struct sums *s, const char *name, const char *digest, struct 
 
 /* ---- Digests ---- */
 
-static int hash_stored(struct tu_feed *feed, const struct tu_item *item, struct tu_digest *d,
-                       struct tu_error *error)
+/* A tensor whose digest is made: of a model, by any thread; else from the feed. */
+struct piece {
+    struct tu_feed *feed;
+    struct tu_member member; /* of a model */
+    struct job *job;         /* of a model: where the digest goes */
+    struct tu_tensor tensor;
+    struct tu_geometry geometry;
+    uint64_t read;       /* bytes of it */
+    struct tu_digest *d; /* this and what follows is kept for the next one */
+    uint8_t *raw;
+    float *values; /* of a tile, and room for their bytes */
+    size_t raw_capacity;
+    char digest[TU_DIGEST_TEXT];
+};
+
+static int read_bytes(struct piece *p, size_t length, struct tu_error *error)
 {
-    static uint8_t buffer[READ_BYTES];
-    for (uint64_t left = item->tensor.nbytes; left;) {
-        size_t n = left < sizeof buffer ? (size_t)left : sizeof buffer;
-        if (tu_feed_read(feed, buffer, n, error) < 0)
+    if (length > p->raw_capacity) {
+        uint8_t *larger = realloc(p->raw, length);
+        if (!larger)
+            return tu_fail_memory(error);
+        p->raw = larger;
+        p->raw_capacity = length;
+    }
+    if (!p->member.model)
+        return tu_feed_read(p->feed, p->raw, length, error);
+    p->read += length;
+    return tu_model_read(p->member.model, p->member.tensor, p->read - length, p->raw, length,
+                         error);
+}
+
+static int hash_stored(struct piece *p, struct tu_error *error)
+{
+    for (uint64_t left = p->tensor.nbytes; left;) {
+        size_t n = left < READ_BYTES ? (size_t)left : READ_BYTES;
+        if (read_bytes(p, n, error) < 0)
             return -1;
-        tu_digest_add(d, buffer, n);
+        tu_digest_add(p->d, p->raw, n);
         left -= n;
     }
     return 0;
@@ -128,43 +159,60 @@ static int hash_stored(struct tu_feed *feed, const struct tu_item *item, struct 
 
 /* Types that float32 cannot hold, or that are no numbers, count by their stored bytes, which every
  * format keeps in the same order. */
-static bool is_exact(const struct tu_item *item)
+static bool is_exact(const struct piece *p)
 {
-    return tool.kernels->decode[item->tensor.dtype] &&
-           !(item->geometry.dtype->flags & TENSOR_DTYPE_WIDE);
+    return tool.kernels->decode[p->tensor.dtype] && !(p->geometry.dtype->flags & TENSOR_DTYPE_WIDE);
 }
 
-static int hash_decoded(struct tu_feed *feed, const struct tu_item *item, struct tu_digest *d,
-                        struct tu_error *error)
+static int hash_decoded(struct piece *p, struct tu_error *error)
 {
-    const struct tu_geometry *g = &item->geometry;
-    static float values[TU_TILE];
-    static uint8_t bytes[TU_TILE * sizeof(float)];
-    uint8_t head[8] = {0}, *raw = NULL;
+    const struct tu_geometry *g = &p->geometry;
+    uint64_t offset, length;
+    uint8_t head[8] = {0};
     struct tu_decoder decoder;
-    if (g->elements && g->dtype->head && tu_feed_read(feed, head, g->dtype->head, error) < 0)
+    if (!p->values)
+        p->values = malloc(TU_TILE * (sizeof *p->values + sizeof(float)));
+    if (!p->values)
+        return tu_fail_memory(error);
+    uint8_t *bytes = (uint8_t *)(p->values + TU_TILE);
+    if (g->elements && g->dtype->head && read_bytes(p, g->dtype->head, error) < 0)
         return -1;
-    int result = tu_decoder_init(&decoder, g, tool.kernels, head, error);
-    for (uint64_t first = 0; first < g->elements && result == 0;) {
-        uint64_t offset, length;
+    if (g->elements && g->dtype->head)
+        memcpy(head, p->raw, g->dtype->head);
+    if (tu_decoder_init(&decoder, g, tool.kernels, head, error) < 0)
+        return -1;
+    for (uint64_t first = 0; first < g->elements;) {
         size_t n = tu_geometry_tile(g, tu_geometry_unit(g), TU_TILE, first);
         tu_geometry_span(g, first, n, &offset, &length);
-        uint8_t *larger = realloc(raw, length);
-        if (!larger) {
-            result = tu_fail_memory(error);
-            break;
-        }
-        raw = larger;
-        result = tu_feed_read(feed, raw, length, error);
-        if (result == 0) {
-            tu_decode(&decoder, raw, first, n, values);
-            tool.kernels->encode[TENSOR_F32](values, n, bytes);
-            tu_digest_add(d, bytes, n * sizeof(float));
-        }
+        if (read_bytes(p, length, error) < 0)
+            return -1;
+        tu_decode(&decoder, p->raw, first, n, p->values);
+        tool.kernels->encode[TENSOR_F32](p->values, n, bytes);
+        tu_digest_add(p->d, bytes, n * sizeof(float));
         first += n;
     }
-    free(raw);
-    return result;
+    return 0;
+}
+
+static int hash_piece(void *context, void *slot, void *scratch, struct tu_error *error)
+{
+    struct piece *p = slot;
+    (void)context, (void)scratch;
+    if (!p->d && !(p->d = tu_digest_new(algorithm, error)))
+        return -1;
+    if ((decoded && is_exact(p) ? hash_decoded(p, error) : hash_stored(p, error)) < 0)
+        return -1;
+    tu_digest_take(p->d, p->digest);
+    return 0;
+}
+
+static void free_piece(void *context, void *slot)
+{
+    struct piece *p = slot;
+    (void)context;
+    tu_digest_free(p->d);
+    free(p->raw);
+    free(p->values);
 }
 
 /* ---- Records ---- */
@@ -199,22 +247,111 @@ static const char *status_of(const char *name, const char *digest)
     return strcmp(sum->digest, digest) == 0 ? "ok" : "differs";
 }
 
-static int hash_tensor(struct tu_feed *feed, const struct tu_item *item, struct tu_digest *d,
-                       struct tu_error *error)
+static int put_digest(const struct tu_tensor *t, const char *digest, struct tu_error *error)
 {
     static char name[4 * TENSOR_MAX_NAME + 8];
-    char digest[TU_DIGEST_TEXT];
-    bool values = decoded && is_exact(item);
-    if ((values ? hash_decoded(feed, item, d, error) : hash_stored(feed, item, d, error)) < 0)
-        return -1;
-    tu_digest_take(d, digest);
-    tu_escape(item->tensor.name, item->tensor.name_length, name, sizeof name);
+    tu_escape(t->name, t->name_length, name, sizeof name);
     const char *status = check_path ? status_of(name, digest) : NULL;
     differing += status && strcmp(status, "ok") != 0;
     if (add_sum(&made, name, digest, error) < 0)
         return -1;
-    return tu_output_built(&output, fill_hash, &(struct hash){&item->tensor, digest, status},
-                           error);
+    return tu_output_built(&output, fill_hash, &(struct hash){t, digest, status}, error);
+}
+
+/* ---- Tensors of models ---- */
+
+/* What is known of one, and becomes known. */
+struct job {
+    struct tu_member member;
+    char digest[TU_DIGEST_TEXT];
+};
+
+/* Those of one operand, in the order in which they are given, and the largest first, so that no
+ * thread is left with one of them at the end. */
+struct batch {
+    struct tu_feed *feed;
+    struct job *jobs, **by_size;
+    size_t count, capacity, next;
+};
+
+static int take_job(void *context, void *slot, struct tu_error *error)
+{
+    struct batch *batch = context;
+    struct piece *p = slot;
+    if (batch->next == batch->count)
+        return 0;
+    p->job = batch->by_size[batch->next++];
+    p->member = p->job->member;
+    p->tensor = *p->member.tensor;
+    p->read = 0;
+    return tu_tensor_check(&p->tensor, &p->geometry, error) < 0 ? -1 : 1;
+}
+
+static int put_job(void *context, void *slot, struct tu_error *error)
+{
+    struct batch *batch = context;
+    struct piece *p = slot;
+    (void)error;
+    strcpy(p->job->digest, p->digest);
+    tu_progress(&tool, batch->feed->done += p->tensor.nbytes, batch->feed->total);
+    return 0;
+}
+
+static int compare_sizes(const void *a, const void *b)
+{
+    const struct job *x = *(struct job *const *)a, *y = *(struct job *const *)b;
+    uint64_t p = x->member.tensor->nbytes, q = y->member.tensor->nbytes;
+    return (p < q) - (p > q);
+}
+
+static int run_jobs(struct batch *batch, struct tu_error *error)
+{
+    const struct tu_pipeline pipeline = {.context = batch,
+                                         .slot_size = sizeof(struct piece),
+                                         .take = take_job,
+                                         .work = hash_piece,
+                                         .put = put_job,
+                                         .release = free_piece};
+    batch->by_size = reallocarray(NULL, batch->count, sizeof *batch->by_size);
+    if (!batch->by_size)
+        return tu_fail_memory(error);
+    for (size_t i = 0; i < batch->count; i++)
+        batch->by_size[i] = &batch->jobs[i];
+    qsort(batch->by_size, batch->count, sizeof *batch->by_size, compare_sizes);
+    if (tu_pipeline_run(&pipeline, (unsigned)tool.jobs, error) < 0)
+        return -1;
+    for (size_t i = 0; i < batch->count; i++)
+        if (put_digest(batch->jobs[i].member.tensor, batch->jobs[i].digest, error) < 0)
+            return -1;
+    return 0;
+}
+
+/* From the tensor that has come on. */
+static int hash_model_tensors(struct tu_feed *feed, struct tu_item *item, struct tu_error *error)
+{
+    struct batch batch = {.feed = feed};
+    int more;
+    do {
+        more = TU_GROW(batch.jobs, batch.count, batch.capacity) ? 1 : tu_fail_memory(error);
+        if (more > 0)
+            batch.jobs[batch.count++] = (struct job){.member = feed->current};
+    } while (more > 0 && tu_feed_goes_on(feed) && (more = tu_feed_next(feed, item, error)) > 0);
+    int result = more < 0 ? -1 : run_jobs(&batch, error);
+    free(batch.by_size);
+    free(batch.jobs);
+    return result;
+}
+
+/* ---- All items ---- */
+
+/* The bytes of a stream come in order, and are made into digests as they come. */
+static int hash_next(struct tu_feed *feed, const struct tu_item *item, struct piece *p,
+                     struct tu_error *error)
+{
+    p->feed = feed;
+    p->tensor = item->tensor;
+    p->geometry = item->geometry;
+    return hash_piece(NULL, p, NULL, error) < 0 ? -1 : put_digest(&p->tensor, p->digest, error);
 }
 
 static int compare_items(const void *a, const void *b)
@@ -242,18 +379,21 @@ static int hash_model(struct tu_digest *d, struct tu_error *error)
     return tu_output_built(&output, fill_hash, &(struct hash){.digest = digest}, error);
 }
 
-static int hash_items(struct tu_feed *feed, struct tu_digest *d, struct tu_error *error)
+static int hash_items(struct tu_feed *feed, struct piece *p, struct tu_error *error)
 {
     struct tu_item item;
     int more;
     while ((more = tu_feed_next(feed, &item, error)) > 0) {
-        int result = item.kind == TU_KIND_TENSOR   ? hash_tensor(feed, &item, d, error)
-                     : item.kind == TU_KIND_RESULT ? tu_output_record(&output, &item.map, error)
-                                                   : 0;
+        int result = 0;
+        if (item.kind == TU_KIND_RESULT)
+            result = tu_output_record(&output, &item.map, error);
+        else if (item.kind == TU_KIND_TENSOR)
+            result = feed->current.model ? hash_model_tensors(feed, &item, error)
+                                         : hash_next(feed, &item, p, error);
         if (result < 0)
             return -1;
     }
-    return more < 0 ? -1 : hash_model(d, error);
+    return more;
 }
 
 /* ---- The list to check against ---- */
@@ -367,17 +507,19 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     struct tu_feed feed;
     if (check_path && read_list(error) < 0)
         return -1;
-    struct tu_digest *d = tu_digest_new(algorithm, error);
-    if (!d)
+    struct piece piece = {.d = tu_digest_new(algorithm, error)};
+    if (!piece.d)
         return -1;
     int result =
         tu_output_open(&output, t, "hash", check_path ? check_columns : hash_columns, error);
     if (result == 0) {
         tu_feed_open(&feed, t, operands, count, true);
-        result = hash_items(&feed, d, error);
+        result = hash_items(&feed, &piece, error);
+        if (result == 0)
+            result = hash_model(piece.d, error);
         tu_feed_close(&feed);
     }
-    tu_digest_free(d);
+    free_piece(NULL, &piece);
     if (result == 0 && check_path)
         result = conclude(error);
     free_sums(&made);

@@ -215,6 +215,11 @@ int tu_feed_next(struct tu_feed *f, struct tu_item *item, struct tu_error *error
     }
 }
 
+bool tu_feed_goes_on(const struct tu_feed *f)
+{
+    return f->current.model && f->position < f->selected;
+}
+
 int tu_feed_read(struct tu_feed *f, void *buffer, size_t length, struct tu_error *error)
 {
     f->done += length;

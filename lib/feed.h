@@ -50,6 +50,9 @@ void tu_feed_close(struct tu_feed *f);
 
 /* 1: an item; 0: all operands ended well; -1. */
 int tu_feed_next(struct tu_feed *f, struct tu_item *item, struct tu_error *error) TU_MUST_CHECK;
+/* Whether the next item is a tensor of the same operand as the current one, which is a model's:
+ * until then the models stay open, and what was given of their tensors can be read. */
+bool tu_feed_goes_on(const struct tu_feed *f);
 /* Reads the next bytes of the current tensor. */
 int tu_feed_read(struct tu_feed *f, void *buffer, size_t length,
                  struct tu_error *error) TU_MUST_CHECK;

@@ -80,3 +80,19 @@ digest_of() {
     tensor-hash --table n.tsr > lines
     run -0 tensor-hash --check lines --table n.tsr
 }
+
+@test "any number of threads, the same digests in the same order" {
+    tensor-rand --like qwen2 --num-layers 3 --hidden 128 --heads 4 --ffn 256 --vocab 999 --type Q8_0 |
+        tensor-save large.gguf
+    tensor-cat large.gguf > large.tsr
+    for how in '' --decoded '--sort size' '-a xxh3 --limit 9'; do
+        tensor-hash $how -j 1 --table a.safetensors large.gguf > want
+        for jobs in 2 5; do
+            tensor-hash $how -j $jobs --table a.safetensors large.gguf | diff want -
+        done
+        # a stream is read in its order, whatever the threads
+        [ "$how" = '--sort size' ] || tensor-cat a.safetensors large.gguf | tensor-hash $how --table | diff want -
+    done
+    tensor-hash --table large.gguf > list
+    run -0 tensor-hash -j 3 --check list large.tsr
+}
