@@ -8,6 +8,7 @@
  *   bench-kernels sgemm SECONDS       Gflop/s of one thread
  *   bench-kernels time COMMAND        how long a shell command takes, and the most memory that one
  *                                     of its processes has resident, in kB
+ *   bench-kernels forget FILE...      takes files out of the page cache
  *   bench-kernels decode TYPE N       decodes N elements: for counting instructions
  *   bench-kernels reduce N            compares N elements
  */
@@ -150,6 +151,20 @@ static int time_command(const char *command)
     return status ? 2 : 0;
 }
 
+/* Only what is on the disk can be taken out. */
+static int forget(char **paths)
+{
+    for (; *paths; paths++) {
+        int fd = open(*paths, O_RDONLY);
+        if (fd < 0 || fsync(fd) < 0 || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) {
+            perror(*paths);
+            return 2;
+        }
+        close(fd);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     const struct tu_kernels *kernels = tu_kernels_choose(getenv("TENSORUTILS_CPU"));
@@ -162,11 +177,14 @@ int main(int argc, char **argv)
         return time_command(argv[2]);
     if (argc == 3 && strcmp(argv[1], "sgemm") == 0)
         return measure_sgemm(strtod(argv[2], NULL));
+    if (argc > 2 && strcmp(argv[1], "forget") == 0)
+        return forget(argv + 2);
     if (argc == 4 && strcmp(argv[1], "decode") == 0)
         return decode_elements(kernels, argv[2], strtoull(argv[3], NULL, 10));
     if (argc == 3 && strcmp(argv[1], "reduce") == 0)
         return reduce_elements(kernels, strtoull(argv[2], NULL, 10));
-    fputs("usage: bench-kernels decoders|sgemm SECONDS | time COMMAND | decode TYPE N | reduce N\n",
+    fputs("usage: bench-kernels decoders|sgemm SECONDS | time COMMAND | forget FILE... | "
+          "decode TYPE N | reduce N\n",
           stderr);
     return 2;
 }

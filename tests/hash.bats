@@ -82,8 +82,8 @@ digest_of() {
 }
 
 @test "any number of threads, the same digests in the same order" {
-    tensor-rand --like qwen2 --num-layers 3 --hidden 128 --heads 4 --ffn 256 --vocab 999 --type Q8_0 |
-        tensor-save large.gguf
+    tensor-rand --like qwen2 --num-layers 3 --hidden 128 --heads 4 --ffn 256 --vocab 999 |
+        tensor-quant --to Q8_0 | tensor-save large.gguf
     tensor-cat large.gguf > large.tsr
     for how in '' --decoded '--sort size' '-a xxh3 --limit 9'; do
         tensor-hash $how -j 1 --table a.safetensors large.gguf > want
