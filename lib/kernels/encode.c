@@ -382,7 +382,18 @@ static inline void mxfp4_block(const float *x, uint8_t *p)
 
 /* --- Types with a table of sixteen values ------------------------------------------------------*/
 
-/* The nearest of the table's values, which rise. */
+/* The nearest of the table's values, which rise, for each of n numbers: from a midpoint down. */
+static inline void iq4_values_near(const float *v, int n, float *values)
+{
+    for (int i = 0; i < n; i++)
+        values[i] = (float)iq4_values[0];
+    for (int k = 0; k < 15; k++) {
+        float middle = 0.5f * (float)(iq4_values[k] + iq4_values[k + 1]);
+        for (int i = 0; i < n; i++)
+            values[i] = choose_float(v[i] > middle, (float)iq4_values[k + 1], values[i]);
+    }
+}
+
 static inline int iq4_code(float v)
 {
     int code = 0;
@@ -391,66 +402,88 @@ static inline int iq4_code(float v)
     return code;
 }
 
-/* Codes of values for one scale; the scale that fits these codes best. */
-static inline float iq4_codes(const float *x, int n, float scale, uint8_t *q)
+/* Codes of 32 values for one scale. */
+static inline void iq4_codes(const float *x, float scale, uint8_t *q)
 {
-    float id = inverse(scale), products = 0, squares = 0;
-    for (int i = 0; i < n; i++) {
+    float id = inverse(scale);
+    for (int i = 0; i < 32; i++)
         q[i] = (uint8_t)iq4_code(x[i] * id);
-        float value = (float)iq4_values[q[i]];
-        products += x[i] * value;
-        squares += value * value;
-    }
-    return squares > 0 ? products / squares : 0;
 }
 
-static inline float iq4_error(const float *x, int n, float scale, const uint8_t *q)
+/* Tries of scales for 32 values, all of them at a time: the values that each makes of them, and,
+ * where asked for, the scale that fits these best; then the error that it leaves.  Each is a lane,
+ * which gives its sums one order. */
+enum { IQ4_TRIES = 48 };
+struct iq4_tries {
+    float scale[IQ4_TRIES], error[IQ4_TRIES], values[32][IQ4_TRIES];
+};
+
+__attribute__((always_inline)) static inline void iq4_try(const float *x, int n, int fit,
+                                                          struct iq4_tries *t)
 {
-    float error = 0;
-    for (int i = 0; i < n; i++) {
-        float rest = x[i] - scale * (float)iq4_values[q[i]];
-        error += rest * rest;
+    float id[IQ4_TRIES], scaled[IQ4_TRIES], products[IQ4_TRIES] = {0}, squares[IQ4_TRIES] = {0};
+    for (int k = 0; k < n; k++) {
+        id[k] = inverse(t->scale[k]);
+        t->error[k] = 0;
     }
-    return error;
+    for (int i = 0; i < 32; i++) {
+        for (int k = 0; k < n; k++)
+            scaled[k] = x[i] * id[k];
+        iq4_values_near(scaled, n, t->values[i]);
+        for (int k = 0; k < n; k++) {
+            products[k] += x[i] * t->values[i][k];
+            squares[k] += t->values[i][k] * t->values[i][k];
+        }
+    }
+    for (int k = 0; fit && k < n; k++)
+        t->scale[k] = squares[k] > 0 ? products[k] / squares[k] : 0;
+    for (int i = 0; i < 32; i++) {
+        for (int k = 0; k < n; k++) {
+            float rest = x[i] - t->scale[k] * t->values[i][k];
+            t->error[k] += rest * rest;
+        }
+    }
 }
 
 /* The scale that leaves the least error, of those that take the extreme value near either end of
  * the table. */
-static inline float iq4_scale(const float *x, int n)
+static inline float iq4_scale(const float *x)
 {
-    float most = extreme(x, n), best = 0, least = __builtin_inff();
-    for (int try = -8; try <= 8; try++)
-        for (int end = 0; end < 2; end++) {
-            uint8_t q[32];
-            float scale = iq4_codes(x, n, most / (float)(end ? 113 + try : -127 + try), q);
-            float error = iq4_error(x, n, scale, q);
-            if (error < least) {
-                least = error;
-                best = scale;
-            }
+    struct iq4_tries t;
+    float most = extreme(x, 32), best = 0, least = __builtin_inff();
+    for (int k = 0; k < IQ4_TRIES; k++) /* what is beyond 34 of them is not looked at */
+        t.scale[k] = k < 34 ? most / (float)(k % 2 ? 105 + k / 2 : -135 + k / 2) : 0;
+    iq4_try(x, IQ4_TRIES, 1, &t);
+    for (int k = 0; k < 34; k++) {
+        if (t.error[k] < least) {
+            least = t.error[k];
+            best = t.scale[k];
         }
+    }
     return best;
 }
 
 static inline void iq4_nl_block(const float *x, uint8_t *p)
 {
     uint8_t q[32];
-    store_half(p, iq4_scale(x, 32));
-    iq4_codes(x, 32, load_half(p), q);
+    store_half(p, iq4_scale(x));
+    iq4_codes(x, load_half(p), q);
     join_nibbles(q, 16, 16, p + 2);
 }
 
 /* The whole number for a sub-block's scale, of those around the best one. */
 static inline int iq4_step(const float *x, float d, float scale)
 {
+    struct iq4_tries t;
     int middle = (int)nearest(scale * inverse(d), -32, 31), best = middle;
     float least = __builtin_inff();
-    for (int s = middle - 1; s <= middle + 1; s++) {
-        uint8_t q[32];
-        iq4_codes(x, 32, d * (float)s, q);
-        float error = iq4_error(x, 32, d * (float)s, q);
-        if (s >= -32 && s <= 31 && error < least) {
-            least = error;
+    for (int k = 0; k < 16; k++)
+        t.scale[k] = d * (float)(middle - 1 + k);
+    iq4_try(x, 16, 0, &t);
+    for (int k = 0; k < 3; k++) {
+        int s = middle - 1 + k;
+        if (s >= -32 && s <= 31 && t.error[k] < least) {
+            least = t.error[k];
             best = s;
         }
     }
@@ -475,12 +508,12 @@ static inline void iq4_xs_block(const float *x, uint8_t *p)
     int steps[8];
     uint8_t q[256];
     for (int g = 0; g < 8; g++)
-        scales[g] = iq4_scale(x + 32 * g, 32);
+        scales[g] = iq4_scale(x + 32 * g);
     float d = extreme(scales, 8) / -32;
     for (int round = 0; round < 2; round++) {
         for (int g = 0; g < 8; g++) {
             steps[g] = iq4_step(x + 32 * g, d, scales[g]);
-            iq4_codes(x + 32 * g, 32, d * (float)steps[g], q + 32 * g);
+            iq4_codes(x + 32 * g, d * (float)steps[g], q + 32 * g);
         }
         d = iq4_fit(x, steps, q);
     }
@@ -491,7 +524,7 @@ static inline void iq4_xs_block(const float *x, uint8_t *p)
         p[i] = 0;
     for (int g = 0; g < 8; g++) {
         unsigned s = (unsigned)(steps[g] + 32);
-        iq4_codes(x + 32 * g, 32, d * (float)steps[g], q + 32 * g);
+        iq4_codes(x + 32 * g, d * (float)steps[g], q + 32 * g);
         p[4 + g / 2] |= (uint8_t)((s & 15) << 4 * (g % 2));
         high |= (s >> 4) << 2 * g;
     }
