@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dtype.h"
 #include "text.h"
 
 enum { LINE_MAX_BYTES = 4096, ITEMS_MAX = 4096, DIGITS_MAX = 9 };
@@ -365,12 +366,16 @@ static int parse_pattern(struct parser *p, struct tu_map_rule *rule, const char 
 
 /* ---- Steps ---- */
 
-static int read_count_name(struct parser *p, const char *text, const char **out)
+/* A number, or the name of a count. */
+static int read_heads(struct parser *p, const char *text, struct tu_step *s)
 {
+    size_t length = strlen(text);
+    if (length && read_number(text, length, &s->head_count) == length && s->head_count)
+        return 0;
     if (!tu_map_count(p->map, text))
         return bad(p, "no count is called '%s'", text);
-    *out = keep(p, text, strlen(text));
-    return *out ? 0 : -1;
+    s->heads = keep(p, text, length);
+    return s->heads ? 0 : -1;
 }
 
 /* "3, 4, *": numbers, and * for 0. */
@@ -430,12 +435,53 @@ static int read_range(struct parser *p, const char *text, struct tu_step *s)
     return 0;
 }
 
-static int read_addend(struct parser *p, const char *text, struct tu_step *s)
+static int read_float(struct parser *p, const char *text, struct tu_step *s)
 {
     double number;
-    if (!tu_parse_double(text, &number) || !isfinite((float)number) || number == 0)
-        return bad(p, "'%s' is no number to be added", text);
+    bool scale = s->kind == TU_STEP_SCALE;
+    if (!tu_parse_double(text, &number) || !isfinite((float)number) || (float)number == 0)
+        return bad(p, "'%s' is no number to be %s", text, scale ? "multiplied with" : "added");
     s->addend = (float)number;
+    return 0;
+}
+
+/* Every share once. */
+static int read_order(struct parser *p, const char *text, struct tu_step *s)
+{
+    uint64_t order[TU_MAP_ORDER_MAX], back[TU_MAP_ORDER_MAX];
+    size_t count = 0;
+    memset(back, 0xff, sizeof back);
+    while (*text) {
+        uint64_t share;
+        size_t n = read_number(text, strlen(text), &share);
+        if (!n || count == TU_MAP_ORDER_MAX || share >= TU_MAP_ORDER_MAX ||
+            back[share] != UINT64_MAX)
+            return bad(p, "'%s' is no order of at most %d shares", text, TU_MAP_ORDER_MAX);
+        back[share] = count;
+        order[count++] = share;
+        text += n;
+        if (*text == ',' && text[1])
+            text++;
+        else if (*text)
+            return bad(p, "'%s' is no list of numbers", text);
+    }
+    if (!count)
+        return bad(p, "numbers are missing");
+    for (size_t i = 0; i < count; i++)
+        if (back[i] == UINT64_MAX)
+            return bad(p, "share %zu is missing", i);
+    s->shares = count;
+    s->order = (const void *)keep(p, (const void *)order, count * sizeof *order);
+    s->back = (const void *)keep(p, (const void *)back, count * sizeof *back);
+    return s->order && s->back ? 0 : -1;
+}
+
+static int read_type(struct parser *p, const char *text, struct tu_step *s)
+{
+    const struct tu_dtype *type = tu_dtype_by_name(text, strlen(text));
+    if (!type)
+        return bad(p, "'%s' is no element type", text);
+    s->dtype = type->code;
     return 0;
 }
 
@@ -444,21 +490,24 @@ static int set_step(struct parser *p, const char *word, const char *argument, st
     static const struct {
         const char *name;
         enum tu_step_kind kind;
-    } words[] = {{"rope", TU_STEP_ROPE},       {"transpose", TU_STEP_TRANSPOSE},
-                 {"permute", TU_STEP_PERMUTE}, {"reshape", TU_STEP_RESHAPE},
-                 {"rows", TU_STEP_ROWS},       {"columns", TU_STEP_COLUMNS},
-                 {"add", TU_STEP_ADD}};
+    } words[] = {{"rope", TU_STEP_ROPE},           {"unrope", TU_STEP_UNROPE},
+                 {"transpose", TU_STEP_TRANSPOSE}, {"permute", TU_STEP_PERMUTE},
+                 {"reshape", TU_STEP_RESHAPE},     {"rows", TU_STEP_ROWS},
+                 {"columns", TU_STEP_COLUMNS},     {"add", TU_STEP_ADD},
+                 {"scale", TU_STEP_SCALE},         {"order", TU_STEP_ORDER},
+                 {"type", TU_STEP_TYPE},           {"byteswap", TU_STEP_SWAP}};
     size_t i = 0, count = sizeof words / sizeof *words;
     while (i < count && strcmp(words[i].name, word) != 0)
         i++;
     if (i == count)
         return bad(p, "'%s' is no transform", word);
     s->kind = words[i].kind;
-    if (!argument != (s->kind == TU_STEP_TRANSPOSE))
+    if (!argument != (s->kind == TU_STEP_TRANSPOSE || s->kind == TU_STEP_SWAP))
         return bad(p, argument ? "'%s' takes no argument" : "'%s' needs an argument", word);
     switch (words[i].kind) {
     case TU_STEP_ROPE:
-        return read_count_name(p, argument, &s->heads);
+    case TU_STEP_UNROPE:
+        return read_heads(p, argument, s);
     case TU_STEP_PERMUTE:
         return read_axes(p, argument, s);
     case TU_STEP_RESHAPE:
@@ -467,8 +516,14 @@ static int set_step(struct parser *p, const char *word, const char *argument, st
     case TU_STEP_COLUMNS:
         return read_range(p, argument, s);
     case TU_STEP_ADD:
-        return read_addend(p, argument, s);
+    case TU_STEP_SCALE:
+        return read_float(p, argument, s);
+    case TU_STEP_ORDER:
+        return read_order(p, argument, s);
+    case TU_STEP_TYPE:
+        return read_type(p, argument, s);
     case TU_STEP_TRANSPOSE:
+    case TU_STEP_SWAP:
         break;
     }
     return 0;

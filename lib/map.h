@@ -17,6 +17,7 @@
 #define TU_MAP_SIDE_MAX  8 /* names on one side of a rule */
 #define TU_MAP_STEPS_MAX 8
 #define TU_MAP_RANK_MAX  8
+#define TU_MAP_ORDER_MAX 512
 
 /* Placeholders of whole numbers in one rule. */
 #define TU_MAP_NUMBERS_MAX 4
@@ -46,18 +47,27 @@ struct tu_bindings {
 struct tu_step {
     enum tu_step_kind {
         TU_STEP_ROPE, /* rows of each head from halves to pairs */
+        TU_STEP_UNROPE,
         TU_STEP_TRANSPOSE,
         TU_STEP_PERMUTE, /* axes */
         TU_STEP_RESHAPE,
         TU_STEP_ROWS, /* [first, end) */
         TU_STEP_COLUMNS,
         TU_STEP_ADD,
+        TU_STEP_SCALE,
+        TU_STEP_ORDER, /* equal shares of the first dimension */
+        TU_STEP_TYPE,  /* the bytes are of another type */
+        TU_STEP_SWAP,  /* the bytes of each element the other way round */
     } kind;
-    const char *heads;               /* ROPE: a count */
+    const char *heads; /* ROPE: a count, or NULL: as many as head_count */
+    uint64_t head_count;
     uint64_t shape[TU_MAP_RANK_MAX]; /* RESHAPE (0: what is left), PERMUTE */
     uint32_t rank;
     uint64_t first, end;
-    float addend;
+    float addend;                 /* ADD; SCALE: the factor */
+    const uint64_t *order, *back; /* ORDER: which share comes where; what undoes it */
+    size_t shares;
+    uint32_t dtype; /* TYPE */
 };
 
 struct tu_map_rule {

@@ -66,7 +66,8 @@ static const struct tu_view *rope(const struct tu_resolver *r, const struct tu_m
     f->roped = true;
     if (r->without_rope)
         return v;
-    if (count_of(r, rule, s->heads, b, &heads, error) < 0)
+    heads = s->head_count;
+    if (s->heads && count_of(r, rule, s->heads, b, &heads, error) < 0)
         return NULL;
     char words[2][40];
     snprintf(words[0], sizeof words[0], "rope(%" PRIu64 ")", heads);
@@ -110,6 +111,18 @@ static const struct tu_view *cut(const struct tu_resolver *r, const struct tu_st
                 : tu_view_columns(&r->maker, v, s->first, s->end, error);
 }
 
+static const struct tu_view *retype(const struct tu_resolver *r, const struct tu_step *s, bool undo,
+                                    const struct tu_view *v, struct tu_found *f,
+                                    struct tu_error *error)
+{
+    if (undo) {
+        tu_fail(error, TU_EINVALID, "the type that the bytes had before is not known");
+        return NULL;
+    }
+    tu_say_step(f->steps, sizeof f->steps, "type(%s)", tu_dtype(s->dtype)->name);
+    return tu_view_type(&r->maker, v, s->dtype, error);
+}
+
 static const struct tu_view *apply(const struct tu_resolver *r, const struct tu_map_rule *rule,
                                    const struct tu_step *s, const struct tu_bindings *b, bool undo,
                                    const struct tu_view *v, struct tu_found *f,
@@ -117,7 +130,8 @@ static const struct tu_view *apply(const struct tu_resolver *r, const struct tu_
 {
     switch (s->kind) {
     case TU_STEP_ROPE:
-        return rope(r, rule, s, b, undo, v, f, error);
+    case TU_STEP_UNROPE:
+        return rope(r, rule, s, b, undo != (s->kind == TU_STEP_UNROPE), v, f, error);
     case TU_STEP_TRANSPOSE:
         if (v->tensor.rank > 1)
             say_or_cancel(f, "transpose", "transpose");
@@ -139,6 +153,18 @@ static const struct tu_view *apply(const struct tu_resolver *r, const struct tu_
         }
         tu_say_step(f->steps, sizeof f->steps, "add(%g)", (double)(undo ? -s->addend : s->addend));
         return tu_view_add(&r->maker, v, undo ? -s->addend : s->addend, error);
+    case TU_STEP_SCALE:
+        tu_say_step(f->steps, sizeof f->steps, "scale(%g)",
+                    (double)(undo ? 1 / s->addend : s->addend));
+        return tu_view_scale(&r->maker, v, undo ? 1 / s->addend : s->addend, error);
+    case TU_STEP_ORDER:
+        tu_say_step(f->steps, sizeof f->steps, "order");
+        return tu_view_order(&r->maker, v, undo ? s->back : s->order, s->shares, error);
+    case TU_STEP_TYPE:
+        return retype(r, s, undo, v, f, error);
+    case TU_STEP_SWAP:
+        say_or_cancel(f, "byteswap", "byteswap");
+        return tu_view_swapped(&r->maker, v, error);
     }
     return v;
 }

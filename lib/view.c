@@ -75,16 +75,25 @@ const struct tu_view *tu_view_leaf(const struct tu_view_maker *m, struct tu_memb
     return tu_tensor_check(&v->tensor, &v->geometry, error) < 0 ? NULL : v;
 }
 
+/* The decoder of a view, which may need the bytes before its first block. */
+static int start_decoder(const struct tu_view *v, const struct tu_kernels *kernels,
+                         struct tu_decoder *out, struct tu_error *error)
+{
+    uint8_t head[8] = {0};
+    size_t length = v->tensor.elements ? v->geometry.dtype->head : 0;
+    if (length && tu_view_read(v, 0, head, length, error) < 0)
+        return -1;
+    return tu_decoder_init(out, &v->geometry, kernels, head, error);
+}
+
 static const struct tu_view *make_float(const struct tu_view_maker *m, const struct tu_view *of,
-                                        float addend, struct tu_error *error)
+                                        float factor, float addend, struct tu_error *error)
 {
     struct tu_view *v =
         make(m, TU_VIEW_FLOAT, &of, 1, of->tensor.shape, of->tensor.rank, TENSOR_F32, error);
-    uint8_t head[8] = {0};
-    size_t length = of->tensor.elements ? of->geometry.dtype->head : 0;
-    if (!v || (length && tu_view_read(of, 0, head, length, error) < 0) ||
-        tu_decoder_init(&v->decoder, &of->geometry, m->kernels, head, error) < 0)
+    if (!v || start_decoder(of, m->kernels, &v->decoder, error) < 0)
         return NULL;
+    v->factor = factor;
     v->addend = addend;
     return v;
 }
@@ -92,15 +101,21 @@ static const struct tu_view *make_float(const struct tu_view_maker *m, const str
 const struct tu_view *tu_view_plain(const struct tu_view_maker *m, const struct tu_view *of,
                                     struct tu_error *error)
 {
-    return is_plain(of) ? of : make_float(m, of, 0, error);
+    return is_plain(of) ? of : make_float(m, of, 1, 0, error);
 }
 
 const struct tu_view *tu_view_add(const struct tu_view_maker *m, const struct tu_view *of,
                                   float addend, struct tu_error *error)
 {
-    if (of->kind == TU_VIEW_FLOAT && of->addend == -addend)
+    if (of->kind == TU_VIEW_FLOAT && of->addend == -addend && of->factor == 1)
         return tu_view_plain(m, of->of[0], error);
-    return make_float(m, of, addend, error);
+    return make_float(m, of, 1, addend, error);
+}
+
+const struct tu_view *tu_view_scale(const struct tu_view_maker *m, const struct tu_view *of,
+                                    float factor, struct tu_error *error)
+{
+    return make_float(m, of, factor, 0, error);
 }
 
 /* Whether one of the first dimension is a whole number of blocks, with nothing shared. */
@@ -120,7 +135,7 @@ static bool is_divisible(const struct tu_view *v)
 static const struct tu_view *divisible(const struct tu_view_maker *m, const struct tu_view *of,
                                        struct tu_error *error)
 {
-    return is_divisible(of) ? of : make_float(m, of, 0, error);
+    return is_divisible(of) ? of : make_float(m, of, 1, 0, error);
 }
 
 /* Bytes of one of the first dimension. */
@@ -193,7 +208,7 @@ const struct tu_view *tu_view_reshape(const struct tu_view_maker *m, const struc
     uint64_t last = rank ? shape[rank - 1] : 1;
     bool padded = of->geometry.row != of->geometry.elements;
     if (!is_plain(of) && (padded || last != last_dimension(&of->tensor)) &&
-        !(of = make_float(m, of, 0, error)))
+        !(of = make_float(m, of, 1, 0, error)))
         return NULL;
     struct tu_view *v = make_like(m, TU_VIEW_PART, of, shape, rank, error);
     if (v && v->tensor.elements != of->tensor.elements) {
@@ -269,11 +284,63 @@ const struct tu_view *tu_view_columns(const struct tu_view_maker *m, const struc
     return v;
 }
 
+const struct tu_view *tu_view_type(const struct tu_view_maker *m, const struct tu_view *of,
+                                   enum tensor_dtype dtype, struct tu_error *error)
+{
+    const struct tu_dtype *was = of->geometry.dtype, *is = tu_dtype(dtype);
+    if (!is || is->elements != was->elements || is->bytes != was->bytes || is->head || was->head) {
+        tu_fail(error, TU_EINVALID, "the bytes of %s are none of %s", was->name,
+                is ? is->name : "that type");
+        return NULL;
+    }
+    const struct tu_view *v =
+        make(m, TU_VIEW_PART, &of, 1, of->tensor.shape, of->tensor.rank, dtype, error);
+    if (v && v->tensor.nbytes != of->tensor.nbytes) {
+        tu_fail(error, TU_EINVALID, "the rows of %s are none of %s", was->name, is->name);
+        return NULL;
+    }
+    return v;
+}
+
+const struct tu_view *tu_view_swapped(const struct tu_view_maker *m, const struct tu_view *of,
+                                      struct tu_error *error)
+{
+    if (!is_plain(of)) {
+        tu_fail(error, TU_EINVALID, "elements of %s have no bytes of their own to swap",
+                of->geometry.dtype->name);
+        return NULL;
+    }
+    return make_like(m, TU_VIEW_SWAPPED, of, of->tensor.shape, of->tensor.rank, error);
+}
+
 static bool same_but_first(const struct tu_tensor *a, const struct tu_tensor *b, uint32_t first)
 {
     return a->rank == b->rank && a->rank >= first &&
            (a->rank == first ||
             memcmp(a->shape + first, b->shape + first, (a->rank - first) * sizeof *a->shape) == 0);
+}
+
+const struct tu_view *tu_view_rebased(const struct tu_view_maker *m, const struct tu_view *of,
+                                      struct tu_member leaf, struct tu_error *error)
+{
+    const struct tu_tensor *was = &of->tensor, *is = leaf.tensor;
+    if (of->kind == TU_VIEW_LEAF)
+        return is->dtype == was->dtype && is->packing == was->packing && same_but_first(is, was, 0)
+                   ? tu_view_leaf(m, leaf, error)
+                   : NULL;
+    if (of->count != 1 || of->geometry.dtype->head ||
+        (of->kind == TU_VIEW_FLOAT && of->decoder.geometry.dtype->head))
+        return NULL;
+    struct tu_view *v = tu_arena_alloc(m->arena, sizeof *v);
+    const struct tu_view **source = tu_arena_alloc(m->arena, sizeof *source);
+    if (!v || !source) {
+        tu_fail_memory(error);
+        return NULL;
+    }
+    *v = *of;
+    v->of = source;
+    *source = tu_view_rebased(m, of->of[0], leaf, error);
+    return *source ? v : NULL;
 }
 
 /* Views of several types are joined as floats. */
@@ -292,7 +359,7 @@ static int agree(const struct tu_view_maker *m, const struct tu_view **of, size_
         plain |= !whole || of[i]->tensor.dtype != of[0]->tensor.dtype;
     }
     for (size_t i = 0; plain && i < count; i++)
-        if (of[i]->tensor.dtype != TENSOR_F32 && !(of[i] = make_float(m, of[i], 0, error)))
+        if (of[i]->tensor.dtype != TENSOR_F32 && !(of[i] = make_float(m, of[i], 1, 0, error)))
             return -1;
     return 0;
 }
@@ -342,6 +409,26 @@ const struct tu_view *tu_view_join(const struct tu_view_maker *m, const struct t
     for (size_t i = 0; i < count; i++)
         v->ends[i] = end += of[i]->tensor.nbytes;
     return v;
+}
+
+const struct tu_view *tu_view_order(const struct tu_view_maker *m, const struct tu_view *of,
+                                    const uint64_t *order, size_t count, struct tu_error *error)
+{
+    uint64_t rows = first_dimension(&of->tensor);
+    if (!of->tensor.rank || !count || rows % count) {
+        tu_fail(error, TU_EINVALID, "%" PRIu64 " rows are no %zu equal shares", rows, count);
+        return NULL;
+    }
+    const struct tu_view **shares = tu_arena_alloc(m->arena, count * sizeof *shares);
+    if (!shares)
+        tu_fail_memory(error);
+    if (!shares || !(of = divisible(m, of, error)))
+        return NULL;
+    uint64_t share = rows / count;
+    for (size_t i = 0; i < count; i++)
+        if (!(shares[i] = tu_view_rows(m, of, order[i] * share, order[i] * share + share, error)))
+            return NULL;
+    return tu_view_join(m, shares, count, false, error);
 }
 
 /* ---- Reading ---- */
@@ -451,6 +538,8 @@ static int read_values(const struct tu_view *v, uint64_t first, float *out, size
         if (result == 0)
             tu_decode(&v->decoder, raw, first + done, n, out + done);
     }
+    for (size_t i = 0; v->factor != 1 && i < count; i++)
+        out[i] *= v->factor;
     for (size_t i = 0; v->addend != 0 && i < count; i++)
         out[i] += v->addend;
     if (raw != small)
@@ -499,6 +588,21 @@ static int read_flat_columns(const struct tu_view *v, uint64_t first, void *out,
     return 0;
 }
 
+static int read_swapped(const struct tu_view *v, uint64_t first, void *out, size_t count,
+                        struct tu_error *error)
+{
+    size_t size = v->geometry.dtype->bytes;
+    if (tu_view_read(v->of[0], first * size, out, count * size, error) < 0)
+        return -1;
+    for (uint8_t *p = out, *end = p + count * size; p < end; p += size)
+        for (size_t i = 0; i < size / 2; i++) {
+            uint8_t byte = p[i];
+            p[i] = p[size - 1 - i];
+            p[size - 1 - i] = byte;
+        }
+    return 0;
+}
+
 /* The rows that a range of elements touches, as areas: a piece of the first, whole ones, a piece
  * of the last. */
 static int read_transposed(const struct tu_view *v, uint64_t first, void *out, size_t count,
@@ -541,8 +645,28 @@ int tu_view_read(const struct tu_view *v, uint64_t offset, void *buffer, size_t 
         return read_elements(v, offset, buffer, length, read_transposed, error);
     case TU_VIEW_COLUMNS:
         return read_elements(v, offset, buffer, length, read_flat_columns, error);
+    case TU_VIEW_SWAPPED:
+        return read_elements(v, offset, buffer, length, read_swapped, error);
     }
     return 0;
+}
+
+int tu_view_values(const struct tu_view *v, const struct tu_kernels *kernels, uint64_t first,
+                   size_t count, float *out, struct tu_error *error)
+{
+    uint64_t offset, length;
+    struct tu_decoder decoder;
+    if (!count)
+        return 0;
+    tu_geometry_span(&v->geometry, first, count, &offset, &length);
+    uint8_t *raw = malloc((size_t)length);
+    int result = raw ? start_decoder(v, kernels, &decoder, error) : tu_fail_memory(error);
+    if (result == 0)
+        result = tu_view_read(v, offset, raw, (size_t)length, error);
+    if (result == 0)
+        tu_decode(&decoder, raw, first, count, out);
+    free(raw);
+    return result;
 }
 
 /* ---- Areas ---- */

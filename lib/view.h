@@ -17,9 +17,10 @@ struct tu_view {
         TU_VIEW_ROPE,      /* rows of the first dimension: halves of a head to pairs, or back */
         TU_VIEW_ORDER,     /* rows in the order of permuted axes */
         TU_VIEW_JOIN,      /* several, one after another */
-        TU_VIEW_FLOAT,     /* F32 values, with a number added */
+        TU_VIEW_FLOAT,     /* F32 values, multiplied, with a number added */
         TU_VIEW_TRANSPOSE, /* the last two dimensions change places */
         TU_VIEW_COLUMNS,   /* a range of the last dimension */
+        TU_VIEW_SWAPPED,   /* the bytes of each element the other way round */
     } kind;
     struct tu_tensor tensor; /* without a name, but for a leaf */
     struct tu_geometry geometry;
@@ -35,7 +36,7 @@ struct tu_view {
         uint32_t rank;
     } axes;
     struct tu_decoder decoder; /* FLOAT */
-    float addend;
+    float factor, addend;
     bool transposed; /* it, or one of those it is made of, is */
 };
 
@@ -68,6 +69,21 @@ const struct tu_view *tu_view_transpose(const struct tu_view_maker *m, const str
                                         struct tu_error *error);
 const struct tu_view *tu_view_add(const struct tu_view_maker *m, const struct tu_view *of,
                                   float addend, struct tu_error *error);
+const struct tu_view *tu_view_scale(const struct tu_view_maker *m, const struct tu_view *of,
+                                    float factor, struct tu_error *error);
+/* The first dimension is count equal shares: share i of the view is the one at order[i]. */
+const struct tu_view *tu_view_order(const struct tu_view_maker *m, const struct tu_view *of,
+                                    const uint64_t *order, size_t count, struct tu_error *error);
+/* The same bytes as elements of another type whose blocks are of the same size. */
+const struct tu_view *tu_view_type(const struct tu_view_maker *m, const struct tu_view *of,
+                                   enum tensor_dtype dtype, struct tu_error *error);
+/* The bytes of each element the other way round; of plain types alone. */
+const struct tu_view *tu_view_swapped(const struct tu_view_maker *m, const struct tu_view *of,
+                                      struct tu_error *error);
+/* The same view of another tensor, which has the shape and type of the one it is made of; NULL
+ * without an error where it is made of several, or holds on to what one of them has. */
+const struct tu_view *tu_view_rebased(const struct tu_view_maker *m, const struct tu_view *of,
+                                      struct tu_member leaf, struct tu_error *error);
 /* One after another along the first dimension; stacked: along a new one. */
 const struct tu_view *tu_view_join(const struct tu_view_maker *m, const struct tu_view **of,
                                    size_t count, bool stacked, struct tu_error *error);
@@ -78,6 +94,10 @@ const struct tu_view *tu_view_plain(const struct tu_view_maker *m, const struct 
 /* Reads bytes [offset, offset + length) of the view.  Safe from several threads. */
 int tu_view_read(const struct tu_view *v, uint64_t offset, void *buffer, size_t length,
                  struct tu_error *error) TU_MUST_CHECK;
+
+/* Decodes elements [first, first + count). */
+int tu_view_values(const struct tu_view *v, const struct tu_kernels *kernels, uint64_t first,
+                   size_t count, float *out, struct tu_error *error) TU_MUST_CHECK;
 
 /* A piece of a matrix: the view as rows of its last dimension. */
 struct tu_area {

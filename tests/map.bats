@@ -301,7 +301,12 @@ for name, shape, v in (("a", [1100, 1600], a), ("t", [1600, 1100], t)):
         reshape.tsr 'w F32 2x2x2 = 1 2 3 4 5 6 7 8' -- \
         rows.tsr 'w F32 2x2 = 3 4 5 6' -- \
         columns.tsr 'w F32 4x1 = 2 4 6 8' -- \
-        both.tsr 'w F32 2x2 = 3 5 4 6'
+        both.tsr 'w F32 2x2 = 3 5 4 6' -- \
+        scale.tsr 'w F32 4x2 = -2 -4 -6 -8 -10 -12 -14 -16' -- \
+        order.tsr 'w F32 4x2 = 5 6 1 2 7 8 3 4' -- \
+        back.tsr 'w F32 4x2 = 3 4 7 8 1 2 5 6' -- \
+        unrope.tsr 'w F32 4x2 = 1 2 5 6 3 4 7 8' -- \
+        swapped.tsr 'w I32 4x2 = 32831 64 16448 32832 41024 49216 57408 65' # 0x0000803f is 1.0 swapped
     # one head of 4 rows: halves (1 2)(3 4) become pairs (1 3)(2 4)
     try() {
         printf 'count heads = absent (one)\n%s\n' "w = w : $2" > m.map
@@ -315,6 +320,11 @@ import formats
 open("a.safetensors", "wb").write(formats.safetensors([formats.Tensor("w", "F32", [4, 2], formats.values("F32", range(1, 9)))], {"n": "1"}))
 ' "$srcdir/tests"
     try rope 'rope(heads)'
+    try rope 'rope(1)'
+    try unrope 'unrope(1)'
+    try scale 'scale(-2)'
+    try order 'order(2,0,3,1)'
+    try swapped 'byteswap, type(I32)'
     try transpose 'transpose'
     try transpose 'permute(1,0)'
     try add 'add(2)'
@@ -326,6 +336,18 @@ open("a.safetensors", "wb").write(formats.safetensors([formats.Tensor("w", "F32"
     refuses "map m, line 1: tensor 'w': what was cut off cannot be put back" tensor-map --map ./m.map --to left a.tsr --json
     echo 'w = w : reshape(3,*)' > m.map
     refuses "is not one of 8" tensor-map --map ./m.map --to right a.tsr --json
+    # share 0 was 2, 1 was 0, 2 was 3, 3 was 1
+    echo 'w = w : order(2,0,3,1)' > m.map
+    stream_is back.tsr tensor-map --map ./m.map --to left a.tsr
+    echo 'w = w : scale(-2), unrope(1), byteswap' > m.map
+    tensor-map --map ./m.map --to right a.tsr > there.tsr
+    stream_is a.tsr tensor-map --map ./m.map --to left there.tsr
+    echo 'w = w : type(I32)' > m.map
+    refuses "map m, line 1: tensor 'w': the type that the bytes had before is not known" tensor-map --map ./m.map --to left a.tsr --json
+    echo 'w = w : type(F16)' > m.map
+    refuses "the bytes of F32 are none of F16" tensor-map --map ./m.map --to right a.tsr --json
+    echo 'w = w : order(2,0,1)' > m.map
+    refuses "4 rows are no 3 equal shares" tensor-map --map ./m.map --to right a.tsr --json
     make-model p.tsr 'w F32 2x3x1 = 1 2 3 4 5 6' -- want.tsr 'w F32 3x2x1 = 1 4 2 5 3 6'
     echo 'w = w : permute(1,0,2)' > m.map
     stream_is want.tsr tensor-map --map ./m.map --to right p.tsr
@@ -383,6 +405,15 @@ open("a.gguf", "wb").write(formats.gguf([formats.Tensor("qkv", "F32", [8, 1], fo
     bad 1 'a = b : add(nan)' 'no number to be added'
     bad 1 'a = b : add(1' "has no ')'"
     bad 1 'a = b : rope(heads)' "no count is called 'heads'"
+    bad 1 'a = b : unrope(0)' "no count is called '0'"
+    bad 1 'a = b : scale(0)' 'no number to be multiplied with'
+    bad 1 'a = b : order()' 'numbers are missing'
+    bad 1 'a = b : order(0,2)' 'share 1 is missing'
+    bad 1 'a = b : order(0,0)' 'no order of at most'
+    bad 1 'a = b : order(0,999)' 'no order of at most'
+    bad 1 'a = b : order(1;0)' 'no list of numbers'
+    bad 1 'a = b : type(F17)' "'F17' is no element type"
+    bad 1 'a = b : byteswap(2)' 'takes no argument'
     bad 1 'a = b : rows(3:3)' 'is no range'
     bad 1 'a = b : reshape(*,*)' 'more than one *'
     bad 1 'a = b : reshape(1,2,3,4,5,6,7,8,9)' 'at most 8 numbers'
