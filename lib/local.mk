@@ -32,6 +32,7 @@ libtensorutils_la_SOURCES = \
 	lib/map.c lib/map.h \
 	lib/model.c lib/model.h \
 	lib/operand.c lib/operand.h \
+	lib/oracle.c lib/oracle.h \
 	lib/output.c lib/output.h \
 	lib/pack.c lib/pack.h \
 	lib/pairs.c lib/pairs.h \
@@ -51,6 +52,7 @@ libtensorutils_la_SOURCES = \
 	lib/report-text.c \
 	lib/report.c lib/report.h \
 	lib/rule.c lib/rule.h \
+	lib/sample.c lib/sample.h \
 	lib/save.c lib/save.h \
 	lib/scales.c lib/scales.h \
 	lib/select.c lib/select.h \

@@ -45,6 +45,7 @@ UNIT_TESTS = \
 	tests/unit/dot \
 	tests/unit/dtype \
 	tests/unit/gpu \
+	tests/unit/oracle \
 	tests/unit/pack \
 	tests/unit/pool \
 	tests/unit/rule \

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "sample.h"
+
+#include <math.h>
+
+enum { RUN = 128, RUNS = TU_SAMPLE_MAX / RUN };
+
+/* Where a run starts.  Rows often are a power of two long, and what is done to them has periods,
+ * too: the steps between runs are uneven. */
+static uint64_t run_start(uint64_t elements, uint64_t run)
+{
+    uint64_t stretch = elements / RUNS, room = stretch - RUN;
+    return run * stretch + (run * 0x9E3779B97F4A7C15 >> 11) % (room + 1);
+}
+
+int tu_sample_take(const struct tu_view *v, const struct tu_kernels *kernels, struct tu_sample *out,
+                   struct tu_error *error)
+{
+    uint64_t elements = v->tensor.elements;
+    if (elements <= TU_SAMPLE_MAX) {
+        out->count = (size_t)elements;
+        return tu_view_values(v, kernels, 0, out->count, out->values, error);
+    }
+    out->count = TU_SAMPLE_MAX;
+    for (uint64_t i = 0; i < RUNS; i++)
+        if (tu_view_values(v, kernels, run_start(elements, i), RUN, out->values + i * RUN, error) <
+            0)
+            return -1;
+    return 0;
+}
+
+void tu_likeness_add(struct tu_likeness *l, const float *a, const float *b, size_t count)
+{
+    l->count += count;
+    for (size_t i = 0; i < count; i++) {
+        double x = (double)a[i], y = (double)b[i];
+        if (!isfinite(x) || !isfinite(y))
+            continue;
+        l->finite++;
+        l->a += x;
+        l->b += y;
+        l->aa += x * x;
+        l->bb += y * y;
+        l->ab += x * y;
+        l->dd += (x - y) * (x - y);
+    }
+}
+
+struct tu_likeness tu_likeness(const float *a, const float *b, size_t count)
+{
+    struct tu_likeness l = {0};
+    tu_likeness_add(&l, a, b, count);
+    return l;
+}
+
+double tu_likeness_cosine(const struct tu_likeness *l)
+{
+    return l->aa > 0 && l->bb > 0 ? l->ab / sqrt(l->aa * l->bb) : 0;
+}
+
+/* What is left of the variance of a, given the sum of what is left of its squares. */
+static double left(const struct tu_likeness *l, double squares)
+{
+    double n = (double)l->finite, variance = l->aa - l->a * l->a / n;
+    /* Beyond this it is rounding. */
+    bool varies = l->finite && variance > 1e-9 * l->aa;
+    double share = varies && squares < variance ? fmax(squares, 0) / variance : 1;
+    return 1 - (1 - share) * (n / (double)l->count);
+}
+
+double tu_likeness_unexplained(const struct tu_likeness *l)
+{
+    return l->count ? left(l, l->dd) : 1;
+}
+
+double tu_likeness_unscaled(const struct tu_likeness *l)
+{
+    return l->count && l->bb > 0 ? left(l, l->aa - l->ab / l->bb * l->ab) : 1;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Some elements of a tensor, and how like those of another they are.  Which ones depends on the
+ * number of elements alone, so those of two tensors of one size belong together.
+ */
+#ifndef TU_SAMPLE_H
+#define TU_SAMPLE_H
+
+#include "view.h"
+
+/* All elements of a tensor that has no more, or else runs that are spread over it. */
+#define TU_SAMPLE_MAX 4096
+
+struct tu_sample {
+    size_t count;
+    float values[TU_SAMPLE_MAX];
+};
+
+int tu_sample_take(const struct tu_view *v, const struct tu_kernels *kernels, struct tu_sample *out,
+                   struct tu_error *error) TU_MUST_CHECK;
+
+/* Sums over pairs of which both are finite. */
+struct tu_likeness {
+    size_t count, finite;
+    double a, b, aa, bb, ab, dd;
+};
+
+void tu_likeness_add(struct tu_likeness *l, const float *a, const float *b, size_t count);
+struct tu_likeness tu_likeness(const float *a, const float *b, size_t count);
+/* 0 where there is none. */
+double tu_likeness_cosine(const struct tu_likeness *l);
+/* The share of the variance of a that b leaves, as it stands or with the best factor: 0 where they
+ * are equal, 1 where b says nothing of a or a does not vary.  Pairs that are not finite count as
+ * if b said nothing. */
+double tu_likeness_unexplained(const struct tu_likeness *l);
+double tu_likeness_unscaled(const struct tu_likeness *l);
+
+#endif
