@@ -35,6 +35,8 @@ libtensorutils_la_SOURCES = \
 	lib/oracle.c lib/oracle.h \
 	lib/output.c lib/output.h \
 	lib/pack.c lib/pack.h \
+	lib/pair.c lib/pair.h \
+	lib/pairing.c lib/pairing.h \
 	lib/pairs.c lib/pairs.h \
 	lib/partners.c lib/partners.h \
 	lib/plugin.c lib/plugin.h \
@@ -57,6 +59,7 @@ libtensorutils_la_SOURCES = \
 	lib/scales.c lib/scales.h \
 	lib/select.c lib/select.h \
 	lib/shelf.c lib/shelf.h \
+	lib/sides.c lib/sides.h \
 	lib/source.c lib/source.h \
 	lib/stream.c lib/stream.h \
 	lib/text.c lib/text.h \

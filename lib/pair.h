@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* Two tensors that met: where their bytes are, and how they are seen so that they can be compared
+ * element by element. */
+#ifndef TU_PAIR_H
+#define TU_PAIR_H
+
+#include "digest.h"
+#include "pairs.h"
+#include "partners.h"
+#include "sides.h"
+
+/* What pairs are settled by. */
+struct tu_terms {
+    const struct tu_kernels *kernels;
+    enum tu_transposing transposing;
+    const struct tu_partners *partners;
+};
+
+struct tu_pair {
+    struct tu_arena arena; /* of the copies below */
+    enum tu_match match;
+    struct tu_tensor tensors[2]; /* a, b as they are compared */
+    struct tu_tensor stored[2];
+    int lead;       /* the side that led when it was found */
+    bool left_over; /* the other side had it left, though one of the leading side is like it */
+    bool present[2];
+    struct tu_origin places[2];
+    struct tu_comparison comparison;
+    int cutter;          /* the side whose rows cut the tiles */
+    uint64_t tile, next; /* elements of a tile; where the next one begins */
+    struct tu_row row;   /* of a row that is longer than tiles are, as far as it was put */
+    bool roped, padded;  /* as found by a map */
+    float addend;        /* to the leading side */
+    char transform[256];
+    /* Where one is transposed, tiles are blocks of a matrix instead, numbered by next. */
+    const struct tu_view *blocks[2]; /* a, b; NULL: tiles are runs */
+    uint64_t block_rows, block_columns;
+    struct tu_row
+        *block_sums; /* of the rows whose blocks are being put; NULL: a block has whole rows */
+    struct tensor_value *known; /* the record, where the cache has it */
+    char key[TU_DIGEST_TEXT];
+    struct tu_partial sums;
+    struct tu_buckets buckets;
+    /* Maxima of the tiles that were put, for those that are worked on meanwhile: they save work
+     * and change no result. */
+    _Atomic double max_diff, max_rel_diff;
+};
+
+/* Takes a tensor as one of the pair. */
+int tu_pair_add(struct tu_pair *p, int i, const struct tu_origin *place,
+                struct tu_error *error) TU_MUST_CHECK;
+/* Decides how the two are compared, once both are there that will be. */
+int tu_pair_settle(const struct tu_terms *terms, struct tu_pair *p,
+                   struct tu_error *error) TU_MUST_CHECK;
+void tu_pair_free(struct tu_pair *p);
+
+struct tu_view_maker tu_pair_maker(const struct tu_terms *terms, struct tu_pair *p);
+/* Whether shapes agree, but for leading and trailing ones. */
+bool tu_same_shape(const struct tu_tensor *a, const struct tu_tensor *b);
+
+#endif

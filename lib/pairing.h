@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Which tensors of two operands meet: by their names, or by way of a map. */
+#ifndef TU_PAIRING_H
+#define TU_PAIRING_H
+
+#include "pair.h"
+
+struct tu_pairing {
+    struct tu_tool *tool;
+    const struct tu_pair_options *options;
+    struct tu_side sides[2]; /* a, b */
+    unsigned opened;
+    struct tu_selection names; /* what the tool's selection says of names */
+    int lead;                  /* the side that is gone through; the other is asked */
+    struct tu_pair *filling;   /* being found; a record may come in between */
+    uint64_t given, sources;   /* that were put out */
+    struct tu_partners partners;
+    struct tu_terms terms;
+    bool draining;       /* b, a stream that led, is being moved to its temporary file */
+    bool warned, mapped; /* a partner was found by way of a map */
+};
+
+/* Opens both operands.  To be closed in any case; it must not move meanwhile. */
+int tu_pairing_open(struct tu_pairing *p, struct tu_tool *tool, const char *const paths[2],
+                    const struct tu_pair_options *options, struct tu_error *error) TU_MUST_CHECK;
+void tu_pairing_close(struct tu_pairing *p);
+
+/* The next pair, or tensor without a partner, settled: TU_FOUND, and it is the caller's;
+ * TU_PASSED, and tu_pairing_passing gives a record that stands before it; TU_ENDED, or -1. */
+int tu_pairing_next(struct tu_pairing *p, struct tu_pair **out,
+                    struct tu_error *error) TU_MUST_CHECK;
+/* The caller's, too; NULL: there is none. */
+struct tu_passing *tu_pairing_passing(struct tu_pairing *p);
+
+#endif

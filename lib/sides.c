@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "sides.h"
+
+#include <errno.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A tensor that came in a stream: it waits for its partner, its bytes in the temporary file, or it
+ * has met it. */
+struct tu_waiting {
+    struct tu_tensor tensor; /* first: the tree is ordered by its name */
+    uint64_t base;
+    bool met;
+};
+
+/* ---- Streams ---- */
+
+void tu_passing_free(struct tu_passing *p)
+{
+    tu_arena_free(&p->arena);
+    free(p);
+}
+
+static int pass_on(struct tu_side *s, const struct tensor_value *map, struct tu_error *error)
+{
+    struct tu_passing *p = calloc(1, sizeof *p);
+    if (!p)
+        return tu_fail_memory(error);
+    if (tu_value_copy(map, &p->arena, &p->map, error) < 0) {
+        tu_passing_free(p);
+        return -1;
+    }
+    s->passing = p;
+    return TU_PASSED;
+}
+
+/* A source of a stream, as one that was compared. */
+static int pass_source(struct tu_side *s, const struct tensor_value *record, struct tu_error *error)
+{
+    struct tu_arena arena = {0};
+    struct tensor_value map;
+    const char *operand = s->operand_name;
+    int result = tu_passed_source(record, (*s->sources)++, operand, &arena, &map, error);
+    if (result == 0)
+        result = pass_on(s, &map, error);
+    tu_arena_free(&arena);
+    return result;
+}
+
+/* Lists of words are long, and of no use here. */
+static bool is_short(const struct tensor_value *v)
+{
+    enum { LONG = 4096 };
+    return v->type == TENSOR_ARRAY    ? v->array.count < LONG
+           : v->type == TENSOR_STRING ? v->string.length < LONG
+                                      : true;
+}
+
+static int keep_metadata(struct tu_side *s, const struct tensor_value *record,
+                         struct tu_error *error)
+{
+    const struct tensor_value *meta = tu_value_get(record, "meta");
+    if (s->metadata || !meta || meta->type != TENSOR_MAP)
+        return 0;
+    struct tensor_pair *pairs = tu_arena_alloc(&s->arena, meta->map.count * sizeof *pairs);
+    struct tensor_value *kept = tu_arena_alloc(&s->arena, sizeof *kept), few;
+    size_t count = 0;
+    if (!pairs || !kept)
+        return tu_fail_memory(error);
+    for (size_t i = 0; i < meta->map.count; i++)
+        if (is_short(&meta->map.pairs[i].value))
+            pairs[count++] = meta->map.pairs[i];
+    few = (struct tensor_value){.type = TENSOR_MAP, .map = {pairs, count}};
+    if (tu_value_copy(&few, &s->arena, kept, error) < 0)
+        return -1;
+    s->metadata = kept;
+    return 0;
+}
+
+int tu_tensor_copy(struct tu_arena *arena, const struct tu_tensor *t, struct tu_tensor *out,
+                   struct tu_error *error)
+{
+    *out = *t;
+    out->name = tu_arena_copy(arena, t->name, t->name_length);
+    uint64_t *shape = tu_arena_alloc(arena, t->rank * sizeof *shape);
+    if (!out->name || !shape)
+        return tu_fail_memory(error);
+    if (t->rank)
+        memcpy(shape, t->shape, t->rank * sizeof *shape);
+    out->shape = shape;
+    return 0;
+}
+
+/* The next tensor of a stream that has a selected name. */
+int tu_side_next(struct tu_side *s, struct tu_record *record, struct tu_error *error)
+{
+    int more;
+    while (!s->ended && (more = tu_stream_next(&s->operand.stream, record, error)) != 0) {
+        if (more < 0)
+            return -1;
+        if (record->kind == TU_KIND_TENSOR && tu_selects(s->names, &record->tensor))
+            return TU_FOUND;
+        if (record->kind == TU_KIND_RESULT)
+            return pass_on(s, &record->map, error);
+        if (record->kind == TU_KIND_SOURCE)
+            return keep_metadata(s, &record->map, error) < 0 ? -1
+                                                             : pass_source(s, &record->map, error);
+    }
+    s->ended = true;
+    return TU_ENDED;
+}
+
+static int compare_waiting(const void *a, const void *b)
+{
+    const struct tu_tensor *x = a, *y = b;
+    size_t shorter = x->name_length < y->name_length ? x->name_length : y->name_length;
+    int order = memcmp(x->name, y->name, shorter);
+    return order ? order : (x->name_length > y->name_length) - (x->name_length < y->name_length);
+}
+
+/* Moves the bytes of the stream's current tensor to the temporary file. */
+int tu_side_spool(struct tu_side *s, uint64_t length, struct tu_error *error)
+{
+    char buffer[64 * 1024];
+    if (s->spool < 0 && (s->spool = tu_temporary(error)) < 0)
+        return -1;
+    while (length) {
+        size_t n = length < sizeof buffer ? (size_t)length : sizeof buffer;
+        if (tu_stream_read(&s->operand.stream, buffer, n, error) < 0)
+            return -1;
+        for (size_t done = 0; done < n;) {
+            ssize_t m = pwrite(s->spool, buffer + done, n - done, (off_t)(s->spooled + done));
+            if (m < 0 && errno != EINTR)
+                return tu_fail_errno(error, "temporary file");
+            done += m > 0 ? (size_t)m : 0;
+        }
+        s->spooled += n;
+        length -= n;
+    }
+    return 0;
+}
+
+/* Notes a tensor that came, so that a second one of its name is noticed. */
+static int note(struct tu_side *s, const struct tu_tensor *t, bool met, struct tu_error *error)
+{
+    struct tu_waiting *w = tu_arena_alloc(&s->arena, sizeof *w);
+    if (!w || !TU_GROW(s->list, s->count, s->capacity))
+        return tu_fail_memory(error);
+    *w = (struct tu_waiting){.base = s->spooled, .met = met};
+    if (tu_tensor_copy(&s->arena, t, &w->tensor, error) < 0)
+        return -1;
+    void *node = tsearch(w, &s->tree, compare_waiting);
+    if (!node)
+        return tu_fail_memory(error);
+    if (*(struct tu_waiting **)node != w)
+        return tu_fail(error, TU_EINVALID, "%s: tensor '%s' comes twice", s->operand.stream.path,
+                       w->tensor.name);
+    s->list[s->count++] = w;
+    return 0;
+}
+
+int tu_side_keep(struct tu_side *s, const struct tu_tensor *t, struct tu_error *error)
+{
+    return note(s, t, false, error) < 0 ? -1 : tu_side_spool(s, t->nbytes, error);
+}
+
+int tu_side_unmeet(struct tu_side *s, struct tu_error *error)
+{
+    struct tu_waiting *w = s->list[s->count - 1];
+    w->met = false;
+    w->base = s->spooled;
+    return tu_side_spool(s, w->tensor.nbytes, error);
+}
+
+/* ---- Opening ---- */
+
+int tu_side_open(struct tu_side *s, struct tu_tool *tool, const struct tu_selection *names,
+                 const char *path, const char *operand_name, uint64_t *sources,
+                 struct tu_error *error)
+{
+    /* Standard input is read as a stream even where it is a file, so that other records in it pass.
+     */
+    enum tu_access access = tool->selection.order != TU_ORDER_FILE ? TU_ACCESS_RANDOM
+                            : strcmp(path, "-") == 0               ? TU_ACCESS_SEQUENTIAL
+                                                                   : TU_ACCESS_PREFERRED;
+    *s = (struct tu_side){
+        .spool = -1, .names = names, .operand_name = operand_name, .sources = sources};
+    if (tu_operand_open(&s->operand, tool, path, access, error) < 0)
+        return -1;
+    if (s->operand.is_stream)
+        return 0;
+    const struct tu_operand *o = &s->operand;
+    s->met = calloc(o->model_count, sizeof *s->met);
+    for (size_t i = 0; s->met && i < o->model_count; i++)
+        if (!(s->met[i] = calloc(o->models[i].count + 1, sizeof **s->met)))
+            return tu_fail_memory(error);
+    if (!s->met)
+        return tu_fail_memory(error);
+    return tu_operand_select(o, names, &s->order, &s->selected, error);
+}
+
+static void ignore(void *node)
+{
+    (void)node;
+}
+
+void tu_side_close(struct tu_side *s)
+{
+    for (size_t i = 0; s->met && i < s->operand.model_count; i++)
+        free(s->met[i]);
+    tu_operand_close(&s->operand);
+    if (s->tree)
+        tdestroy(s->tree, ignore);
+    if (s->spool >= 0)
+        close(s->spool);
+    free(s->met);
+    free(s->order);
+    free(s->list);
+    if (s->passing)
+        tu_passing_free(s->passing);
+    tu_arena_free(&s->arena);
+}
+
+/* ---- Finding ---- */
+
+static bool *met_of(const struct tu_side *s, const struct tu_member *m)
+{
+    return &s->met[m->model - s->operand.models][m->tensor - m->model->tensors];
+}
+
+static int find_in_models(struct tu_side *s, const struct tu_tensor *like, struct tu_origin *out,
+                          struct tu_error *error)
+{
+    struct tu_member m = tu_operand_find(&s->operand, like->name, like->name_length);
+    if (!m.model)
+        return 0;
+    if (*met_of(s, &m))
+        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", like->name);
+    *met_of(s, &m) = true;
+    *out =
+        (struct tu_origin){.where = TU_IN_MODEL, .side = s, .model = m.model, .tensor = m.tensor};
+    return 1;
+}
+
+static int find_waiting(struct tu_side *s, const struct tu_tensor *like, struct tu_origin *out,
+                        struct tu_error *error)
+{
+    void *node = tfind(like, &s->tree, compare_waiting);
+    if (!node)
+        return 0;
+    struct tu_waiting *w = *(struct tu_waiting **)node;
+    if (w->met)
+        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", w->tensor.name);
+    w->met = true;
+    *out =
+        (struct tu_origin){.where = TU_IN_SPOOL, .side = s, .tensor = &w->tensor, .base = w->base};
+    return 1;
+}
+
+/* Looks among those that wait, then reads on until the name comes; what comes before it waits. */
+static int find_in_stream(struct tu_side *s, const struct tu_tensor *like, struct tu_record *record,
+                          struct tu_origin *out, struct tu_error *error)
+{
+    int found = find_waiting(s, like, out, error);
+    while (found == 0) {
+        int more = tu_side_next(s, record, error);
+        if (more != TU_FOUND)
+            return more;
+        if (compare_waiting(&record->tensor, like) == 0) {
+            *out = (struct tu_origin){.where = TU_IN_STREAM, .side = s, .tensor = &record->tensor};
+            return note(s, &record->tensor, true, error) < 0 ? -1 : TU_FOUND;
+        }
+        found = tu_side_keep(s, &record->tensor, error);
+    }
+    return found;
+}
+
+int tu_side_find(struct tu_side *s, const struct tu_tensor *like, struct tu_record *record,
+                 struct tu_origin *out, struct tu_error *error)
+{
+    return s->operand.is_stream ? find_in_stream(s, like, record, out, error)
+                                : find_in_models(s, like, out, error);
+}
+
+/* ---- One after another ---- */
+
+/* The next tensor of the leading side. */
+int tu_side_lead(struct tu_side *s, struct tu_record *record, struct tu_origin *out,
+                 struct tu_error *error)
+{
+    *out = (struct tu_origin){.where = TU_IN_MODEL, .side = s};
+    if (s->operand.is_stream) {
+        out->where = TU_IN_STREAM;
+        out->tensor = &record->tensor;
+        int more = tu_side_next(s, record, error);
+        return more == TU_FOUND && note(s, out->tensor, true, error) < 0 ? -1 : more;
+    }
+    /* Some may have met while the other side led. */
+    while (s->position < s->selected && *met_of(s, &s->order[s->position]))
+        s->position++;
+    if (s->position == s->selected)
+        return TU_ENDED;
+    out->model = s->order[s->position].model;
+    out->tensor = s->order[s->position++].tensor;
+    return TU_FOUND;
+}
+
+/* The next that waits for a partner which never came. */
+static int next_unmet(struct tu_side *s, struct tu_origin *out)
+{
+    while (s->next_waiting < s->count) {
+        const struct tu_waiting *w = s->list[s->next_waiting++];
+        if (w->met)
+            continue;
+        *out = (struct tu_origin){
+            .where = TU_IN_SPOOL, .side = s, .tensor = &w->tensor, .base = w->base};
+        return TU_FOUND;
+    }
+    return TU_ENDED;
+}
+
+static int next_unmet_in_models(struct tu_side *s, struct tu_origin *out)
+{
+    while (s->position < s->selected) {
+        const struct tu_member *m = &s->order[s->position++];
+        if (*met_of(s, m))
+            continue;
+        *out = (struct tu_origin){
+            .where = TU_IN_MODEL, .side = s, .model = m->model, .tensor = m->tensor};
+        return TU_FOUND;
+    }
+    return TU_ENDED;
+}
+
+/* What the other side has left when the leading one has ended. */
+int tu_side_left_over(struct tu_side *s, struct tu_record *record, struct tu_origin *out,
+                      struct tu_error *error)
+{
+    if (!s->operand.is_stream)
+        return next_unmet_in_models(s, out);
+    if (next_unmet(s, out) == TU_FOUND)
+        return TU_FOUND;
+    *out = (struct tu_origin){.where = TU_IN_STREAM, .side = s, .tensor = &record->tensor};
+    int more = tu_side_next(s, record, error);
+    return more == TU_FOUND && note(s, out->tensor, true, error) < 0 ? -1 : more;
+}
+
+/* ---- Bytes ---- */
+
+/* Bytes from offset on, which is where the last ones ended or less than a block before. */
+static int read_stream(struct tu_origin *p, uint64_t offset, uint8_t *buffer, size_t length,
+                       struct tu_error *error)
+{
+    size_t again = (size_t)(p->read - offset),
+           kept = length < TU_CARRY_BYTES ? length : TU_CARRY_BYTES;
+    if (again)
+        memcpy(buffer, p->carry + TU_CARRY_BYTES - again, again);
+    if (tu_stream_read(&p->side->operand.stream, buffer + again, length - again, error) < 0)
+        return -1;
+    p->read = offset + length;
+    memcpy(p->carry + TU_CARRY_BYTES - kept, buffer + length - kept, kept);
+    return 0;
+}
+
+int tu_origin_read(struct tu_origin *p, uint64_t offset, void *buffer, size_t length,
+                   struct tu_error *error)
+{
+    if (p->where == TU_IN_MODEL)
+        return tu_model_read(p->model, p->tensor, offset, buffer, length, error);
+    if (p->where == TU_IN_STREAM)
+        return read_stream(p, offset, buffer, length, error);
+    if (p->where == TU_IN_VIEW)
+        return tu_view_read(p->view, offset, buffer, length, error);
+    /* The file may be growing: it is bounded by what is known to be in it. */
+    struct tu_source spool = {
+        .fd = p->side->spool, .path = "temporary file", .size = p->base + p->tensor->nbytes};
+    return tu_source_read(&spool, p->base + offset, buffer, length, error);
+}
+
+/* ---- For maps ---- */
+
+const struct tensor_value *tu_side_metadata(const struct tu_side *s)
+{
+    return s->operand.is_stream ? s->metadata : &s->operand.models[0].metadata;
+}
+
+/* What has waited, as tensors of a model. */
+static int catalogue_waiting(struct tu_side *s, struct tu_catalogue *c, struct tu_error *error)
+{
+    s->spooled_model.source =
+        (struct tu_source){.fd = s->spool, .path = "temporary file", .size = s->spooled};
+    for (size_t i = 0; i < s->count; i++) {
+        struct tu_waiting *w = s->list[i];
+        if (w->met)
+            continue;
+        struct tu_extent *extent = tu_arena_alloc(&s->arena, sizeof *extent);
+        if (!extent)
+            return tu_fail_memory(error);
+        *extent = (struct tu_extent){w->base, w->tensor.nbytes};
+        w->tensor.extents = extent;
+        w->tensor.extent_count = 1;
+        if (tu_catalogue_add(c, (struct tu_member){&s->spooled_model, &w->tensor}, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int catalogue_models(const struct tu_operand *o, struct tu_catalogue *c,
+                            struct tu_error *error)
+{
+    for (size_t i = 0; i < o->model_count; i++)
+        for (size_t k = 0; k < o->models[i].count; k++) {
+            struct tu_member m = {&o->models[i], &o->models[i].tensors[k]};
+            if (tu_catalogue_add(c, m, error) < 0)
+                return -1;
+        }
+    return 0;
+}
+
+int tu_side_catalogue(struct tu_side *s, struct tu_catalogue *c, struct tu_error *error)
+{
+    if (!s->operand.is_stream)
+        return catalogue_models(&s->operand, c, error);
+    return s->ended ? catalogue_waiting(s, c, error) : 0;
+}
+
+void tu_side_mark(void *context, struct tu_member m)
+{
+    struct tu_side *s = context;
+    if (s->operand.is_stream)
+        ((struct tu_waiting *)(void *)(uintptr_t)m.tensor)->met = true;
+    else
+        *met_of(s, &m) = true;
+}

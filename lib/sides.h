@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two operands of a comparison, as sides on which tensors are found.  Models are read in place;
+ * of a stream, what has to wait for its partner waits in a temporary file.
+ */
+#ifndef TU_SIDES_H
+#define TU_SIDES_H
+
+#include "atlas.h"
+#include "operand.h"
+#include "view.h"
+
+struct tu_waiting;
+
+/* A record of a kind that is not compared, on its way through. */
+struct tu_passing {
+    struct tu_arena arena;
+    struct tensor_value map;
+};
+
+struct tu_side {
+    struct tu_operand operand;
+    const struct tu_selection *names;
+    const char *operand_name; /* "a" or "b" */
+    uint64_t *sources;        /* of both sides, that were put out */
+    bool **met;               /* of each model, for its tensors: whether they were given */
+    size_t position;
+    struct tu_member *order; /* the selected tensors of models */
+    size_t selected;
+
+    int spool; /* the temporary file; -1: none yet */
+    uint64_t spooled;
+    void *tree;
+    struct tu_waiting **list;
+    size_t count, capacity, next_waiting;
+    struct tu_arena arena; /* of the waiting, and of the metadata */
+    bool ended;
+    struct tu_model spooled_model; /* the temporary file, once the stream has ended */
+    struct tensor_value *metadata; /* of a stream's first source: its short values */
+    struct tu_passing *passing;    /* that was met */
+};
+
+/* More than any block has. */
+enum { TU_CARRY_BYTES = 512 };
+
+/* Where the bytes of a tensor come from. */
+struct tu_origin {
+    enum { TU_IN_MODEL, TU_IN_SPOOL, TU_IN_STREAM, TU_IN_VIEW } where;
+    struct tu_side *side;
+    const struct tu_model *model;   /* for IN_MODEL */
+    const struct tu_view *view;     /* for IN_VIEW */
+    const struct tu_tensor *tensor; /* in the side */
+    uint64_t base;                  /* in the temporary file, for IN_SPOOL */
+    /* IN_STREAM: how many bytes were read, and the last of them.  Tiles that the other side cuts
+     * may begin in the block in which the one before ended. */
+    uint64_t read;
+    uint8_t carry[TU_CARRY_BYTES];
+};
+
+/* What a search came to, where it did not fail. */
+enum {
+    TU_ENDED,
+    TU_FOUND,
+    TU_PASSED, /* a record was met, which is in passing: put it out and go on */
+};
+
+/* names is what the tool's selection says of names; sources counts the sources of both sides that
+ * were put out.  They live as long as the side. */
+int tu_side_open(struct tu_side *s, struct tu_tool *tool, const struct tu_selection *names,
+                 const char *path, const char *operand_name, uint64_t *sources,
+                 struct tu_error *error) TU_MUST_CHECK;
+/* Also after tu_side_open failed. */
+void tu_side_close(struct tu_side *s);
+void tu_passing_free(struct tu_passing *p);
+
+/* The next tensor of a stream that has a selected name. */
+int tu_side_next(struct tu_side *s, struct tu_record *record, struct tu_error *error) TU_MUST_CHECK;
+/* Lets the stream's current tensor wait. */
+int tu_side_keep(struct tu_side *s, const struct tu_tensor *t,
+                 struct tu_error *error) TU_MUST_CHECK;
+/* The same for the current tensor that tu_side_lead gave. */
+int tu_side_unmeet(struct tu_side *s, struct tu_error *error) TU_MUST_CHECK;
+/* Moves the bytes of the stream's current tensor to the temporary file. */
+int tu_side_spool(struct tu_side *s, uint64_t length, struct tu_error *error) TU_MUST_CHECK;
+
+/* The next tensor of a side that is gone through. */
+int tu_side_lead(struct tu_side *s, struct tu_record *record, struct tu_origin *out,
+                 struct tu_error *error) TU_MUST_CHECK;
+/* The next that was not met, once the other side has ended. */
+int tu_side_left_over(struct tu_side *s, struct tu_record *record, struct tu_origin *out,
+                      struct tu_error *error) TU_MUST_CHECK;
+/* The tensor of the name of another. */
+int tu_side_find(struct tu_side *s, const struct tu_tensor *like, struct tu_record *record,
+                 struct tu_origin *out, struct tu_error *error) TU_MUST_CHECK;
+
+/* Bytes of a tensor; those of a stream in order. */
+int tu_origin_read(struct tu_origin *p, uint64_t offset, void *buffer, size_t length,
+                   struct tu_error *error) TU_MUST_CHECK;
+
+/* What can be read in any order: all of a model; of a stream, once it has ended, what waits. */
+int tu_side_catalogue(struct tu_side *s, struct tu_catalogue *c,
+                      struct tu_error *error) TU_MUST_CHECK;
+/* Notes that a tensor of the catalogue has met its partner; side is a struct tu_side. */
+void tu_side_mark(void *side, struct tu_member m);
+/* What the operand says of itself; NULL: nothing. */
+const struct tensor_value *tu_side_metadata(const struct tu_side *s);
+
+int tu_tensor_copy(struct tu_arena *arena, const struct tu_tensor *t, struct tu_tensor *out,
+                   struct tu_error *error) TU_MUST_CHECK;
+
+#endif
