@@ -25,7 +25,7 @@ static struct {
     uint64_t pairs, known;
     bool failed;
 } cache;
-static struct tu_pair_options how_to_pair = {.map = "auto", .measured = "basic"};
+static struct tu_pair_options how_to_pair = {.map = "auto", .oracle = true, .measured = "basic"};
 
 static int parse_transposing(void *target, const char *text, struct tu_error *error)
 {
@@ -47,6 +47,14 @@ static int parse_compatible(void *target, const char *text, struct tu_error *err
     return *(bool *)target ? 0 : tu_fail(error, TU_EUSAGE, "'%s' is not apr", text);
 }
 
+static int parse_oracle(void *target, const char *text, struct tu_error *error)
+{
+    *(bool *)target = strcmp(text, "auto") == 0;
+    return *(bool *)target || strcmp(text, "never") == 0
+               ? 0
+               : tu_fail(error, TU_EUSAGE, "'%s' is neither auto nor never", text);
+}
+
 static const struct tu_option options[] = {
     {0, "map", "auto|none|MAP", "how names meet that differ: a map's name or file",
      tu_option_string, &how_to_pair.map},
@@ -56,6 +64,8 @@ static const struct tu_option options[] = {
      tu_option_string, &how_to_pair.cache},
     {0, "compat", "apr", "with --json: what apr diff --values --json prints", parse_compatible,
      &compatible},
+    {0, "oracle", "auto|never", "look for an explanation where two tensors disagree", parse_oracle,
+     &how_to_pair.oracle},
     {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &repeat},
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
@@ -105,6 +115,9 @@ static const struct tu_column columns[] = {
     {.key = "worst_row_cosine", .title = "worst_row_cosine", .width = -12, .detail = true},
     {.key = "worst_gain_row", .title = "worst_gain_row", .width = 10, .detail = true},
     {.key = "worst_row_gain", .title = "worst_row_gain", .width = -12, .detail = true},
+    {.key = "hypothesis", .title = "hypothesis", .remark = true},
+    {.key = "hypothesis_cosine", .title = "hypothesis_cosine", .width = -12, .detail = true},
+    {.key = "remedy", .title = "remedy", .width = -12, .detail = true},
     {0},
 };
 
@@ -216,6 +229,25 @@ static int put_worst_rows(struct tu_builder *b, const struct tu_pair_result *r,
                : tu_put_real(b, "worst_row_gain", gain, error);
 }
 
+static int put_hypothesis(struct tu_builder *b, const struct tu_hypothesis *h,
+                          struct tu_error *error)
+{
+    if (!h->text)
+        return 0;
+    if (tu_put_string(b, "hypothesis", h->text, error) < 0 ||
+        tu_put_real(b, "hypothesis_cosine", h->cosine, error) < 0)
+        return -1;
+    return h->remedy ? tu_put_string(b, "remedy", h->remedy, error) : 0;
+}
+
+static int put_numbers(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
+{
+    if (put_reals(b, &r->sums, error) < 0 || put_counts(b, &r->sums, error) < 0 ||
+        put_worst(b, &r->sums, error) < 0 || put_first_diff(b, &r->sums, error) < 0)
+        return -1;
+    return put_worst_rows(b, r, error);
+}
+
 static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
     const struct tu_pair_result *r = subject;
@@ -229,12 +261,9 @@ static int fill_compare(struct tu_builder *b, const void *subject, struct tu_err
         (r->transform && tu_put_string(b, "transform", r->transform, error) < 0) ||
         tu_put_uint(b, "element_count", r->elements, error) < 0)
         return -1;
-    if (r->match != TU_MATCH_BOTH)
-        return 0;
-    if (put_reals(b, &r->sums, error) < 0 || put_counts(b, &r->sums, error) < 0 ||
-        put_worst(b, &r->sums, error) < 0 || put_first_diff(b, &r->sums, error) < 0)
+    if (r->match == TU_MATCH_BOTH && put_numbers(b, r, error) < 0)
         return -1;
-    return put_worst_rows(b, r, error);
+    return put_hypothesis(b, &r->hypothesis, error);
 }
 
 static int build_record(const struct tu_pair_result *r, struct tu_arena *arena,
@@ -409,6 +438,7 @@ static int run_compatible(struct tu_tool *t, char **operands, struct tu_error *e
                                            : "");
     t->selection.limit = 0;
     how_to_pair.buckets = true;
+    how_to_pair.oracle = false;
     aprdiff.model_a = operands[0];
     aprdiff.model_b = operands[1];
     int result = tu_output_open(&output, t, NULL, columns, error);
@@ -443,6 +473,8 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
         return tu_fail(error, TU_EUSAGE, "--cache needs the name of a folder");
     if (repeat && how_to_pair.cache)
         return tu_fail(error, TU_EUSAGE, "--repeat computes: it does not go with --cache");
+    if (!how_to_pair.oracle)
+        how_to_pair.measured = "basic, unexplained";
     if (repeat)
         return run_repeatedly(t, operands, error);
     if (tu_output_open(&output, t, "compare", columns, error) < 0 ||

@@ -131,6 +131,22 @@ static int name_record(struct tu_court *c, const struct tensor_value *record, st
     return j->name && j->shown && j->status ? 0 : tu_fail_memory(error);
 }
 
+/* The reason with what the record says of an explanation, to be read by people. */
+static const char *explain(struct tu_court *c, const struct tensor_value *record,
+                           struct tu_judged *j)
+{
+    j->hypothesis = copy_string(c, tu_value_get(record, "hypothesis"), NULL);
+    j->remedy = copy_string(c, tu_value_get(record, "remedy"), NULL);
+    if (!j->hypothesis || !tu_outcome_fails(j->outcome))
+        return printable(c, j->reason, strlen(j->reason));
+    size_t size = strlen(j->reason) + strlen(j->hypothesis) + sizeof "; hypothesis: ";
+    char *both = tu_arena_alloc(&c->arena, size);
+    if (!both)
+        return NULL;
+    snprintf(both, size, "%s; hypothesis: %s", j->reason, j->hypothesis);
+    return printable(c, both, strlen(both));
+}
+
 static bool is_missing(const char *status)
 {
     return strcmp(status, "only_a") == 0 || strcmp(status, "only_b") == 0;
@@ -189,7 +205,7 @@ int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_er
     tu_value_number(tu_field(record, tu_court_field(c), &room), &j.value);
     if (!decide(c, &h, &j))
         return 0;
-    j.reason = printable(c, j.reason, strlen(j.reason));
+    j.reason = explain(c, record, &j);
     if (!j.reason || !TU_GROW(c->items, c->count, c->capacity))
         return tu_fail_memory(error);
     if (c->keeping && tu_value_copy(record, &c->arena, &j.record, error) < 0)

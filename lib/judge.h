@@ -22,9 +22,11 @@ struct tu_judged {
     const char *shown; /* the name with control characters escaped */
     const char *status;
     enum tu_outcome outcome;
-    double value;       /* of the leading field; NaN where there is none */
-    const char *reason; /* why it did not pass: the status, or the rules it broke; escaped */
-    struct tensor_value record; /* where the court keeps records; else empty */
+    double value; /* of the leading field; NaN where there is none */
+    /* Why it did not pass: the status, or the rules it broke, and what may explain it; escaped. */
+    const char *reason;
+    const char *hypothesis, *remedy; /* of the record; NULL: there is none */
+    struct tensor_value record;      /* where the court keeps records; else empty */
 };
 
 /* What became of a rule: whether a record asked for it, and how many it judged.  The two differ

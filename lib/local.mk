@@ -6,6 +6,7 @@ libtensorutils_la_SOURCES = \
 	lib/artifact.c lib/artifact.h \
 	lib/atlas.c lib/atlas.h \
 	lib/buckets.c lib/buckets.h \
+	lib/buffer.c lib/buffer.h \
 	lib/cache.c lib/cache.h \
 	lib/cli.c lib/cli.h \
 	lib/compare.c lib/compare.h \
@@ -18,6 +19,7 @@ libtensorutils_la_SOURCES = \
 	lib/dtype.c lib/dtype.h \
 	lib/error.c lib/error.h \
 	lib/evidence.c lib/evidence.h \
+	lib/explain.c lib/explain.h \
 	lib/feed.c lib/feed.h \
 	lib/field.c lib/field.h \
 	lib/fingerprint.c lib/fingerprint.h \

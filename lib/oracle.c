@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffer.h"
 #include "map.h"
 #include "sample.h"
 #include "text.h"
@@ -18,8 +19,9 @@ enum {
     SHARES_MAX = 256,  /* whose order is looked for */
     SHARE_SAMPLE = 64, /* elements of each */
     SHARES_SHOWN = 16, /* in a text for people */
-    GLANCE = 128,      /* elements of another tensor that decide whether it is sampled */
+    MIDDLE = 128,      /* elements of another tensor that decide whether it is sampled */
     STEPS_SIZE = 4096,
+    NAME_MAX_BYTES = 1000, /* of one that is told */
 };
 
 _Static_assert(SHARES_MAX <= TU_MAP_ORDER_MAX, "an order that no rule could say");
@@ -28,6 +30,8 @@ _Static_assert(SHARES_MAX <= TU_MAP_ORDER_MAX, "an order that no rule could say"
 #define BETTER 1.5
 /* What is left of the variance where rounding alone leaves it. */
 #define NOTHING 1e-9
+/* What a glance may leave of the variance. */
+#define HOPELESS 0.6
 
 struct candidate {
     const struct tu_view *sides[2];
@@ -41,7 +45,9 @@ struct oracle {
     const struct tu_oracle_case *c;
     struct tu_arena *texts;
     struct tu_view_maker maker;
-    struct tu_sample a, b;      /* b: of the candidate that is looked at */
+    struct tu_sample a;         /* of side a */
+    struct tu_sample other, b;  /* of the candidate that is looked at */
+    float middle[2][MIDDLE];    /* of a and base */
     const struct tu_view *base; /* b in the shape of a */
     double level;               /* a cosine that types like these reach */
     double now;                 /* what b as it is leaves unexplained */
@@ -139,25 +145,40 @@ static bool is_settled(const struct oracle *o)
     return o->best.text && o->best.unexplained <= NOTHING;
 }
 
-static int sample_a(struct oracle *o, const struct tu_view *a, struct tu_sample *out)
+/* Elements of both sides of a candidate: a few, or all of a sample. */
+static int sample_both(struct oracle *o, const struct candidate *c, bool glance,
+                       struct tu_likeness *out)
 {
-    if (a != o->c->sides[0])
-        return tu_sample_take(a, o->maker.kernels, out, o->error);
-    memcpy(out, &o->a, sizeof *out);
+    int (*take)(const struct tu_view *, const struct tu_kernels *, struct tu_sample *,
+                struct tu_error *) = glance ? tu_sample_glance : tu_sample_take;
+    const struct tu_sample *a = &o->other;
+    if (c->sides[0] != o->c->sides[0]) {
+        if (take(c->sides[0], o->maker.kernels, &o->other, o->error) < 0)
+            return -1;
+    } else if (glance) {
+        tu_sample_thin(&o->a, &o->other);
+    } else {
+        a = &o->a;
+    }
+    if (take(c->sides[1], o->maker.kernels, &o->b, o->error) < 0)
+        return -1;
+    *out = tu_likeness(a->values, o->b.values, o->b.count);
     return 0;
 }
 
 /* Looks at a candidate; a view that is NULL says that it cannot be. */
 static int try(struct oracle *o, struct candidate c)
 {
-    struct tu_sample other;
+    struct tu_likeness l;
     if (!c.sides[0] || !c.sides[1] || !c.text || is_settled(o))
         return has_failed(o) ? -1 : 0;
-    if (sample_a(o, c.sides[0], &other) < 0 ||
-        tu_sample_take(c.sides[1], o->maker.kernels, &o->b, o->error) < 0)
+    if (sample_both(o, &c, true, &l) < 0)
         return -1;
-    struct tu_likeness l = tu_likeness(other.values, o->b.values, other.count);
-    c.unexplained = l.finite < FEWEST ? 1 : tu_likeness_unexplained(&l);
+    if (l.finite < FEWEST || tu_likeness_unexplained(&l) > HOPELESS)
+        return 0;
+    if (sample_both(o, &c, false, &l) < 0)
+        return -1;
+    c.unexplained = tu_likeness_unexplained(&l);
     c.cosine = NAN;
     weigh(o, &c);
     return 0;
@@ -217,19 +238,18 @@ static int try_numbers(struct oracle *o, const struct tu_likeness *l)
 
 /* ---- Dimensions ---- */
 
+static bool has_shape(const struct tu_view *v, const uint64_t *shape, uint32_t rank)
+{
+    return v->tensor.rank == rank &&
+           (rank == 0 || memcmp(v->tensor.shape, shape, rank * sizeof *shape) == 0);
+}
+
 /* A view in another shape; it stays itself where it has that shape. */
 static const struct tu_view *shaped(struct oracle *o, const struct tu_view *v,
                                     const uint64_t *shape, uint32_t rank)
 {
-    if (!v || (v->tensor.rank == rank &&
-               (rank == 0 || memcmp(v->tensor.shape, shape, rank * sizeof *shape) == 0)))
-        return v;
-    return tu_view_reshape(&o->maker, v, shape, rank, &o->reason);
-}
-
-static bool has_shape(const struct tu_view *v, const uint64_t *shape, uint32_t rank)
-{
-    return v->tensor.rank == rank && memcmp(v->tensor.shape, shape, rank * sizeof *shape) == 0;
+    return !v || has_shape(v, shape, rank) ? v
+                                           : tu_view_reshape(&o->maker, v, shape, rank, &o->reason);
 }
 
 /* b holds the matrices of a the other way round: it says so, or it has the shape of a all the
@@ -245,7 +265,8 @@ static int try_turned(struct oracle *o)
     memcpy(turned, a->shape, rank * sizeof *turned);
     turned[rank - 1] = a->shape[rank - 2];
     turned[rank - 2] = a->shape[rank - 1];
-    v = tu_view_transpose(&o->maker, shaped(o, b, turned, rank), &o->reason);
+    v = shaped(o, b, turned, rank);
+    v = v ? tu_view_transpose(&o->maker, v, &o->reason) : NULL;
     if (try_view(o, v, "transpose",
                  has_shape(b, turned, rank)
                      ? "transpose"
@@ -296,7 +317,6 @@ static struct rows rows_of(struct oracle *o)
     const struct tu_tensor *a = &o->c->sides[0]->tensor;
     struct rows r = {.count = a->rank ? a->shape[0] : 1, .items = 1, .rank = a->rank < 2 ? 1 : 2};
     if (a->rank > 2) {
-        r.items = a->shape[0];
         r.count = a->elements / a->shape[a->rank - 1];
         r.items = r.count / a->shape[a->rank - 2];
     }
@@ -418,13 +438,14 @@ static int find_order(struct oracle *o, const struct rows *r, size_t count, bool
     return result;
 }
 
-/* What shares so many are called: the halves of a gate and an up, the experts of a stack, the heads
- * of queries, keys and values in one tensor. */
+/* What shares so many are called: the halves of a gate and an up, the experts of a stack, heads, or
+ * the heads of queries, keys and values in one tensor. */
 static const char *word_for(const struct oracle *o, const struct rows *r, size_t count)
 {
     const uint64_t *heads = o->c->heads;
     return count == 2 * r->items                          ? "halves"
            : count == r->items                            ? "experts"
+           : count == heads[0] || count == heads[1]       ? "heads"
            : heads[1] && count == heads[0] + 2 * heads[1] ? "qkv"
                                                           : "order";
 }
@@ -449,22 +470,29 @@ static int try_order(struct oracle *o, const struct rows *r, uint64_t count)
                     say(o, "order(%s)", all));
 }
 
+static int compare_counts(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* Few shares are a simpler explanation than many. */
 static int try_orders(struct oracle *o, const struct rows *r)
 {
-    const uint64_t *heads = o->c->heads;
-    const uint64_t counts[] = {r->items,
-                               2 * r->items,
-                               2,
-                               3 * r->items,
-                               heads[0] + 2 * heads[1],
-                               heads[0],
-                               heads[1],
-                               o->c->sides[0]->tensor.rank ? o->c->sides[0]->tensor.shape[0] : 0};
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        if (try_order(o, r, counts[i]) < 0)
-            return -1;
+    const uint64_t *heads = o->c->heads, *shape = o->c->sides[0]->tensor.shape;
+    uint64_t counts[8 + HEAD_SIZES] = {2,
+                                       r->items,
+                                       2 * r->items,
+                                       3 * r->items,
+                                       heads[0],
+                                       heads[1],
+                                       heads[0] + 2 * heads[1],
+                                       o->c->sides[0]->tensor.rank ? shape[0] : 0};
     for (size_t i = 0; i < HEAD_SIZES; i++)
-        if (r->count % head_sizes[i] == 0 && try_order(o, r, r->count / head_sizes[i]) < 0)
+        counts[8 + i] = r->count % head_sizes[i] ? 0 : r->count / head_sizes[i];
+    qsort(counts, sizeof counts / sizeof *counts, sizeof *counts, compare_counts);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if ((i == 0 || counts[i] != counts[i - 1]) && try_order(o, r, counts[i]) < 0)
             return -1;
     return 0;
 }
@@ -560,35 +588,44 @@ static int try_shifts(struct oracle *o)
 static const struct tu_view *in_place_of(struct oracle *o, int side, struct tu_member m)
 {
     const struct tu_view *v = side ? o->base : o->c->sides[0];
+    if (!o->maker.kernels->decode[m.tensor->dtype])
+        return NULL;
     return v->kind == TU_VIEW_LEAF ? tu_view_leaf(&o->maker, m, &o->reason)
                                    : tu_view_rebased(&o->maker, v, m, &o->reason);
 }
 
-/* A first look, which rules out most. */
-static int glance(struct oracle *o, const struct tu_view *a, const struct tu_view *b, bool *alike)
+/* Elements out of the middle of a tensor. */
+static int read_middle(struct oracle *o, const struct tu_view *v, float out[static MIDDLE])
 {
-    float values[2][GLANCE];
-    uint64_t all = a->tensor.elements;
-    size_t n = all < GLANCE ? (size_t)all : GLANCE;
-    if (tu_view_values(a, o->maker.kernels, (all - n) / 2, n, values[0], o->error) < 0 ||
-        tu_view_values(b, o->maker.kernels, (all - n) / 2, n, values[1], o->error) < 0)
+    uint64_t all = v->tensor.elements;
+    size_t n = all < MIDDLE ? (size_t)all : MIDDLE;
+    return tu_view_values(v, o->maker.kernels, (all - n) / 2, n, out, o->error);
+}
+
+/* A first look at one side with another tensor, which rules out most. */
+static int resembles(struct oracle *o, int side, const struct tu_view *v, bool *alike)
+{
+    float values[MIDDLE];
+    uint64_t all = v->tensor.elements;
+    if (read_middle(o, v, values) < 0)
         return -1;
-    struct tu_likeness l = tu_likeness(values[0], values[1], n);
-    *alike = tu_likeness_unexplained(&l) < 1 - o->level * o->level;
+    struct tu_likeness l = tu_likeness(side ? o->middle[0] : values, side ? values : o->middle[1],
+                                       all < MIDDLE ? (size_t)all : MIDDLE);
+    *alike = tu_likeness_unexplained(&l) < HOPELESS;
     return 0;
 }
 
 /* Whether what is seen one way holds the other way, as far as it can be looked at. */
 static int is_mutual(struct oracle *o, const struct tu_other *other, bool *mutual)
 {
-    const struct tu_view *sides[2] = {o->c->sides[0], o->base};
     *mutual = true;
     if (!other->partner.model)
         return 0;
-    sides[!other->side] = in_place_of(o, !other->side, other->partner);
-    if (!sides[!other->side])
+    const struct tu_view *v = in_place_of(o, !other->side, other->partner);
+    *mutual = false;
+    if (!v || v->tensor.elements != o->base->tensor.elements)
         return has_failed(o) ? -1 : 0;
-    return glance(o, sides[0], sides[1], mutual);
+    return resembles(o, !other->side, v, mutual);
 }
 
 static int try_other(struct oracle *o, const struct tu_other *other)
@@ -599,15 +636,15 @@ static int try_other(struct oracle *o, const struct tu_other *other)
     struct candidate c = {.sides = {o->c->sides[0], o->base}};
     const struct tu_view *v = in_place_of(o, other->side, other->member);
     c.sides[other->side] = v = shaped(o, v, like->shape, like->rank);
-    if (!v)
+    if (!v || strlen(name) > NAME_MAX_BYTES)
         return has_failed(o) ? -1 : 0;
-    if (glance(o, c.sides[0], c.sides[1], &alike) < 0)
+    if (resembles(o, other->side, v, &alike) < 0)
         return -1;
     if (!alike)
         return 0;
     if (is_mutual(o, other, &mutual) < 0)
         return -1;
-    c.text = say(o, "%s(%.1000s)", mutual ? "exchange" : "copy", name);
+    c.text = say(o, "%s(%s)", mutual ? "exchange" : "copy", name);
     if (o->c->same_names) {
         c.from = other->side ? name : o->c->name;
         c.to = other->side ? o->c->name : name;
@@ -617,6 +654,9 @@ static int try_other(struct oracle *o, const struct tu_other *other)
 
 static int try_others(struct oracle *o)
 {
+    if (read_middle(o, o->c->sides[0], o->middle[0]) < 0 ||
+        read_middle(o, o->base, o->middle[1]) < 0)
+        return -1;
     for (size_t i = 0; i < o->c->other_count && i < TU_ORACLE_OTHERS && !is_settled(o); i++)
         if (try_other(o, &o->c->others[i]) < 0)
             return -1;
@@ -628,22 +668,44 @@ static int try_others(struct oracle *o)
 /* Two views, a piece at a time. */
 struct passage {
     const struct tu_view *sides[2];
-    float *values[2];
-    uint8_t *raw;
-    struct tu_likeness sums;
+    struct tu_comparison comparison;
+    struct tu_buffer raw[2];
+    struct tu_partial sums;
 };
 
-enum { BLOCK_SIDE = 512, PIECE = BLOCK_SIDE * BLOCK_SIDE };
+enum { BLOCK_SIDE = 1024, BLOCK = BLOCK_SIDE * BLOCK_SIDE };
+
+static void add_piece(struct passage *p, uint64_t first, size_t count)
+{
+    const uint8_t *const spans[2] = {p->raw[0].bytes, p->raw[1].bytes};
+    tu_compare_range(&p->comparison, spans, first, count, &p->sums, NULL);
+}
+
+static int pass_run(struct oracle *o, struct passage *p, uint64_t first, size_t count)
+{
+    for (int i = 0; i < 2; i++) {
+        uint64_t offset, length;
+        tu_geometry_span(&p->sides[i]->geometry, first, count, &offset, &length);
+        if (tu_buffer_reserve(&p->raw[i], length, o->error) < 0 ||
+            tu_view_read(p->sides[i], offset, p->raw[i].bytes, (size_t)length, o->error) < 0)
+            return -1;
+    }
+    add_piece(p, first, count);
+    return 0;
+}
 
 static int pass_runs(struct oracle *o, struct passage *p)
 {
     uint64_t elements = p->sides[0]->tensor.elements;
-    for (uint64_t first = 0; first < elements; first += PIECE) {
-        size_t n = elements - first < PIECE ? (size_t)(elements - first) : PIECE;
-        for (int i = 0; i < 2; i++)
-            if (tu_view_values(p->sides[i], o->maker.kernels, first, n, p->values[i], o->error) < 0)
-                return -1;
-        tu_likeness_add(&p->sums, p->values[0], p->values[1], n);
+    for (int i = 0; i < 2; i++)
+        if (tu_view_decoder(p->sides[i], o->maker.kernels, &p->comparison.decoders[i], o->error) <
+            0)
+            return -1;
+    p->comparison.row = elements;
+    for (uint64_t first = 0, n; first < elements; first += n) {
+        n = elements - first < TU_TILE ? elements - first : TU_TILE;
+        if (pass_run(o, p, first, (size_t)n) < 0)
+            return -1;
     }
     return 0;
 }
@@ -651,13 +713,12 @@ static int pass_runs(struct oracle *o, struct passage *p)
 static int pass_block(struct oracle *o, struct passage *p, struct tu_area area)
 {
     size_t n = (size_t)(area.rows * area.columns);
-    for (int i = 0; i < 2; i++) {
-        const struct tu_view *v = p->sides[i];
-        if (tu_view_read_area(v, area, p->raw, o->error) < 0)
+    for (int i = 0; i < 2; i++)
+        if (tu_buffer_reserve(&p->raw[i], n * p->sides[i]->geometry.dtype->bytes, o->error) < 0 ||
+            tu_view_read_area(p->sides[i], area, p->raw[i].bytes, o->error) < 0)
             return -1;
-        o->maker.kernels->decode[v->tensor.dtype](p->raw, n, p->values[i]);
-    }
-    tu_likeness_add(&p->sums, p->values[0], p->values[1], n);
+    p->comparison.row = area.columns;
+    add_piece(p, 0, n);
     return 0;
 }
 
@@ -666,9 +727,17 @@ static int pass_blocks(struct oracle *o, struct passage *p)
 {
     const struct tu_tensor *t = &p->sides[0]->tensor;
     uint64_t columns = t->shape[t->rank - 1], rows = t->elements / columns;
-    for (int i = 0; i < 2; i++)
-        if (!(p->sides[i] = tu_view_plain(&o->maker, p->sides[i], o->error)))
+    for (int i = 0; i < 2; i++) {
+        const uint64_t shape = BLOCK;
+        struct tu_geometry flat;
+        p->sides[i] = tu_view_plain(&o->maker, p->sides[i], o->error);
+        if (!p->sides[i] ||
+            tu_geometry(p->sides[i]->tensor.dtype, TENSOR_PACKING_ROWS, &shape, 1, &flat,
+                        o->error) < 0 ||
+            tu_decoder_init(&p->comparison.decoders[i], &flat, o->maker.kernels, NULL, o->error) <
+                0)
             return -1;
+    }
     for (uint64_t r = 0; r < rows; r += BLOCK_SIDE)
         for (uint64_t c = 0; c < columns; c += BLOCK_SIDE) {
             struct tu_area area = {r, rows - r < BLOCK_SIDE ? rows - r : BLOCK_SIDE, c,
@@ -681,31 +750,32 @@ static int pass_blocks(struct oracle *o, struct passage *p)
 
 static int confirm(struct oracle *o, double *cosine)
 {
-    enum { WIDEST = 8 };
     const struct tu_view *const *sides = o->best.sides;
-    struct passage p = {.sides = {sides[0], sides[1]}};
+    struct passage p = {.sides = {sides[0], sides[1]}, .comparison.kernels = o->maker.kernels};
     bool turned = sides[0]->transposed || sides[1]->transposed;
     *cosine = o->best.cosine;
     if (!isnan(*cosine))
         return 0;
-    p.values[0] = malloc(sizeof(float[2][PIECE]) + PIECE * WIDEST);
-    if (!p.values[0])
-        return tu_fail_memory(o->error);
-    p.values[1] = p.values[0] + PIECE;
-    p.raw = (void *)(p.values[1] + PIECE);
     int result = turned ? pass_blocks(o, &p) : pass_runs(o, &p);
-    *cosine = tu_likeness_cosine(&p.sums);
-    free(p.values[0]);
+    *cosine = tu_partial_metrics(&p.sums).cosine_similarity;
+    free(p.raw[0].bytes);
+    free(p.raw[1].bytes);
     return result;
 }
 
 /* ---- The answer ---- */
 
-/* Whether a name stands for itself in a map, and can stand there. */
-static bool is_plain_name(const char *name)
+/* Whether a rule is one, which is about no name but those it says. */
+static bool is_rule(const char *text)
 {
-    return *name && strlen(name) < 1000 && !strpbrk(name, "{}*[]#=+: \t\"") &&
-           !strpbrk(name, "\r\n");
+    struct tu_map map = {0};
+    struct tu_error ignored = {0};
+    if (strpbrk(text, "{}*[]+\"\n") ||
+        tu_map_parse(&map, "remedy.map", text, strlen(text), &ignored) < 0)
+        return false;
+    bool is = map.rule_count == 1;
+    tu_map_free(&map);
+    return is;
 }
 
 static int answer(struct oracle *o, struct tu_hypothesis *out)
@@ -720,9 +790,12 @@ static int answer(struct oracle *o, struct tu_hypothesis *out)
         return 0;
     const struct candidate *best = &o->best;
     *out = (struct tu_hypothesis){.text = best->text, .cosine = cosine};
-    if (best->from && is_plain_name(best->from) && is_plain_name(best->to))
-        out->remedy = say(o, "%s = %s%s%s", best->from, best->to, best->steps ? " : " : "",
-                          best->steps ? best->steps : "");
+    if (!best->from)
+        return 0;
+    out->remedy = say(o, "%.*s = %.*s%s%s", NAME_MAX_BYTES, best->from, NAME_MAX_BYTES, best->to,
+                      best->steps ? " : " : "", best->steps ? best->steps : "");
+    if (out->remedy && !is_rule(out->remedy))
+        out->remedy = NULL;
     return has_failed(o) ? -1 : 0;
 }
 

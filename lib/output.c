@@ -73,24 +73,36 @@ void tu_format_cell(const struct tensor_value *value, bool bytes, char *out, siz
 static void print_cell(const struct tu_column *c, const char *text)
 {
     if (c->width == 0)
-        printf("%s\n", text);
+        fputs(text, stdout);
     else
         printf("%*s  ", c->width, text);
+}
+
+static void print_header(const struct tu_output *o)
+{
+    for (const struct tu_column *c = o->columns; c->key; c++)
+        if (!c->detail && !c->remark)
+            print_cell(c, c->title);
+    putchar('\n');
 }
 
 static void print_table_row(struct tu_output *o, const struct tensor_value *map)
 {
     char cell[1024];
-    for (const struct tu_column *c = o->columns; !o->header_printed && c->key; c++)
-        if (!c->detail)
-            print_cell(c, c->title);
+    if (!o->header_printed)
+        print_header(o);
     o->header_printed = true;
     for (const struct tu_column *c = o->columns; c->key; c++) {
-        if (c->detail)
+        const struct tensor_value *value = tu_value_get(map, c->key);
+        if (c->detail || (c->remark && !value))
             continue;
-        tu_format_cell(tu_value_get(map, c->key), c->bytes, cell, sizeof cell);
-        print_cell(c, cell);
+        tu_format_cell(value, c->bytes, cell, sizeof cell);
+        if (c->remark)
+            printf("  (%s: %s)", c->title, cell);
+        else
+            print_cell(c, cell);
     }
+    putchar('\n');
 }
 
 /* TSV cells hold numbers that read back the same; tabs and newlines in names are escaped. */

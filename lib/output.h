@@ -15,6 +15,7 @@ struct tu_column {
     int width;   /* least, in tables; negative: aligned left; 0: the last column */
     bool bytes;  /* tables: shown as a size */
     bool detail; /* TSV only */
+    bool remark; /* tables: in words behind the last column, where a record has it */
 };
 
 struct tu_output {

@@ -4,10 +4,12 @@
 #include "pair.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "sample.h"
 #include "text.h"
 
 /* The shape without leading and trailing ones. */
@@ -54,6 +56,8 @@ int tu_pair_add(struct tu_pair *p, int i, const struct tu_origin *place, struct 
 
 void tu_pair_free(struct tu_pair *p)
 {
+    for (int i = 0; i < 2; i++)
+        tu_spool_close(&p->spools[i]);
     tu_arena_free(&p->arena);
     free(p);
 }
@@ -130,18 +134,36 @@ struct tu_view_maker tu_pair_maker(const struct tu_terms *terms, struct tu_pair 
     return (struct tu_view_maker){&p->arena, terms->kernels};
 }
 
-/* A tensor in the temporary file of a side as one of a model of its own. */
-static int member_in_spool(struct tu_pair *p, const struct tu_side *s, const struct tu_tensor *t,
-                           uint64_t base, struct tu_member *out, struct tu_error *error)
+int tu_pair_keep(struct tu_pair *p, int i, const void *seen, size_t length, struct tu_error *error)
+{
+    struct tu_origin *from = &p->places[i];
+    struct tu_spool *to = &p->spools[i];
+    size_t head = from->read ? tu_dtype(p->stored[i].dtype)->head : 0;
+    if (tu_spool_write(to, from->head, head, error) < 0 ||
+        tu_spool_write(to, seen, length, error) < 0 ||
+        tu_spool_stream(to, &from->side->operand.stream, p->stored[i].nbytes - head - length,
+                        error) < 0)
+        return -1;
+    from->where = TU_IN_SPOOL;
+    from->tensor = &p->stored[i];
+    from->spool = to;
+    from->base = 0;
+    return 0;
+}
+
+/* A tensor in a temporary file as one of a model of its own. */
+static int member_in_spool(struct tu_pair *p, const struct tu_origin *place,
+                           const struct tu_tensor *t, struct tu_member *out, struct tu_error *error)
 {
     struct tu_model *model = tu_arena_alloc(&p->arena, sizeof *model);
     struct tu_extent *extent = tu_arena_alloc(&p->arena, sizeof *extent);
     struct tu_tensor *copy = tu_arena_alloc(&p->arena, sizeof *copy);
     if (!model || !extent || !copy)
         return tu_fail_memory(error);
-    *model = (struct tu_model){
-        .source = {.fd = s->spool, .path = "temporary file", .size = base + t->nbytes}};
-    *extent = (struct tu_extent){base, t->nbytes};
+    *model = (struct tu_model){.source = {.fd = place->spool->fd,
+                                          .path = "temporary file",
+                                          .size = place->base + t->nbytes}};
+    *extent = (struct tu_extent){place->base, t->nbytes};
     *copy = *t;
     copy->extents = extent;
     copy->extent_count = 1;
@@ -149,20 +171,17 @@ static int member_in_spool(struct tu_pair *p, const struct tu_side *s, const str
     return 0;
 }
 
-/* One side of a pair as a view, which can be read in any order. */
-static const struct tu_view *view_of(const struct tu_terms *terms, struct tu_pair *p, int i,
-                                     struct tu_error *error)
+const struct tu_view *tu_pair_view(const struct tu_terms *terms, struct tu_pair *p, int i,
+                                   struct tu_error *error)
 {
     struct tu_origin *place = &p->places[i];
     const struct tu_view_maker maker = tu_pair_maker(terms, p);
     struct tu_member m = {place->model, &p->stored[i]};
     if (place->where == TU_IN_VIEW)
         return place->view;
-    uint64_t base = place->where == TU_IN_STREAM ? place->side->spooled : place->base;
-    if (place->where == TU_IN_STREAM && tu_side_spool(place->side, p->stored[i].nbytes, error) < 0)
+    if (place->where == TU_IN_STREAM && tu_pair_keep(p, i, NULL, 0, error) < 0)
         return NULL;
-    if (place->where != TU_IN_MODEL &&
-        member_in_spool(p, place->side, &p->stored[i], base, &m, error) < 0)
+    if (place->where != TU_IN_MODEL && member_in_spool(p, place, &p->stored[i], &m, error) < 0)
         return NULL;
     place->view = tu_view_leaf(&maker, m, error);
     if (place->view)
@@ -172,52 +191,22 @@ static const struct tu_view *view_of(const struct tu_terms *terms, struct tu_pai
 
 /* ---- One of two ways ---- */
 
-/* Decodes and compares some elements. */
-static int compare_piece(const struct tu_terms *terms, const struct tu_view *const sides[2],
-                         uint64_t first, size_t count, struct tu_partial *sums,
-                         struct tu_error *error)
-{
-    struct tu_comparison c = {.kernels = terms->kernels, .row = sides[0]->tensor.elements};
-    uint8_t *raw[2] = {NULL, NULL};
-    int result = 0;
-    for (int i = 0; i < 2 && result == 0; i++) {
-        const struct tu_geometry *g = &sides[i]->geometry;
-        uint64_t offset, length;
-        uint8_t head[8] = {0};
-        tu_geometry_span(g, first, count, &offset, &length);
-        if (g->dtype->head)
-            result = tu_view_read(sides[i], 0, head, g->dtype->head, error);
-        if (result == 0)
-            result = tu_decoder_init(&c.decoders[i], g, c.kernels, head, error);
-        if (result == 0 && !(raw[i] = malloc((size_t)length)))
-            result = tu_fail_memory(error);
-        if (result == 0)
-            result = tu_view_read(sides[i], offset, raw[i], (size_t)length, error);
-    }
-    if (result == 0)
-        tu_compare_range(&c, (const uint8_t *const *)raw, first, count, sums, NULL);
-    free(raw[0]);
-    free(raw[1]);
-    return result;
-}
-
-/* The cosine of some runs that are spread over both; 0 where there is none. */
+/* The cosine of a sample of both; 0 where there is none, or where it is negative. */
 static int sample(const struct tu_terms *terms, const struct tu_view *a, const struct tu_view *b,
                   double *out, struct tu_error *error)
 {
-    enum { RUNS = 16, RUN = 256 };
-    const struct tu_view *const sides[2] = {a, b};
-    struct tu_partial sums = {0};
-    uint64_t elements = a->tensor.elements;
-    uint64_t step = elements > RUN ? (elements - RUN) / (RUNS - 1) : 0;
-    for (uint64_t i = 0; i < (step ? RUNS : 1); i++) {
-        size_t n = elements < RUN ? (size_t)elements : RUN;
-        if (n && compare_piece(terms, sides, i * step, n, &sums, error) < 0)
-            return -1;
+    struct tu_sample *samples = malloc(2 * sizeof *samples);
+    int result = samples ? 0 : tu_fail_memory(error);
+    if (result == 0)
+        result = tu_sample_take(a, terms->kernels, &samples[0], error);
+    if (result == 0)
+        result = tu_sample_take(b, terms->kernels, &samples[1], error);
+    if (result == 0) {
+        struct tu_likeness l = tu_likeness(samples[0].values, samples[1].values, samples[0].count);
+        *out = fmax(tu_likeness_cosine(&l), 0);
     }
-    struct tu_metrics m = tu_partial_metrics(&sums);
-    *out = m.cosine_similarity > 0 ? m.cosine_similarity : 0;
-    return 0;
+    free(samples);
+    return result;
 }
 
 /* Which of two views of one side is more like the other side: the first, unless the second is by
@@ -226,7 +215,7 @@ static int choose(const struct tu_terms *terms, const struct tu_view *like,
                   const struct tu_view *first, const struct tu_view *second, bool *take_second,
                   struct tu_error *error)
 {
-    double x, y;
+    double x = 0, y = 0;
     if (sample(terms, like, first, &x, error) < 0 || sample(terms, like, second, &y, error) < 0)
         return -1;
     *take_second = y > x + 0.1;
@@ -245,7 +234,7 @@ static int cut_padding(const struct tu_terms *terms, struct tu_pair *p, struct t
         return 0;
     int longer = b->shape[0] > a->shape[0];
     uint64_t rows = p->tensors[!longer].shape[0], all = p->tensors[longer].shape[0];
-    const struct tu_view *v = view_of(terms, p, longer, error);
+    const struct tu_view *v = tu_pair_view(terms, p, longer, error);
     if (v)
         v = tu_view_rows(&maker, v, 0, rows, error);
     if (!v)
@@ -280,8 +269,8 @@ static const struct tu_view *stripped(const struct tu_view_maker *maker, const s
 static int turn(const struct tu_terms *terms, struct tu_pair *p, struct tu_error *error)
 {
     const struct tu_view_maker maker = tu_pair_maker(terms, p);
-    const struct tu_view *a = stripped(&maker, view_of(terms, p, 0, error), error);
-    const struct tu_view *b = a ? stripped(&maker, view_of(terms, p, 1, error), error) : NULL;
+    const struct tu_view *a = stripped(&maker, tu_pair_view(terms, p, 0, error), error);
+    const struct tu_view *b = a ? stripped(&maker, tu_pair_view(terms, p, 1, error), error) : NULL;
     const struct tu_view *turned = b ? tu_view_transpose(&maker, b, error) : NULL;
     bool as_it_lies = false;
     if (!turned)
@@ -308,7 +297,7 @@ static int check_rope(const struct tu_terms *terms, struct tu_pair *p, struct tu
     bool take_second;
     if (!p->roped || !p->tensors[0].elements)
         return 0;
-    const struct tu_view *like = view_of(terms, p, p->lead, error);
+    const struct tu_view *like = tu_pair_view(terms, p, p->lead, error);
     int found = like ? tu_partners_find(terms->partners, other, &p->tensors[p->lead], true, &maker,
                                         &f, error)
                      : -1;
@@ -329,7 +318,7 @@ static int settle_blocks(const struct tu_terms *terms, struct tu_pair *p, struct
     enum { SIDE = 1024, BLOCK = SIDE * SIDE };
     const struct tu_view_maker maker = tu_pair_maker(terms, p);
     for (int i = 0; i < 2; i++) {
-        const struct tu_view *v = stripped(&maker, view_of(terms, p, i, error), error);
+        const struct tu_view *v = stripped(&maker, tu_pair_view(terms, p, i, error), error);
         if (!v || !(v = p->blocks[i] = tu_view_plain(&maker, v, error)))
             return -1;
         struct tu_geometry flat;
@@ -359,6 +348,26 @@ static int settle_blocks(const struct tu_terms *terms, struct tu_pair *p, struct
     return 0;
 }
 
+static int keep_both(struct tu_pair *p, struct tu_error *error)
+{
+    for (int i = 0; i < 2; i++)
+        if (p->places[i].where == TU_IN_STREAM && tu_pair_keep(p, i, NULL, 0, error) < 0)
+            return -1;
+    return 0;
+}
+
+bool tu_pair_puzzles(const struct tu_terms *terms, const struct tu_pair *p,
+                     const struct tu_partial *sums)
+{
+    if (!terms->oracle || p->match == TU_MATCH_NOT_REAL)
+        return false;
+    if (p->match == TU_MATCH_SHAPES)
+        return is_real(terms, &p->tensors[0]) && is_real(terms, &p->tensors[1]) &&
+               p->tensors[0].elements == p->tensors[1].elements && p->tensors[0].elements;
+    return p->match == TU_MATCH_BOTH &&
+           tu_oracle_wanted(sums, p->stored[0].dtype, p->stored[1].dtype);
+}
+
 static bool is_transposed(const struct tu_origin *p)
 {
     return p->where == TU_IN_VIEW && p->view->transposed;
@@ -378,7 +387,7 @@ int tu_pair_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_er
                                        (terms->transposing == TU_TRANSPOSE_AUTO && !same));
     p->match = !same && !turning ? TU_MATCH_SHAPES : real ? TU_MATCH_BOTH : TU_MATCH_NOT_REAL;
     if (p->match != TU_MATCH_BOTH)
-        return 0;
+        return tu_pair_puzzles(terms, p, NULL) ? keep_both(p, error) : 0;
     if ((turning ? turn(terms, p, error) : check_rope(terms, p, error)) < 0)
         return -1;
     return is_transposed(&p->places[0]) || is_transposed(&p->places[1])

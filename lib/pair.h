@@ -5,6 +5,7 @@
 #define TU_PAIR_H
 
 #include "digest.h"
+#include "oracle.h"
 #include "pairs.h"
 #include "partners.h"
 #include "sides.h"
@@ -13,6 +14,7 @@
 struct tu_terms {
     const struct tu_kernels *kernels;
     enum tu_transposing transposing;
+    bool oracle;
     const struct tu_partners *partners;
 };
 
@@ -41,6 +43,10 @@ struct tu_pair {
     char key[TU_DIGEST_TEXT];
     struct tu_partial sums;
     struct tu_buckets buckets;
+    struct tu_spool spools[2]; /* of tensors of streams that are to be read more than once */
+    uint64_t heads[2];         /* of queries, and of keys and values; 0: not known */
+    bool explained;            /* or tried to */
+    struct tu_hypothesis hypothesis;
     /* Maxima of the tiles that were put, for those that are worked on meanwhile: they save work
      * and change no result. */
     _Atomic double max_diff, max_rel_diff;
@@ -53,6 +59,16 @@ int tu_pair_add(struct tu_pair *p, int i, const struct tu_origin *place,
 int tu_pair_settle(const struct tu_terms *terms, struct tu_pair *p,
                    struct tu_error *error) TU_MUST_CHECK;
 void tu_pair_free(struct tu_pair *p);
+
+/* Lets a tensor stay that is in a stream: what was seen of it, behind its head, and the rest. */
+int tu_pair_keep(struct tu_pair *p, int i, const void *seen, size_t length,
+                 struct tu_error *error) TU_MUST_CHECK;
+/* One side as a view, which can be read in any order. */
+const struct tu_view *tu_pair_view(const struct tu_terms *terms, struct tu_pair *p, int i,
+                                   struct tu_error *error) TU_MUST_CHECK;
+/* Whether what was compared, or cannot be since shapes differ, needs to be explained. */
+bool tu_pair_puzzles(const struct tu_terms *terms, const struct tu_pair *p,
+                     const struct tu_partial *sums);
 
 struct tu_view_maker tu_pair_maker(const struct tu_terms *terms, struct tu_pair *p);
 /* Whether shapes agree, but for leading and trailing ones. */

@@ -203,6 +203,30 @@ static bool is_selected(const struct tu_pairing *pairing, const struct tu_pair *
            (p->present[1] && s->dtypes[p->stored[1].dtype]);
 }
 
+/* What either side says of its heads. */
+static void count_heads(const struct tu_pairing *pairing, struct tu_pair *p)
+{
+    static const char *const keys[2][5] = {
+        {"{architecture}.attention.head_count", "num_attention_heads",
+         "text_config.num_attention_heads", "n_heads", "n_head"},
+        {"{architecture}.attention.head_count_kv", "num_key_value_heads",
+         "text_config.num_key_value_heads", "n_kv_heads"}};
+    struct tu_facts facts;
+    uint64_t layer = 0;
+    for (int i = 0; i < 2; i++)
+        facts.metadata[i] = tu_side_metadata(&pairing->sides[i]);
+    (void)tu_layer_of(p->stored[!p->present[0]].name, &layer);
+    for (int i = 0; i < 2; i++) {
+        struct tu_count count = {.name = "heads"};
+        while (count.source_count < 5 && keys[i][count.source_count]) {
+            count.sources[count.source_count].text = keys[i][count.source_count];
+            count.source_count++;
+        }
+        if (!tu_facts_count(&facts, NULL, &count, layer, &p->heads[i]))
+            p->heads[i] = i ? p->heads[0] : 0;
+    }
+}
+
 /* After the limit the rest is gone through without comparing, so that a broken stream is noticed.
  */
 static bool beyond_limit(struct tu_pairing *pairing)
@@ -224,6 +248,8 @@ int tu_pairing_next(struct tu_pairing *pairing, struct tu_pair **out, struct tu_
         bool wanted = more == TU_FOUND && is_selected(pairing, p) && !is_passed_over(pairing, p) &&
                       !beyond_limit(pairing);
         p->lead = pairing->lead;
+        if (wanted && pairing->terms.oracle)
+            count_heads(pairing, p);
         if (wanted && tu_pair_settle(&pairing->terms, p, error) == 0) {
             pairing->given++;
             *out = p;
@@ -240,7 +266,8 @@ int tu_pairing_open(struct tu_pairing *p, struct tu_tool *tool, const char *cons
 {
     *p = (struct tu_pairing){.tool = tool, .names = tool->selection, .options = options};
     p->names.by_dtype = false;
-    p->terms = (struct tu_terms){tool->kernels, options->transposing, &p->partners};
+    p->terms =
+        (struct tu_terms){tool->kernels, options->transposing, options->oracle, &p->partners};
     for (int i = 0; i < 2; i++) {
         p->opened++;
         if (tu_side_open(&p->sides[i], tool, &p->names, paths[i], i ? "b" : "a", &p->sources,

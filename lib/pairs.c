@@ -6,14 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buffer.h"
 #include "cache.h"
+#include "explain.h"
 #include "pairing.h"
 #include "pool.h"
-
-struct buffer {
-    uint8_t *bytes;
-    size_t capacity;
-};
 
 /* A piece of work: some elements of a pair, or a record. */
 struct tile {
@@ -23,7 +20,8 @@ struct tile {
     size_t count;
     struct tu_area area; /* of a block */
     bool last;
-    struct buffer raw[2]; /* bytes of streams */
+    bool compared;           /* already when it was taken */
+    struct tu_buffer raw[2]; /* bytes of streams */
     struct tu_partial sums;
     struct tu_buckets buckets; /* where they are wanted */
     struct tu_row *rows;       /* of a block that has pieces of rows: the sums of each piece */
@@ -31,12 +29,13 @@ struct tile {
 
 /* What a thread reads files into. */
 struct scratch {
-    struct buffer raw[2];
+    struct tu_buffer raw[2];
 };
 
 struct run {
     struct tu_pairing pairing;
-    struct tu_pair *pair; /* whose tiles are being taken */
+    struct tu_pair *pair;   /* whose tiles are being taken */
+    struct scratch scratch; /* of the thread that takes them */
     const struct tu_pair_sink *sink;
     struct tu_cache *cache;
     uint64_t done, total;
@@ -61,8 +60,9 @@ static struct tu_pair_result describe(const struct run *run, const struct tu_pai
                                    .elements = p->tensors[!p->present[0]].elements,
                                    .row = p->comparison.row,
                                    .sums = p->sums,
+                                   .hypothesis = p->hypothesis,
                                    .buckets = run->pairing.options->buckets ? &p->buckets : NULL,
-                                   .cache = run->cache,
+                                   .cache = p->explained ? NULL : run->cache,
                                    .known = p->known,
                                    .key = p->key};
 }
@@ -92,32 +92,63 @@ static int look_up(struct run *run, struct tu_pair *p, struct tu_error *error)
 
 /* ---- The pipeline ---- */
 
-/* Makes room; what was there is lost. */
-static int reserve(struct buffer *b, uint64_t length, struct tu_error *error)
-{
-    if (length <= b->capacity)
-        return 0;
-    free(b->bytes);
-    b->capacity = 0;
-    b->bytes = malloc((size_t)length);
-    if (!b->bytes)
-        return tu_fail_memory(error);
-    b->capacity = (size_t)length;
-    return 0;
-}
-
-static int read_side(const struct tile *t, int i, struct buffer *to, struct tu_error *error)
+static int read_side(const struct tile *t, int i, struct tu_buffer *to, struct tu_error *error)
 {
     uint64_t offset, length;
     tu_geometry_span(&t->pair->comparison.decoders[i].geometry, t->first, t->count, &offset,
                      &length);
-    if (reserve(to, length, error) < 0)
+    if (tu_buffer_reserve(to, length, error) < 0)
         return -1;
     return tu_origin_read(&t->pair->places[i], offset, to->bytes, (size_t)length, error);
 }
 
+/* Counts the differences of a tile by size, where that is wanted: it is decoded once more. */
+static void count_tile(const struct run *run, struct tile *t, const uint8_t *const spans[2],
+                       uint64_t first)
+{
+    const struct tu_decoder *decoders = t->pair->comparison.decoders;
+    t->buckets = (struct tu_buckets){0};
+    if (run->pairing.options->buckets)
+        tu_buckets_range(&t->buckets, &decoders[0], spans[0], &decoders[1], spans[1], first,
+                         t->count);
+}
+
+static int compare_run(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
+{
+    struct tu_pair *p = t->pair;
+    const uint8_t *spans[2];
+    for (int i = 0; i < 2; i++) {
+        bool here = p->places[i].where != TU_IN_STREAM;
+        struct tu_buffer *raw = here ? &s->raw[i] : &t->raw[i];
+        if (here && read_side(t, i, raw, error) < 0)
+            return -1;
+        spans[i] = raw->bytes;
+    }
+    tu_compare_range(&p->comparison, spans, t->first, t->count, &t->sums, NULL);
+    count_tile(run, t, spans, t->first);
+    return 0;
+}
+
+/* Of tensors in streams the first tile says, before the rest has passed, whether they will be
+ * needed once more. */
+static int look_ahead(struct run *run, struct tile *t, struct tu_error *error)
+{
+    struct tu_pair *p = t->pair;
+    if (!run->pairing.terms.oracle || t->first ||
+        (p->places[0].where != TU_IN_STREAM && p->places[1].where != TU_IN_STREAM))
+        return 0;
+    if (compare_run(run, t, &run->scratch, error) < 0)
+        return -1;
+    t->compared = true;
+    for (int i = 0; i < 2 && tu_pair_puzzles(&run->pairing.terms, p, &t->sums); i++)
+        if (p->places[i].where == TU_IN_STREAM &&
+            tu_pair_keep(p, i, t->raw[i].bytes, t->raw[i].length, error) < 0)
+            return -1;
+    return 0;
+}
+
 /* Streams are read here, in order; files and the temporary file by the workers. */
-static int take_run(struct tu_pair *p, struct tile *t, struct tu_error *error)
+static int take_run(struct run *run, struct tu_pair *p, struct tile *t, struct tu_error *error)
 {
     const struct tu_geometry *g = &p->comparison.decoders[p->cutter].geometry;
     t->first = p->next;
@@ -128,7 +159,7 @@ static int take_run(struct tu_pair *p, struct tile *t, struct tu_error *error)
     for (int i = 0; i < 2; i++)
         if (p->places[i].where == TU_IN_STREAM && read_side(t, i, &t->raw[i], error) < 0)
             return -1;
-    return 0;
+    return look_ahead(run, t, error);
 }
 
 /* Blocks come row by row.  Their maxima start anew: the first place of equal ones is found when
@@ -166,27 +197,17 @@ static int take(void *context, void *slot, struct tu_error *error)
     struct tu_pair *p = t->pair = run->pair;
     int result = 0;
     t->last = true;
+    t->compared = false;
     t->sums = (struct tu_partial){0};
     if (p->match == TU_MATCH_BOTH && p->tensors[0].elements && !p->known) {
         if (p->blocks[0])
             take_block(p, t);
         else
-            result = take_run(p, t, error);
+            result = take_run(run, p, t, error);
     }
     if (t->last)
         run->pair = NULL;
     return result < 0 ? -1 : 1;
-}
-
-/* Counts the differences of a tile by size, where that is wanted: it is decoded once more. */
-static void count_tile(const struct run *run, struct tile *t, const uint8_t *const spans[2],
-                       uint64_t first)
-{
-    const struct tu_decoder *decoders = t->pair->comparison.decoders;
-    t->buckets = (struct tu_buckets){0};
-    if (run->pairing.options->buckets)
-        tu_buckets_range(&t->buckets, &decoders[0], spans[0], &decoders[1], spans[1], first,
-                         t->count);
 }
 
 /* The numbers of a block, which has places of its own, as those of the matrix. */
@@ -213,7 +234,8 @@ static int compare_block(struct run *run, struct tile *t, struct scratch *s, str
     if (p->block_sums && !t->rows && !(t->rows = calloc(p->block_rows, sizeof *t->rows)))
         return tu_fail_memory(error);
     for (int i = 0; i < 2; i++) {
-        if (reserve(&s->raw[i], t->count * c.decoders[i].geometry.dtype->bytes, error) < 0 ||
+        if (tu_buffer_reserve(&s->raw[i], t->count * c.decoders[i].geometry.dtype->bytes, error) <
+                0 ||
             tu_view_read_area(p->blocks[i], t->area, s->raw[i].bytes, error) < 0)
             return -1;
         spans[i] = s->raw[i].bytes;
@@ -224,27 +246,11 @@ static int compare_block(struct run *run, struct tile *t, struct scratch *s, str
     return 0;
 }
 
-static int compare_run(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
-{
-    struct tu_pair *p = t->pair;
-    const uint8_t *spans[2];
-    for (int i = 0; i < 2; i++) {
-        bool here = p->places[i].where != TU_IN_STREAM;
-        struct buffer *raw = here ? &s->raw[i] : &t->raw[i];
-        if (here && read_side(t, i, raw, error) < 0)
-            return -1;
-        spans[i] = raw->bytes;
-    }
-    tu_compare_range(&p->comparison, spans, t->first, t->count, &t->sums, NULL);
-    count_tile(run, t, spans, t->first);
-    return 0;
-}
-
 static int work(void *context, void *slot, void *scratch, struct tu_error *error)
 {
     struct tile *t = slot;
     struct scratch *s = scratch;
-    if (!t->count)
+    if (!t->count || t->compared)
         return 0;
     return t->pair->blocks[0] ? compare_block(context, t, s, error)
                               : compare_run(context, t, s, error);
@@ -315,6 +321,14 @@ static int put_pair(struct run *run, const struct tu_pair *p, struct tu_error *e
     return run->sink->pair(&result, error);
 }
 
+/* What explains a pair may follow from other tensors: it is not kept in a cache. */
+static int explain(const struct run *run, struct tu_pair *p, struct tu_error *error)
+{
+    const struct tu_terms *terms = &run->pairing.terms;
+    p->explained = tu_pair_puzzles(terms, p, &p->sums);
+    return p->explained ? tu_pair_explain(terms, p, error) : 0;
+}
+
 static int put(void *context, void *slot, struct tu_error *error)
 {
     struct run *run = context;
@@ -329,7 +343,9 @@ static int put(void *context, void *slot, struct tu_error *error)
     add_tile(p, t);
     if (!t->last)
         return 0;
-    int done = put_pair(run, p, error);
+    int done = explain(run, p, error);
+    if (done == 0)
+        done = put_pair(run, p, error);
     t->pair = NULL;
     tu_pair_free(p);
     return done;
@@ -372,6 +388,7 @@ static int run_pairs(struct run *run, struct tu_error *error)
     int result = tu_pipeline_run(&pipeline, (unsigned)run->pairing.tool->jobs, error);
     if (run->pair)
         tu_pair_free(run->pair);
+    release_scratch(&run->scratch);
     if (result == 0)
         result = tu_operand_unchanged(&run->pairing.sides[0].operand, error);
     return result < 0 ? -1 : tu_operand_unchanged(&run->pairing.sides[1].operand, error);

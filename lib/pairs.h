@@ -11,6 +11,7 @@
 #include "buckets.h"
 #include "compare.h"
 #include "operand.h"
+#include "oracle.h"
 
 enum tu_match {
     TU_MATCH_BOTH,
@@ -37,6 +38,7 @@ struct tu_pair_result {
     const char *key;
     /* BOTH, where the options want them; else NULL. */
     const struct tu_buckets *buckets;
+    struct tu_hypothesis hypothesis;
 };
 
 enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS };
@@ -45,6 +47,7 @@ enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS
 struct tu_pair_options {
     const char *map; /* auto, none, a file or the name of a map */
     enum tu_transposing transposing;
+    bool oracle; /* look for an explanation where two disagree */
     /* A folder of results from before (cache.h), for operands that are files; NULL: none. */
     const char *cache;
     const char *measured; /* what is put into a record; the same pair has others for others */

@@ -340,6 +340,10 @@ static void put_one(FILE *out, const struct tu_judged *j)
         "worst_index",
         "worst_a",
         "worst_b",
+        "transform",
+        "hypothesis",
+        "hypothesis_cosine",
+        "remedy",
     };
     fputs("<section><h3>", out);
     put_name(out, j->shown);

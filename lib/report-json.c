@@ -17,7 +17,9 @@ int tu_put_judged(struct tu_builder *b, const char *key, const struct tu_judged 
         tu_put_string(b, "verdict", tu_outcome_verdicts[j->outcome], error) < 0 ||
         tu_put_string(b, "status", j->status, error) < 0 ||
         tu_put_real(b, "value", j->value, error) < 0 ||
-        tu_put_string(b, "reason", j->reason, error) < 0)
+        tu_put_string(b, "reason", j->reason, error) < 0 ||
+        (j->hypothesis && tu_put_string(b, "hypothesis", j->hypothesis, error) < 0) ||
+        (j->remedy && tu_put_string(b, "remedy", j->remedy, error) < 0))
         return -1;
     return tu_builder_close(b, error);
 }

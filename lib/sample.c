@@ -4,8 +4,10 @@
 #include "sample.h"
 
 #include <math.h>
+#include <string.h>
 
-enum { RUN = 128, RUNS = TU_SAMPLE_MAX / RUN };
+/* A glance is the beginning of every second run. */
+enum { RUN = 128, RUNS = TU_SAMPLE_MAX / RUN, GLANCE = 32, GLANCES = RUNS / 2 };
 
 /* Where a run starts.  Rows often are a power of two long, and what is done to them has periods,
  * too: the steps between runs are uneven. */
@@ -19,7 +21,7 @@ int tu_sample_take(const struct tu_view *v, const struct tu_kernels *kernels, st
                    struct tu_error *error)
 {
     uint64_t elements = v->tensor.elements;
-    if (elements <= TU_SAMPLE_MAX) {
+    if (elements < TU_SAMPLE_MAX) {
         out->count = (size_t)elements;
         return tu_view_values(v, kernels, 0, out->count, out->values, error);
     }
@@ -29,6 +31,31 @@ int tu_sample_take(const struct tu_view *v, const struct tu_kernels *kernels, st
             0)
             return -1;
     return 0;
+}
+
+int tu_sample_glance(const struct tu_view *v, const struct tu_kernels *kernels,
+                     struct tu_sample *out, struct tu_error *error)
+{
+    uint64_t elements = v->tensor.elements;
+    if (elements < TU_SAMPLE_MAX)
+        return tu_sample_take(v, kernels, out, error);
+    out->count = GLANCES * GLANCE;
+    for (uint64_t i = 0; i < GLANCES; i++)
+        if (tu_view_values(v, kernels, run_start(elements, 2 * i), GLANCE, out->values + i * GLANCE,
+                           error) < 0)
+            return -1;
+    return 0;
+}
+
+void tu_sample_thin(const struct tu_sample *s, struct tu_sample *out)
+{
+    if (s->count < TU_SAMPLE_MAX) {
+        *out = *s;
+        return;
+    }
+    out->count = GLANCES * GLANCE;
+    for (size_t i = 0; i < GLANCES; i++)
+        memcpy(out->values + i * GLANCE, s->values + 2 * i * RUN, sizeof(float[GLANCE]));
 }
 
 void tu_likeness_add(struct tu_likeness *l, const float *a, const float *b, size_t count)

@@ -19,6 +19,11 @@ struct tu_sample {
 int tu_sample_take(const struct tu_view *v, const struct tu_kernels *kernels, struct tu_sample *out,
                    struct tu_error *error) TU_MUST_CHECK;
 
+/* A few of those elements, and the same few of a sample. */
+int tu_sample_glance(const struct tu_view *v, const struct tu_kernels *kernels,
+                     struct tu_sample *out, struct tu_error *error) TU_MUST_CHECK;
+void tu_sample_thin(const struct tu_sample *s, struct tu_sample *out);
+
 /* Sums over pairs of which both are finite. */
 struct tu_likeness {
     size_t count, finite;

@@ -17,6 +17,43 @@ struct tu_waiting {
     bool met;
 };
 
+/* ---- Temporary files ---- */
+
+int tu_spool_write(struct tu_spool *s, const void *bytes, size_t length, struct tu_error *error)
+{
+    if (!s->open && (s->fd = tu_temporary(error)) < 0)
+        return -1;
+    s->open = true;
+    for (size_t done = 0; done < length;) {
+        ssize_t n =
+            pwrite(s->fd, (const char *)bytes + done, length - done, (off_t)(s->length + done));
+        if (n < 0 && errno != EINTR)
+            return tu_fail_errno(error, "temporary file");
+        done += n > 0 ? (size_t)n : 0;
+    }
+    s->length += length;
+    return 0;
+}
+
+int tu_spool_stream(struct tu_spool *s, struct tu_stream_reader *stream, uint64_t length,
+                    struct tu_error *error)
+{
+    char buffer[64 * 1024];
+    for (size_t n; length; length -= n) {
+        n = length < sizeof buffer ? (size_t)length : sizeof buffer;
+        if (tu_stream_read(stream, buffer, n, error) < 0 || tu_spool_write(s, buffer, n, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+void tu_spool_close(struct tu_spool *s)
+{
+    if (s->open)
+        close(s->fd);
+    s->open = false;
+}
+
 /* ---- Streams ---- */
 
 void tu_passing_free(struct tu_passing *p)
@@ -122,35 +159,13 @@ static int compare_waiting(const void *a, const void *b)
     return order ? order : (x->name_length > y->name_length) - (x->name_length < y->name_length);
 }
 
-/* Moves the bytes of the stream's current tensor to the temporary file. */
-int tu_side_spool(struct tu_side *s, uint64_t length, struct tu_error *error)
-{
-    char buffer[64 * 1024];
-    if (s->spool < 0 && (s->spool = tu_temporary(error)) < 0)
-        return -1;
-    while (length) {
-        size_t n = length < sizeof buffer ? (size_t)length : sizeof buffer;
-        if (tu_stream_read(&s->operand.stream, buffer, n, error) < 0)
-            return -1;
-        for (size_t done = 0; done < n;) {
-            ssize_t m = pwrite(s->spool, buffer + done, n - done, (off_t)(s->spooled + done));
-            if (m < 0 && errno != EINTR)
-                return tu_fail_errno(error, "temporary file");
-            done += m > 0 ? (size_t)m : 0;
-        }
-        s->spooled += n;
-        length -= n;
-    }
-    return 0;
-}
-
 /* Notes a tensor that came, so that a second one of its name is noticed. */
 static int note(struct tu_side *s, const struct tu_tensor *t, bool met, struct tu_error *error)
 {
     struct tu_waiting *w = tu_arena_alloc(&s->arena, sizeof *w);
     if (!w || !TU_GROW(s->list, s->count, s->capacity))
         return tu_fail_memory(error);
-    *w = (struct tu_waiting){.base = s->spooled, .met = met};
+    *w = (struct tu_waiting){.base = s->spool.length, .met = met};
     if (tu_tensor_copy(&s->arena, t, &w->tensor, error) < 0)
         return -1;
     void *node = tsearch(w, &s->tree, compare_waiting);
@@ -165,15 +180,17 @@ static int note(struct tu_side *s, const struct tu_tensor *t, bool met, struct t
 
 int tu_side_keep(struct tu_side *s, const struct tu_tensor *t, struct tu_error *error)
 {
-    return note(s, t, false, error) < 0 ? -1 : tu_side_spool(s, t->nbytes, error);
+    return note(s, t, false, error) < 0
+               ? -1
+               : tu_spool_stream(&s->spool, &s->operand.stream, t->nbytes, error);
 }
 
 int tu_side_unmeet(struct tu_side *s, struct tu_error *error)
 {
     struct tu_waiting *w = s->list[s->count - 1];
     w->met = false;
-    w->base = s->spooled;
-    return tu_side_spool(s, w->tensor.nbytes, error);
+    w->base = s->spool.length;
+    return tu_spool_stream(&s->spool, &s->operand.stream, w->tensor.nbytes, error);
 }
 
 /* ---- Opening ---- */
@@ -187,8 +204,7 @@ int tu_side_open(struct tu_side *s, struct tu_tool *tool, const struct tu_select
     enum tu_access access = tool->selection.order != TU_ORDER_FILE ? TU_ACCESS_RANDOM
                             : strcmp(path, "-") == 0               ? TU_ACCESS_SEQUENTIAL
                                                                    : TU_ACCESS_PREFERRED;
-    *s = (struct tu_side){
-        .spool = -1, .names = names, .operand_name = operand_name, .sources = sources};
+    *s = (struct tu_side){.names = names, .operand_name = operand_name, .sources = sources};
     if (tu_operand_open(&s->operand, tool, path, access, error) < 0)
         return -1;
     if (s->operand.is_stream)
@@ -215,8 +231,7 @@ void tu_side_close(struct tu_side *s)
     tu_operand_close(&s->operand);
     if (s->tree)
         tdestroy(s->tree, ignore);
-    if (s->spool >= 0)
-        close(s->spool);
+    tu_spool_close(&s->spool);
     free(s->met);
     free(s->order);
     free(s->list);
@@ -256,8 +271,8 @@ static int find_waiting(struct tu_side *s, const struct tu_tensor *like, struct 
     if (w->met)
         return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", w->tensor.name);
     w->met = true;
-    *out =
-        (struct tu_origin){.where = TU_IN_SPOOL, .side = s, .tensor = &w->tensor, .base = w->base};
+    *out = (struct tu_origin){
+        .where = TU_IN_SPOOL, .side = s, .spool = &s->spool, .tensor = &w->tensor, .base = w->base};
     return 1;
 }
 
@@ -316,8 +331,11 @@ static int next_unmet(struct tu_side *s, struct tu_origin *out)
         const struct tu_waiting *w = s->list[s->next_waiting++];
         if (w->met)
             continue;
-        *out = (struct tu_origin){
-            .where = TU_IN_SPOOL, .side = s, .tensor = &w->tensor, .base = w->base};
+        *out = (struct tu_origin){.where = TU_IN_SPOOL,
+                                  .side = s,
+                                  .spool = &s->spool,
+                                  .tensor = &w->tensor,
+                                  .base = w->base};
         return TU_FOUND;
     }
     return TU_ENDED;
@@ -361,6 +379,8 @@ static int read_stream(struct tu_origin *p, uint64_t offset, uint8_t *buffer, si
         memcpy(buffer, p->carry + TU_CARRY_BYTES - again, again);
     if (tu_stream_read(&p->side->operand.stream, buffer + again, length - again, error) < 0)
         return -1;
+    if (offset == 0)
+        memcpy(p->head, buffer, length < sizeof p->head ? length : sizeof p->head);
     p->read = offset + length;
     memcpy(p->carry + TU_CARRY_BYTES - kept, buffer + length - kept, kept);
     return 0;
@@ -377,7 +397,7 @@ int tu_origin_read(struct tu_origin *p, uint64_t offset, void *buffer, size_t le
         return tu_view_read(p->view, offset, buffer, length, error);
     /* The file may be growing: it is bounded by what is known to be in it. */
     struct tu_source spool = {
-        .fd = p->side->spool, .path = "temporary file", .size = p->base + p->tensor->nbytes};
+        .fd = p->spool->fd, .path = "temporary file", .size = p->base + p->tensor->nbytes};
     return tu_source_read(&spool, p->base + offset, buffer, length, error);
 }
 
@@ -392,7 +412,7 @@ const struct tensor_value *tu_side_metadata(const struct tu_side *s)
 static int catalogue_waiting(struct tu_side *s, struct tu_catalogue *c, struct tu_error *error)
 {
     s->spooled_model.source =
-        (struct tu_source){.fd = s->spool, .path = "temporary file", .size = s->spooled};
+        (struct tu_source){.fd = s->spool.fd, .path = "temporary file", .size = s->spool.length};
     for (size_t i = 0; i < s->count; i++) {
         struct tu_waiting *w = s->list[i];
         if (w->met)

@@ -12,6 +12,13 @@
 
 struct tu_waiting;
 
+/* Bytes that wait in an unlinked temporary file, which comes with the first of them. */
+struct tu_spool {
+    bool open;
+    int fd;
+    uint64_t length;
+};
+
 /* A record of a kind that is not compared, on its way through. */
 struct tu_passing {
     struct tu_arena arena;
@@ -28,8 +35,7 @@ struct tu_side {
     struct tu_member *order; /* the selected tensors of models */
     size_t selected;
 
-    int spool; /* the temporary file; -1: none yet */
-    uint64_t spooled;
+    struct tu_spool spool;
     void *tree;
     struct tu_waiting **list;
     size_t count, capacity, next_waiting;
@@ -50,11 +56,12 @@ struct tu_origin {
     const struct tu_model *model;   /* for IN_MODEL */
     const struct tu_view *view;     /* for IN_VIEW */
     const struct tu_tensor *tensor; /* in the side */
-    uint64_t base;                  /* in the temporary file, for IN_SPOOL */
-    /* IN_STREAM: how many bytes were read, and the last of them.  Tiles that the other side cuts
-     * may begin in the block in which the one before ended. */
+    const struct tu_spool *spool;   /* for IN_SPOOL */
+    uint64_t base;                  /* in it */
+    /* IN_STREAM: how many bytes were read, the first and the last of them.  Tiles that the other
+     * side cuts may begin in the block in which the one before ended. */
     uint64_t read;
-    uint8_t carry[TU_CARRY_BYTES];
+    uint8_t head[8], carry[TU_CARRY_BYTES];
 };
 
 /* What a search came to, where it did not fail. */
@@ -80,8 +87,13 @@ int tu_side_keep(struct tu_side *s, const struct tu_tensor *t,
                  struct tu_error *error) TU_MUST_CHECK;
 /* The same for the current tensor that tu_side_lead gave. */
 int tu_side_unmeet(struct tu_side *s, struct tu_error *error) TU_MUST_CHECK;
-/* Moves the bytes of the stream's current tensor to the temporary file. */
-int tu_side_spool(struct tu_side *s, uint64_t length, struct tu_error *error) TU_MUST_CHECK;
+
+int tu_spool_write(struct tu_spool *s, const void *bytes, size_t length,
+                   struct tu_error *error) TU_MUST_CHECK;
+/* Moves bytes of the stream's current tensor there. */
+int tu_spool_stream(struct tu_spool *s, struct tu_stream_reader *stream, uint64_t length,
+                    struct tu_error *error) TU_MUST_CHECK;
+void tu_spool_close(struct tu_spool *s);
 
 /* The next tensor of a side that is gone through. */
 int tu_side_lead(struct tu_side *s, struct tu_record *record, struct tu_origin *out,

@@ -75,23 +75,12 @@ const struct tu_view *tu_view_leaf(const struct tu_view_maker *m, struct tu_memb
     return tu_tensor_check(&v->tensor, &v->geometry, error) < 0 ? NULL : v;
 }
 
-/* The decoder of a view, which may need the bytes before its first block. */
-static int start_decoder(const struct tu_view *v, const struct tu_kernels *kernels,
-                         struct tu_decoder *out, struct tu_error *error)
-{
-    uint8_t head[8] = {0};
-    size_t length = v->tensor.elements ? v->geometry.dtype->head : 0;
-    if (length && tu_view_read(v, 0, head, length, error) < 0)
-        return -1;
-    return tu_decoder_init(out, &v->geometry, kernels, head, error);
-}
-
 static const struct tu_view *make_float(const struct tu_view_maker *m, const struct tu_view *of,
                                         float factor, float addend, struct tu_error *error)
 {
     struct tu_view *v =
         make(m, TU_VIEW_FLOAT, &of, 1, of->tensor.shape, of->tensor.rank, TENSOR_F32, error);
-    if (!v || start_decoder(of, m->kernels, &v->decoder, error) < 0)
+    if (!v || tu_view_decoder(of, m->kernels, &v->decoder, error) < 0)
         return NULL;
     v->factor = factor;
     v->addend = addend;
@@ -651,6 +640,16 @@ int tu_view_read(const struct tu_view *v, uint64_t offset, void *buffer, size_t 
     return 0;
 }
 
+int tu_view_decoder(const struct tu_view *v, const struct tu_kernels *kernels,
+                    struct tu_decoder *out, struct tu_error *error)
+{
+    uint8_t head[8] = {0};
+    size_t length = v->tensor.elements ? v->geometry.dtype->head : 0;
+    if (length && tu_view_read(v, 0, head, length, error) < 0)
+        return -1;
+    return tu_decoder_init(out, &v->geometry, kernels, head, error);
+}
+
 int tu_view_values(const struct tu_view *v, const struct tu_kernels *kernels, uint64_t first,
                    size_t count, float *out, struct tu_error *error)
 {
@@ -660,7 +659,7 @@ int tu_view_values(const struct tu_view *v, const struct tu_kernels *kernels, ui
         return 0;
     tu_geometry_span(&v->geometry, first, count, &offset, &length);
     uint8_t *raw = malloc((size_t)length);
-    int result = raw ? start_decoder(v, kernels, &decoder, error) : tu_fail_memory(error);
+    int result = raw ? tu_view_decoder(v, kernels, &decoder, error) : tu_fail_memory(error);
     if (result == 0)
         result = tu_view_read(v, offset, raw, (size_t)length, error);
     if (result == 0)

@@ -95,6 +95,9 @@ const struct tu_view *tu_view_plain(const struct tu_view_maker *m, const struct 
 int tu_view_read(const struct tu_view *v, uint64_t offset, void *buffer, size_t length,
                  struct tu_error *error) TU_MUST_CHECK;
 
+/* What decodes its elements. */
+int tu_view_decoder(const struct tu_view *v, const struct tu_kernels *kernels,
+                    struct tu_decoder *out, struct tu_error *error) TU_MUST_CHECK;
 /* Decodes elements [first, first + count). */
 int tu_view_values(const struct tu_view *v, const struct tu_kernels *kernels, uint64_t first,
                    size_t count, float *out, struct tu_error *error) TU_MUST_CHECK;

@@ -17,6 +17,8 @@ setup_file() {
     tensor-save model.apr saved.tsr
     tensor-quant --to Q8_0 model.safetensors | tensor-save quantized.gguf
     tensor-map --map qwen --to gguf saved.tsr | tensor-save mapped.gguf
+    echo '*.q_proj.weight = *.q_proj.weight : rope(4)' > rope.map
+    tensor-map --map ./rope.map --to right saved.tsr | tensor-save wrong.gguf
     tensor-cos model.safetensors quantized.gguf > results.tsr
     sed -n '/^\.\\" contract.yaml$/,/^\.fi/p' "$srcdir/man/tensor-contract.5" | grep -v '^\.' | sed 's/\\-/-/g' > contract.yaml
     tensor-rand --attention heads=28,kv-heads=4,head-dim=128,kv-len=2 --seed 7 > attention.tsr

@@ -24,6 +24,7 @@ BATS_TESTS = \
 	tests/matmul.bats \
 	tests/map.bats \
 	tests/npy.bats \
+	tests/oracle.bats \
 	tests/parts.bats \
 	tests/pipeline.bats \
 	tests/plugin.bats \
@@ -84,6 +85,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/make-blocks \
 	tests/make-families \
 	tests/make-hostile-results \
+	tests/make-mislaid \
 	tests/make-model \
 	tests/make-results \
 	tests/make-samples \

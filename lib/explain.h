@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* Asks the oracle about a pair. */
+#ifndef TU_EXPLAIN_H
+#define TU_EXPLAIN_H
+
+#include "pair.h"
+
+/* Looks for what explains that a pair disagrees, or that its shapes differ (tu_pair_puzzles);
+ * neither tensor is in a stream any more. */
+int tu_pair_explain(const struct tu_terms *terms, struct tu_pair *p,
+                    struct tu_error *error) TU_MUST_CHECK;
+
+#endif
