@@ -171,6 +171,15 @@ layers.2.q exchange(layers.1.q) 1' wrong=mislaid/exchanged.safetensors
     diff threads-1 threads-5
 }
 
+@test "what explains a pair is looked for again, whatever the cache knows" {
+    tensor-cos --json "$right" mislaid/exchanged.safetensors > want
+    tensor-cos --json --oracle never "$right" mislaid/exchanged.safetensors > plain
+    for _ in 1 2; do
+        tensor-cos --json --oracle never --cache cache "$right" mislaid/exchanged.safetensors | diff plain -
+        tensor-cos --json --cache cache "$right" mislaid/exchanged.safetensors | diff want -
+    done
+}
+
 @test "names that met by a map" {
     make-families families
     echo 'blk.1.attn_v.weight = blk.1.attn_v.weight : scale(-1)' > m.map
