@@ -86,13 +86,31 @@ static double row_error(const struct tu_row *r)
     return to_a < to_b ? to_a : to_b;
 }
 
-static double row_cosine(const struct tu_row *r)
+/* The angle between two vectors that are not zero. */
+struct angle {
+    double cosine, distance;
+};
+
+/* 1 - cos = (|a - b|^2 - (|a| - |b|)^2) / (2 |a| |b|), which keeps its digits where the vectors are
+ * close; far apart the plain form does. */
+static struct angle angle_of(const struct tu_row *r)
+{
+    struct tu_scaled norms = product_root(r->aa, r->bb);
+    double apart = ratio(r->dd, norms), cosine = ratio(r->dot, norms); /* |a - b|^2 / (|a| |b|) */
+    if (!(apart < 0.5))
+        return (struct angle){cosine, 1 - cosine};
+    double stretch = sqrt(ratio(r->aa, norms)) - sqrt(ratio(r->bb, norms));
+    double distance = (apart - stretch * stretch) / 2;
+    return (struct angle){cosine, distance > 0 ? distance : 0};
+}
+
+static struct angle row_angle(const struct tu_row *r)
 {
     if (r->dd.value == 0)
-        return 1;
+        return (struct angle){1, 0};
     if (!(r->aa.value > 0 && r->bb.value > 0))
-        return 0;
-    return ratio(r->dot, product_root(r->aa, r->bb));
+        return (struct angle){0, 1};
+    return angle_of(r);
 }
 
 /* Whether a row can be among the worst: cheaper than its numbers.  1 - cos is at most |a - b|^2 /
@@ -100,7 +118,7 @@ static double row_cosine(const struct tu_row *r)
 static bool may_be_worst(const struct tu_worst_rows *w, const struct tu_row *r)
 {
     const double slack = 1 - 0x1p-40;
-    double aa = r->aa.value, bb = r->bb.value, dd = r->dd.value, apart = 2 * (1 - w->cosine);
+    double aa = r->aa.value, bb = r->bb.value, dd = r->dd.value, apart = 2 * w->distance;
     if (!w->known || (r->aa.exponent | r->bb.exponent | r->dd.exponent))
         return true;
     return dd >= slack * w->error * (aa > bb ? aa : bb) ||
@@ -178,13 +196,15 @@ void tu_note_row(struct tu_worst_rows *w, const struct tu_comparison *c, uint64_
     note_gain(w, &(struct tu_gain){r->aa, r->bb, index});
     if ((w->known && r->dd.value == 0) || !may_be_worst(w, r))
         return;
-    double error = row_error(r), cosine = row_cosine(r);
+    const struct angle angle = row_angle(r);
+    double error = row_error(r);
     if (!w->known || error > w->error) {
         w->error = error;
         w->error_row = index;
     }
-    if (!w->known || cosine < w->cosine) {
-        w->cosine = cosine;
+    if (!w->known || angle.distance > w->distance) {
+        w->distance = angle.distance;
+        w->cosine = angle.cosine;
         w->cosine_row = index;
     }
     w->known = true;
@@ -200,7 +220,8 @@ static void add_worst_rows(struct tu_worst_rows *sum, const struct tu_worst_rows
         sum->error = next->error;
         sum->error_row = next->error_row;
     }
-    if (!sum->known || next->cosine < sum->cosine) {
+    if (!sum->known || next->distance > sum->distance) {
+        sum->distance = next->distance;
         sum->cosine = next->cosine;
         sum->cosine_row = next->cosine_row;
     }
@@ -571,18 +592,6 @@ static double root(struct tu_scaled square)
     return ldexp(sqrt(odd ? 2 * square.value : square.value), (square.exponent - odd) / 2);
 }
 
-/* 1 - cos = (|a - b|^2 - (|a| - |b|)^2) / (2 |a| |b|), which keeps its digits where the vectors are
- * close; far apart the plain form does. */
-static double distance(const struct tu_partial *s, struct tu_scaled norms, double cosine)
-{
-    double apart = ratio(s->dd, norms); /* |a - b|^2 / (|a| |b|) */
-    if (!(apart < 0.5))
-        return 1 - cosine;
-    double stretch = sqrt(ratio(s->aa, norms)) - sqrt(ratio(s->bb, norms));
-    double result = (apart - stretch * stretch) / 2;
-    return result > 0 ? result : 0;
-}
-
 struct tu_metrics tu_partial_metrics(const struct tu_partial *s)
 {
     double n = (double)s->finite;
@@ -597,9 +606,10 @@ struct tu_metrics tu_partial_metrics(const struct tu_partial *s)
                            .nmse = ratio(s->dd, s->aa)};
     m.sqnr_db = 10 * log10(ratio(s->aa, s->dd));
     if (s->aa.value > 0 && s->bb.value > 0) {
-        struct tu_scaled norms = product_root(s->aa, s->bb);
-        m.cosine_similarity = ratio(s->dot, norms);
-        m.cosine_distance = distance(s, norms, m.cosine_similarity);
+        const struct tu_row sums = tu_partial_row(s);
+        const struct angle angle = angle_of(&sums);
+        m.cosine_similarity = angle.cosine;
+        m.cosine_distance = angle.distance;
     }
     return m;
 }

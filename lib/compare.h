@@ -31,9 +31,10 @@ struct tu_gain {
 
 /* The worst rows of some: the first one of equals. */
 struct tu_worst_rows {
-    bool known;    /* there was a row that is not zero on both sides */
-    double error;  /* largest sum (a - b)^2 / max(sum a^2, sum b^2) */
-    double cosine; /* smallest; 0 where one side of a row is zero and the other is not */
+    bool known;      /* there was a row that is not zero on both sides */
+    double error;    /* largest sum (a - b)^2 / max(sum a^2, sum b^2) */
+    double cosine;   /* of the row of the largest distance; 0 where one side alone is zero */
+    double distance; /* 1 - cosine, without cancellation: it tells rows apart that are close */
     uint64_t error_row, cosine_row;
     struct tu_gain least, most; /* those whose norm grew the least and the most from a to b */
 };

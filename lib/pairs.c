@@ -24,7 +24,7 @@ struct tile {
     struct tu_buffer raw[2]; /* bytes of streams */
     struct tu_partial sums;
     struct tu_buckets buckets; /* where they are wanted */
-    struct tu_row *rows;       /* of a block that has pieces of rows: the sums of each piece */
+    struct tu_buffer rows;     /* of a block that has pieces of rows: the sums of each piece */
 };
 
 /* What a thread reads files into. */
@@ -225,14 +225,20 @@ static void place_block(const struct tu_pair *p, struct tile *t)
     t->sums.rows.most.row += t->area.row;
 }
 
+static struct tu_row *row_sums(const struct tile *t)
+{
+    return (struct tu_row *)(void *)t->rows.bytes;
+}
+
 static int compare_block(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
 {
     const struct tu_pair *p = t->pair;
     struct tu_comparison c = p->comparison;
     const uint8_t *spans[2];
     c.row = t->area.columns;
-    if (p->block_sums && !t->rows && !(t->rows = calloc(p->block_rows, sizeof *t->rows)))
-        return tu_fail_memory(error);
+    if (p->block_sums &&
+        tu_buffer_reserve(&t->rows, t->area.rows * sizeof(struct tu_row), error) < 0)
+        return -1;
     for (int i = 0; i < 2; i++) {
         if (tu_buffer_reserve(&s->raw[i], t->count * c.decoders[i].geometry.dtype->bytes, error) <
                 0 ||
@@ -240,7 +246,7 @@ static int compare_block(struct run *run, struct tile *t, struct scratch *s, str
             return -1;
         spans[i] = s->raw[i].bytes;
     }
-    tu_compare_range(&c, spans, 0, t->count, &t->sums, p->block_sums ? t->rows : NULL);
+    tu_compare_range(&c, spans, 0, t->count, &t->sums, p->block_sums ? row_sums(t) : NULL);
     count_tile(run, t, spans, 0);
     place_block(p, t);
     return 0;
@@ -277,7 +283,7 @@ static void add_block_rows(struct tu_pair *p, const struct tile *t)
     const struct tu_tensor *m = &p->blocks[0]->tensor;
     bool complete = t->area.column + t->area.columns == m->shape[m->rank - 1];
     for (uint64_t i = 0; p->block_sums && i < t->area.rows; i++) {
-        tu_row_add(&p->block_sums[i], &t->rows[i]);
+        tu_row_add(&p->block_sums[i], &row_sums(t)[i]);
         if (!complete)
             continue;
         tu_note_row(&p->sums.rows, &p->comparison, t->area.row + i, &p->block_sums[i]);
@@ -362,7 +368,7 @@ static void release(void *context, void *slot)
         tu_pair_free(t->pair);
     free(t->raw[0].bytes);
     free(t->raw[1].bytes);
-    free(t->rows);
+    free(t->rows.bytes);
 }
 
 static void release_scratch(void *scratch)

@@ -104,6 +104,31 @@ EOF
     run -0 python3 worst.py
 }
 
+@test "transposed matrices of few rows and of many, one after the other" {
+    # rows are in pieces of blocks, 10 and then 1000 at a time
+    tensor-rand --tensor a=10x150000 --tensor b=1000x1100 --seed 5 | tensor-save a.safetensors
+    python3 - <<'EOF'
+import array, json, struct
+with open("a.safetensors", "rb") as f:
+    size = struct.unpack("<Q", f.read(8))[0]
+    head, data = json.loads(f.read(size)), f.read()
+out = b""
+for name in "ab":
+    (rows, columns), (start, end) = head[name]["shape"], head[name]["data_offsets"]
+    values = array.array("f", data[start:end])
+    values[3 * columns + 7] += 1
+    head[name].update(shape=[columns, rows], data_offsets=[len(out), len(out) + end - start])
+    out += b"".join(values[column::columns].tobytes() for column in range(columns))
+text = json.dumps(head).encode()
+open("b.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + out)
+EOF
+    tensor-cos -j 1 --json a.safetensors b.safetensors > one.json
+    tensor-cos -j 3 --json a.safetensors b.safetensors | cmp - one.json
+    [ "$(grep -c '"transform":"transpose".*"worst_row":3,.*"worst_cosine_row":3,' one.json)" -eq 2 ]
+    grep -q '"name":"a".*"worst_index":450007,.*"first_diff_index":450007,' one.json
+    grep -q '"name":"b".*"worst_index":3307,.*"first_diff_index":3307,' one.json
+}
+
 @test "vectors at right angles, and against each other" {
     cos 'w F32 2 = 1 0' 'w F32 2 = 0 2'
     has cosine_similarity 0 cosine_distance 1 norm_a 1 norm_b 2 max_diff 2

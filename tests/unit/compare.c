@@ -82,8 +82,8 @@ static bool same(const struct tu_partial *x, const struct tu_partial *y)
            x->nan_both == y->nan_both && x->inf_a == y->inf_a && x->inf_b == y->inf_b && x->inf_both == y->inf_both &&
            x->differs == y->differs && x->first_diff == y->first_diff && x->rows.known == y->rows.known &&
            x->rows.error == y->rows.error && x->rows.error_row == y->rows.error_row && x->rows.cosine == y->rows.cosine &&
-           x->rows.cosine_row == y->rows.cosine_row && same_gain(&x->rows.least, &y->rows.least) &&
-           same_gain(&x->rows.most, &y->rows.most);
+           x->rows.distance == y->rows.distance && x->rows.cosine_row == y->rows.cosine_row &&
+           same_gain(&x->rows.least, &y->rows.least) && same_gain(&x->rows.most, &y->rows.most);
 }
 
 static const uint32_t pairs[][2] = {{TENSOR_F32, TENSOR_F32}, {TENSOR_F64, TENSOR_F64}, {TENSOR_F32, TENSOR_F64}};
@@ -330,6 +330,19 @@ TEST(rows_of_zeros_and_the_same_rows)
     CHECK(p.differs && p.first_diff == 7 && p.worst_index == 7);
     p = compare_floats(x, zeros, 8); /* one side is zero */
     CHECK(p.rows.error == 1 && p.rows.cosine == 0 && p.rows.error_row == 1 && p.first_diff == 4);
+}
+
+/* Rows so close that their cosines are 1 but for rounding: 1 - cos of (1, x) and (1, y) is (x - y)^2 / 2. */
+TEST(rows_that_are_close_are_told_apart)
+{
+    const float x[16] = {1, 3, 0, 0, 1, 0x1p-30f, 0, 0, 1, 0x1p-30f, 0, 0, 1, 7, 0, 0};
+    const float y[16] = {1, 3, 0, 0, 1, 0x1p-40f, 0, 0, 1, 0, 0, 0, 1, 7, 0x1p-30f, 0};
+    struct tu_partial first = compare_floats(x, y, 8), rest = compare_floats(x + 8, y + 8, 8), all = compare_floats(x, y, 16);
+    CHECK(all.rows.cosine_row == 2 && fabs(all.rows.distance - 0x1p-61) < 0x1p-80 && fabs(all.rows.cosine - 1) < 0x1p-50);
+    CHECK(first.rows.cosine_row == 1 && rest.rows.cosine_row == 0);
+    rest.rows.cosine_row += 2;
+    tu_partial_add(&first, &rest);
+    CHECK(first.rows.cosine_row == 2 && first.rows.distance == all.rows.distance && first.rows.cosine == all.rows.cosine);
 }
 
 TEST(the_first_difference_counts_what_is_not_a_number)
