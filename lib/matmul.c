@@ -509,10 +509,13 @@ static int check_blas(const struct job *j, const struct tu_vectors *x, struct tu
 
 static void zero(const struct job *j)
 {
-    for (size_t k = 0; k < j->count; k++)
-        for (uint64_t r = 0; r < j->rows; r++)
-            for (uint64_t i = 0; i < vectors_of(j, &j->products[k]); i++)
+    for (size_t k = 0; k < j->count; k++) {
+        uint64_t vectors = j->rows ? vectors_of(j, &j->products[k]) : 0;
+        /* Without columns there may be 2^62 rows, in a file of 100 bytes. */
+        for (uint64_t r = 0; vectors && r < j->rows; r++)
+            for (uint64_t i = 0; i < vectors; i++)
                 put_result(j, &j->products[k], r, i, 0);
+    }
 }
 
 int tu_multiply(const struct tu_matrix *w, const struct tu_product *products, size_t count,

@@ -102,6 +102,12 @@ same() {
     done
 }
 
+@test "no columns, but rows without end" {
+    make-model w.tsr 'r F32 4611686018427387904x0 : ' -- x.tsr 'x F32 0x0 : '
+    run -0 pipeline 'timeout 20 tensor-matmul w.tsr x.tsr | tensor-ls --json'
+    says '"shape":[0,4611686018427387904]'
+}
+
 @test "a stack of matrices, as the experts of a layer are: each with the same x, or with its own" {
     # 3 experts of 2 x 2: all ones, the identity, 2 and 3 on the other diagonal
     make-model w.tsr 'e F32 3x2x2 = 1 1 1 1 1 0 0 1 0 2 3 0' -- a.tsr 'x F32 2 = 5 7' -- b.tsr 'x F32 2x2 = 5 7 1 2' -- \
