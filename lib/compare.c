@@ -179,13 +179,16 @@ static double faint_square(const struct tu_decoder *d)
     }
 }
 
+static bool is_at_least(struct tu_scaled square, double least)
+{
+    return square.value > 0 && (square.exponent ? unscale(square) : square.value) >= least;
+}
+
 static bool is_faint(const struct tu_comparison *c, const struct tu_row *r)
 {
     double a = faint_square(&c->decoders[0]), b = faint_square(&c->decoders[1]);
     double least = (a > b ? a : b) * (double)c->row;
-    bool scaled = r->aa.exponent > 0 || r->bb.exponent > 0;
-    return !scaled && !(r->aa.value >= least && r->aa.value > 0) &&
-           !(r->bb.value >= least && r->bb.value > 0);
+    return !is_at_least(r->aa, least) && !is_at_least(r->bb, least);
 }
 
 void tu_note_row(struct tu_worst_rows *w, const struct tu_comparison *c, uint64_t index,

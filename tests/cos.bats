@@ -104,6 +104,16 @@ EOF
     run -0 python3 worst.py
 }
 
+@test "rows that are too faint for a type are passed over, of numbers whose squares are scaled, too" {
+    local faint ones; faint=$(printf '1e-200 %.0s' {1..32}) ones=$(printf '1 %.0s' {1..31})
+    local zeros; zeros=$(printf '0 %.0s' {1..32})
+    cos "w F64 2x32 = $faint 1 $ones" "w F16 2x32 = $zeros 1.5 $ones"
+    has worst_row 1 worst_cosine_row 1
+    # F32 holds them well enough to say 0
+    cos "w F64 2x32 = $faint 1 $ones" "w F32 2x32 = $zeros 1.5 $ones"
+    has worst_row 0 worst_row_error 1
+}
+
 @test "transposed matrices of few rows and of many, one after the other" {
     # rows are in pieces of blocks, 10 and then 1000 at a time
     tensor-rand --tensor a=10x150000 --tensor b=1000x1100 --seed 5 | tensor-save a.safetensors
