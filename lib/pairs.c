@@ -331,7 +331,9 @@ static int put_pair(struct run *run, const struct tu_pair *p, struct tu_error *e
 static int explain(const struct run *run, struct tu_pair *p, struct tu_error *error)
 {
     const struct tu_terms *terms = &run->pairing.terms;
-    p->explained = tu_pair_puzzles(terms, p, &p->sums);
+    /* What a stream brought has passed, unless its first tile disagreed already. */
+    bool passed = p->places[0].where == TU_IN_STREAM || p->places[1].where == TU_IN_STREAM;
+    p->explained = !passed && tu_pair_puzzles(terms, p, &p->sums);
     return p->explained ? tu_pair_explain(terms, p, error) : 0;
 }
 
