@@ -55,6 +55,16 @@ static int parse_oracle(void *target, const char *text, struct tu_error *error)
                : tu_fail(error, TU_EUSAGE, "'%s' is neither auto nor never", text);
 }
 
+static int parse_metrics(void *target, const char *text, struct tu_error *error)
+{
+    struct tu_pair_options *how = target;
+    how->detailed = strcmp(text, "full") == 0;
+    how->measured = how->detailed ? "full" : "basic";
+    return strcmp(text, how->measured) == 0
+               ? 0
+               : tu_fail(error, TU_EUSAGE, "'%s' is neither basic nor full", text);
+}
+
 static const struct tu_option options[] = {
     {0, "map", "auto|none|MAP", "how names meet that differ: a map's name or file",
      tu_option_string, &how_to_pair.map},
@@ -66,6 +76,8 @@ static const struct tu_option options[] = {
      &compatible},
     {0, "oracle", "auto|never", "look for an explanation where two tensors disagree", parse_oracle,
      &how_to_pair.oracle},
+    {0, "metrics", "basic|full", "what to measure; full takes up to twice the time", parse_metrics,
+     &how_to_pair},
     {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &repeat},
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
@@ -115,6 +127,29 @@ static const struct tu_column columns[] = {
     {.key = "worst_row_cosine", .title = "worst_row_cosine", .width = -12, .detail = true},
     {.key = "worst_gain_row", .title = "worst_gain_row", .width = 10, .detail = true},
     {.key = "worst_row_gain", .title = "worst_row_gain", .width = -12, .detail = true},
+    {.key = "norm_ratio", .title = "norm_ratio", .width = -12, .detail = true},
+    {.key = "noise_ratio", .title = "noise_ratio", .width = -12, .detail = true},
+    {.key = "worst_noise_row", .title = "worst_noise_row", .width = 10, .detail = true},
+    {.key = "worst_row_noise_ratio",
+     .title = "worst_row_noise_ratio",
+     .width = -12,
+     .detail = true},
+    {.key = "trimmed_cosine", .title = "trimmed_cosine", .width = -12, .detail = true},
+    {.key = "worst_column", .title = "worst_column", .width = 10, .detail = true},
+    {.key = "worst_column_error", .title = "worst_column_error", .width = -12, .detail = true},
+    {.key = "worst_cosine_column", .title = "worst_cosine_column", .width = 10, .detail = true},
+    {.key = "worst_column_cosine", .title = "worst_column_cosine", .width = -12, .detail = true},
+    {.key = "beyond_tenth_percent", .title = "beyond_tenth_percent", .width = -12, .detail = true},
+    {.key = "beyond_one_percent", .title = "beyond_one_percent", .width = -12, .detail = true},
+    {.key = "beyond_ten_percent", .title = "beyond_ten_percent", .width = -12, .detail = true},
+    {.key = "ulp_histogram", .title = "ulp_histogram", .width = -12, .detail = true},
+    {.key = "stage_a", .title = "stage_a", .width = -8, .detail = true},
+    {.key = "stage_b", .title = "stage_b", .width = -8, .detail = true},
+    {.key = "layer_a", .title = "layer_a", .width = 7, .detail = true},
+    {.key = "layer_b", .title = "layer_b", .width = 7, .detail = true},
+    {.key = "tokens_a", .title = "tokens_a", .width = -8, .detail = true},
+    {.key = "tokens_b", .title = "tokens_b", .width = -8, .detail = true},
+    {.key = "reason", .title = "reason", .width = -12, .detail = true},
     {.key = "hypothesis", .title = "hypothesis", .remark = true},
     {.key = "hypothesis_cosine", .title = "hypothesis_cosine", .width = -12, .detail = true},
     {.key = "remedy", .title = "remedy", .width = -12, .detail = true},
@@ -130,6 +165,8 @@ static const char *status_of(const struct tu_pair_result *r)
         return "only_b";
     case TU_MATCH_SHAPES:
         return "shape_mismatch";
+    case TU_MATCH_POPULATIONS:
+        return "incomparable";
     case TU_MATCH_NOT_REAL:
         return "not_real";
     case TU_MATCH_BOTH:
@@ -141,13 +178,14 @@ static const char *status_of(const struct tu_pair_result *r)
 }
 
 static int put_side(struct tu_builder *b, const struct tu_tensor *t, const char *shape,
-                    const char *dtype, struct tu_error *error)
+                    const char *dtype, const char *suffix, struct tu_error *error)
 {
     if (!t)
         return 0;
-    if (tu_put_shape(b, shape, t->shape, t->rank, error) < 0)
+    if (tu_put_shape(b, shape, t->shape, t->rank, error) < 0 ||
+        tu_put_string(b, dtype, tu_dtype(t->dtype)->name, error) < 0)
         return -1;
-    return tu_put_string(b, dtype, tu_dtype(t->dtype)->name, error);
+    return tu_population_put(b, &t->population, suffix, error);
 }
 
 static int put_reals(struct tu_builder *b, const struct tu_partial *s, struct tu_error *error)
@@ -167,6 +205,7 @@ static int put_reals(struct tu_builder *b, const struct tu_partial *s, struct tu
         {"max_rel_diff", s->max_rel_diff},
         {"norm_a", m.norm_a},
         {"norm_b", m.norm_b},
+        {"norm_ratio", m.norm_ratio},
     };
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
         if (tu_put_real(b, reals[i].key, reals[i].value, error) < 0)
@@ -229,6 +268,60 @@ static int put_worst_rows(struct tu_builder *b, const struct tu_pair_result *r,
                : tu_put_real(b, "worst_row_gain", gain, error);
 }
 
+/* Where a side predicts its noise. */
+static int put_noise(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
+{
+    const struct tu_worst_rows *w = &r->sums.rows;
+    double ratio = tu_partial_metrics(&r->sums).noise_ratio;
+    if (isnan(ratio))
+        return 0;
+    if (tu_put_real(b, "noise_ratio", ratio, error) < 0)
+        return -1;
+    if (!w->predicted || r->row >= r->elements)
+        return 0;
+    if (tu_put_uint(b, "worst_noise_row", w->noise_row, error) < 0)
+        return -1;
+    return tu_put_real(b, "worst_row_noise_ratio", 12 * w->noise, error);
+}
+
+static int put_worst_columns(struct tu_builder *b, const struct tu_detail_metrics *m,
+                             struct tu_error *error)
+{
+    if (!m->columns)
+        return 0;
+    if (tu_put_uint(b, "worst_column", m->error_column, error) < 0 ||
+        tu_put_real(b, "worst_column_error", m->error, error) < 0 ||
+        tu_put_uint(b, "worst_cosine_column", m->cosine_column, error) < 0)
+        return -1;
+    return tu_put_real(b, "worst_column_cosine", m->cosine, error);
+}
+
+static int put_ulps(struct tu_builder *b, const struct tu_detail *d, struct tu_error *error)
+{
+    unsigned buckets = TU_ULP_BUCKETS;
+    while (buckets && !d->ulps[buckets - 1])
+        buckets--;
+    return d->plan->ulps ? tu_put_shape(b, "ulp_histogram", d->ulps, buckets, error) : 0;
+}
+
+/* What --metrics full adds. */
+static int put_detail(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
+{
+    static const char *const beyond[] = {"beyond_tenth_percent", "beyond_one_percent",
+                                         "beyond_ten_percent"};
+    if (!r->detail)
+        return 0;
+    if (tu_put_real(b, "trimmed_cosine", r->detail_metrics->trimmed_cosine, error) < 0 ||
+        put_worst_columns(b, r->detail_metrics, error) < 0)
+        return -1;
+    for (size_t i = 0; i < 3; i++) {
+        double share = (double)r->detail->beyond[i] / (double)r->sums.finite;
+        if (tu_put_real(b, beyond[i], share, error) < 0)
+            return -1;
+    }
+    return put_ulps(b, r->detail, error);
+}
+
 static int put_hypothesis(struct tu_builder *b, const struct tu_hypothesis *h,
                           struct tu_error *error)
 {
@@ -245,7 +338,9 @@ static int put_numbers(struct tu_builder *b, const struct tu_pair_result *r, str
     if (put_reals(b, &r->sums, error) < 0 || put_counts(b, &r->sums, error) < 0 ||
         put_worst(b, &r->sums, error) < 0 || put_first_diff(b, &r->sums, error) < 0)
         return -1;
-    return put_worst_rows(b, r, error);
+    if (put_worst_rows(b, r, error) < 0 || put_noise(b, r, error) < 0)
+        return -1;
+    return put_detail(b, r, error);
 }
 
 static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)
@@ -254,8 +349,9 @@ static int fill_compare(struct tu_builder *b, const void *subject, struct tu_err
     if (tu_put_string(b, "kind", "compare", error) < 0 ||
         tu_put_string(b, "name", r->name, error) < 0 ||
         tu_put_string(b, "status", status_of(r), error) < 0 ||
-        put_side(b, r->a, "shape_a", "dtype_a", error) < 0 ||
-        put_side(b, r->b, "shape_b", "dtype_b", error) < 0 ||
+        put_side(b, r->a, "shape_a", "dtype_a", "_a", error) < 0 ||
+        put_side(b, r->b, "shape_b", "dtype_b", "_b", error) < 0 ||
+        (r->match == TU_MATCH_POPULATIONS && tu_put_string(b, "reason", r->reason, error) < 0) ||
         (r->name_a && tu_put_string(b, "name_a", r->name_a, error) < 0) ||
         (r->name_b && tu_put_string(b, "name_b", r->name_b, error) < 0) ||
         (r->transform && tu_put_string(b, "transform", r->transform, error) < 0) ||

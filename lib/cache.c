@@ -128,6 +128,15 @@ static int put_view(struct description *d, const struct tu_view *v, struct tu_er
     return 0;
 }
 
+static void put_population(FILE *out, const struct tu_population *p)
+{
+    put_text(out, "stage", p->stage);
+    if (p->has_layer)
+        fprintf(out, "layer %" PRIu64 "\n", p->layer);
+    if (p->has_tokens)
+        fprintf(out, "tokens %" PRIu64 " %" PRIu64 "\n", p->tokens[0], p->tokens[1]);
+}
+
 static int put_side(struct description *d, const struct tu_cache_pair *pair, int i,
                     struct tu_error *error)
 {
@@ -135,6 +144,7 @@ static int put_side(struct description *d, const struct tu_cache_pair *pair, int
     fprintf(d->out, "side %d", i);
     put_shape(d->out, stored);
     fputc('\n', d->out);
+    put_population(d->out, &stored->population);
     return pair->views[i] ? put_view(d, pair->views[i], error)
                           : put_member(d, pair->members[i], error);
 }

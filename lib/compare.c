@@ -3,6 +3,8 @@
 
 #include "compare.h"
 
+#include "detail.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -72,11 +74,12 @@ void tu_row_add(struct tu_row *sum, const struct tu_row *next)
     sum->aa = add_scaled(sum->aa, next->aa);
     sum->bb = add_scaled(sum->bb, next->bb);
     sum->dd = add_scaled(sum->dd, next->dd);
+    sum->steps += next->steps;
 }
 
 struct tu_row tu_partial_row(const struct tu_partial *p)
 {
-    return (struct tu_row){p->dot, p->aa, p->bb, p->dd};
+    return (struct tu_row){p->dot, p->aa, p->bb, p->dd, p->steps};
 }
 
 static double row_error(const struct tu_row *r)
@@ -143,6 +146,15 @@ static void note_gain(struct tu_worst_rows *w, const struct tu_gain *gain)
         w->least = *gain;
 }
 
+static void note_noise(struct tu_worst_rows *w, double noise, uint64_t index)
+{
+    if (!w->predicted || noise > w->noise) {
+        w->noise = noise;
+        w->noise_row = index;
+    }
+    w->predicted = true;
+}
+
 /* The mean square of a row below which a type cannot hold it with the usual precision: its numbers,
  * or its scales, which are halves, lose their digits there. */
 static double faint_square(const struct tu_decoder *d)
@@ -196,6 +208,8 @@ void tu_note_row(struct tu_worst_rows *w, const struct tu_comparison *c, uint64_
 {
     if (is_faint(c, r))
         return;
+    if (r->steps > 0 && isfinite(r->steps))
+        note_noise(w, unscale(r->dd) / r->steps, index);
     note_gain(w, &(struct tu_gain){r->aa, r->bb, index});
     if ((w->known && r->dd.value == 0) || !may_be_worst(w, r))
         return;
@@ -217,6 +231,8 @@ static void add_worst_rows(struct tu_worst_rows *sum, const struct tu_worst_rows
 {
     note_gain(sum, &next->least);
     note_gain(sum, &next->most);
+    if (next->predicted)
+        note_noise(sum, next->noise, next->noise_row);
     if (!next->known)
         return;
     if (!sum->known || next->error > sum->error) {
@@ -446,6 +462,14 @@ struct range {
     struct tu_row row;   /* of the row that was begun */
     struct tu_row *rows; /* where its sums go next; NULL: among the worst */
     bool whole;          /* the range is whole rows */
+    bool predicts;       /* a side has steps */
+    /* Of the run: where it begins, and its bytes.  Blocks that no segment cuts follow one another;
+     * else, or if there are no steps, their size is 0. */
+    uint64_t at;
+    const uint8_t *parts[2];
+    size_t block[2];
+    struct tu_detail *detail;
+    uint64_t first;
 };
 
 static const uint8_t *part(const struct range *r, int side, uint64_t first, size_t count)
@@ -486,11 +510,46 @@ static void end_row(struct range *r)
     r->column = 0;
 }
 
-/* Adds the sums of the next segment to all that it belongs to. */
-static void add_segment(struct range *r, size_t count, const struct tu_row *sums,
+/* How many elements a block of a side has, if none is cut. */
+static size_t uncut_block(const struct tu_comparison *c, int side)
+{
+    const struct tu_decoder *d = &c->decoders[side];
+    size_t size = d->geometry.dtype->elements;
+    bool uncut = d->steps && d->geometry.row % size == 0 && c->row % size == 0;
+    return uncut && TU_COMPARE_BLOCK % size == 0 ? size : 0;
+}
+
+/* The squares of the steps of a segment, of both sides. */
+static double steps_of(const struct range *r, uint64_t first, size_t count)
+{
+    double sum = 0;
+    for (int i = 0; i < 2; i++) {
+        const struct tu_decoder *d = &r->c->decoders[i];
+        size_t size = r->block[i], before = (size_t)(first - r->at);
+        if (size)
+            sum += d->steps(r->parts[i] + before / size * d->geometry.dtype->bytes, count / size) *
+                   ((double)d->scale * (double)d->scale);
+        else if (d->steps)
+            sum += tu_steps(d, part(r, i, first, count), first, count);
+    }
+    return sum;
+}
+
+/* Finds the bytes of the run that begins at an element. */
+static void find_parts(struct range *r, uint64_t at, size_t count)
+{
+    r->at = at;
+    for (int i = 0; i < 2; i++)
+        r->parts[i] = part(r, i, at, count);
+}
+
+/* Adds the sums of the next segment, which begins at an element, to all that it belongs to. */
+static void add_segment(struct range *r, uint64_t first, size_t count, struct tu_row *sums,
                         struct tu_scaled ad)
 {
     struct tu_partial *out = r->out;
+    sums->steps = r->predicts ? steps_of(r, first, count) : 0;
+    out->steps += sums->steps;
     out->elements += count;
     out->dot = add_scaled(out->dot, sums->dot);
     out->aa = add_scaled(out->aa, sums->aa);
@@ -507,24 +566,36 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
 {
     const struct tu_comparison *c = r->c;
     float a[TU_COMPARE_BLOCK], b[TU_COMPARE_BLOCK];
-    tu_decode(&c->decoders[0], part(r, 0, at, count), at, count, a);
-    tu_decode(&c->decoders[1], part(r, 1, at, count), at, count, b);
+    find_parts(r, at, count);
+    tu_decode(&c->decoders[0], r->parts[0], at, count, a);
+    tu_decode(&c->decoders[1], r->parts[1], at, count, b);
+    struct tu_detail_run run = {.first = at - r->first, .count = count};
+    uint64_t finite = r->out->finite;
     for (size_t done = 0, n; done < count; done += n) {
         n = in_row(r, count - done);
         const struct segment s = {a + done, b + done, n, at + done};
         struct tu_sums sums;
         reduce_segment(c->kernels, &s, r->out, &sums);
-        const struct tu_row row = {{sums.dot, 0}, {sums.aa, 0}, {sums.bb, 0}, {sums.dd, 0}};
-        add_segment(r, n, &row, (struct tu_scaled){sums.ad, 0});
+        struct tu_row row = {{sums.dot, 0}, {sums.aa, 0}, {sums.bb, 0}, {sums.dd, 0}, 0};
+        add_segment(r, at + done, n, &row, (struct tu_scaled){sums.ad, 0});
+        run.dot += sums.dot;
+        run.aa += sums.aa;
+        run.bb += sums.bb;
     }
+    run.left_out = count - (size_t)(r->out->finite - finite);
+    if (r->detail)
+        tu_detail_add_run(r->detail, c->kernels, &run, a, b);
 }
 
 static void compare_wide_run(struct range *r, uint64_t at, size_t count)
 {
     const struct tu_comparison *c = r->c;
     double values[5][TU_COMPARE_BLOCK];
-    tu_decode_wide(&c->decoders[0], part(r, 0, at, count), at, count, values[0], values[1]);
-    tu_decode_wide(&c->decoders[1], part(r, 1, at, count), at, count, values[2], values[3]);
+    find_parts(r, at, count);
+    tu_decode_wide(&c->decoders[0], r->parts[0], at, count, values[0], values[1]);
+    tu_decode_wide(&c->decoders[1], r->parts[1], at, count, values[2], values[3]);
+    struct tu_detail_run run = {.first = at - r->first, .count = count};
+    uint64_t finite = r->out->finite;
     for (size_t done = 0, n; done < count; done += n) {
         n = in_row(r, count - done);
         const struct wide_segment w = {values[0] + done, values[1] + done, values[2] + done,
@@ -533,17 +604,28 @@ static void compare_wide_run(struct range *r, uint64_t at, size_t count)
         struct tu_row row;
         struct tu_scaled ad;
         reduce_wide(&w, r->out, &row, &ad);
-        add_segment(r, n, &row, ad);
+        add_segment(r, at + done, n, &row, ad);
     }
+    run.left_out = count - (size_t)(r->out->finite - finite);
+    if (r->detail)
+        tu_detail_add_wide_run(r->detail, &run, values[0], values[2]);
 }
 
 void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[2], uint64_t first,
-                      size_t count, struct tu_partial *out, struct tu_row *rows)
+                      size_t count, struct tu_partial *out, struct tu_row *rows,
+                      struct tu_detail *detail)
 {
     bool wide = c->decoders[0].decode_wide || c->decoders[1].decode_wide;
-    struct range r = {.c = c, .spans = spans, .out = out, .rows = rows};
-    r.index = first / c->row;
-    r.column = first % c->row;
+    struct range r = {.c = c,
+                      .spans = spans,
+                      .index = first / c->row,
+                      .column = first % c->row,
+                      .out = out,
+                      .rows = rows,
+                      .predicts = c->decoders[0].steps || c->decoders[1].steps,
+                      .block = {uncut_block(c, 0), uncut_block(c, 1)},
+                      .detail = detail,
+                      .first = first};
     r.whole = r.column == 0 && count % c->row == 0;
     for (int i = 0; i < 2 && count; i++) {
         uint64_t length;
@@ -567,6 +649,7 @@ void tu_partial_add(struct tu_partial *sum, const struct tu_partial *next)
     sum->bb = add_scaled(sum->bb, next->bb);
     sum->dd = add_scaled(sum->dd, next->dd);
     sum->ad = add_scaled(sum->ad, next->ad);
+    sum->steps += next->steps;
     if (next->max_diff > sum->max_diff) {
         sum->max_diff = next->max_diff;
         sum->worst_index = next->worst_index;
@@ -606,8 +689,14 @@ struct tu_metrics tu_partial_metrics(const struct tu_partial *s)
                            .mean_diff =
                                unscale((struct tu_scaled){s->ad.value / n, s->ad.exponent}),
                            .rmse = root(mean_square),
-                           .nmse = ratio(s->dd, s->aa)};
+                           .nmse = ratio(s->dd, s->aa),
+                           .norm_ratio = NAN,
+                           .noise_ratio = NAN};
     m.sqnr_db = 10 * log10(ratio(s->aa, s->dd));
+    if (m.norm_a > 0)
+        m.norm_ratio = m.norm_b / m.norm_a;
+    if (s->steps > 0 && isfinite(s->steps))
+        m.noise_ratio = 12 * (unscale(s->dd) / s->steps);
     if (s->aa.value > 0 && s->bb.value > 0) {
         const struct tu_row sums = tu_partial_row(s);
         const struct angle angle = angle_of(&sums);

@@ -21,6 +21,7 @@ struct tu_scaled {
 /* Sums over the pairs of a row, or of a piece of it. */
 struct tu_row {
     struct tu_scaled dot, aa, bb, dd;
+    double steps; /* of the squares of the steps of both sides (kernels.h) */
 };
 
 /* The squared norms of a row. */
@@ -37,6 +38,9 @@ struct tu_worst_rows {
     double distance; /* 1 - cosine, without cancellation: it tells rows apart that are close */
     uint64_t error_row, cosine_row;
     struct tu_gain least, most; /* those whose norm grew the least and the most from a to b */
+    bool predicted;             /* there was a row with steps */
+    double noise;               /* largest sum (a - b)^2 / sum of squared steps */
+    uint64_t noise_row;
 };
 
 /* What is known of a run of element pairs.  Pairs in which either side is NaN or infinite are
@@ -45,6 +49,7 @@ struct tu_partial {
     uint64_t elements;
     uint64_t finite; /* pairs in which both sides are */
     struct tu_scaled dot, aa, bb, dd, ad;
+    double steps; /* as in a row; 0 if neither side predicts its noise */
     double max_diff, max_rel_diff;
     uint64_t worst_index; /* first place of max_diff */
     double worst_a, worst_b;
@@ -62,13 +67,16 @@ struct tu_comparison {
     uint64_t row;                  /* elements of a row */
 };
 
+struct tu_detail;
+
 /* Compares elements [first, first + count), which are whole rows or a piece of one that starts at
  * one of its segments, and adds to out; spans are their bytes on either side, in the sense of
  * tu_decode.  Whole rows are noted among the worst, unless rows receives the sums of each instead.
  * Maxima that out holds already save the search for smaller ones; a caller may put in what earlier
- * ranges had. */
+ * ranges had.  detail, which may be NULL, was begun for this range. */
 void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[2], uint64_t first,
-                      size_t count, struct tu_partial *out, struct tu_row *rows);
+                      size_t count, struct tu_partial *out, struct tu_row *rows,
+                      struct tu_detail *detail);
 
 /* Notes a row of a comparison whose sums are complete.  A row too faint for the types to hold it
  * with their usual precision is none: that it lost its digits is no defect. */
@@ -91,6 +99,8 @@ struct tu_metrics {
     double rmse;              /* sqrt(mean (a - b)^2) */
     double nmse;              /* sum (a - b)^2 / sum a^2 */
     double sqnr_db;           /* 10 log10 (sum a^2 / sum (a - b)^2) */
+    double norm_ratio;        /* norm_b / norm_a */
+    double noise_ratio;       /* sum (a - b)^2 / (sum of squared steps / 12) */
 };
 struct tu_metrics tu_partial_metrics(const struct tu_partial *sum);
 /* How much the norm of a row grew from a to b, against how much that of the whole did: of the row

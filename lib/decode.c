@@ -12,6 +12,7 @@ int tu_decoder_init(struct tu_decoder *d, const struct tu_geometry *geometry,
     *d = (struct tu_decoder){.geometry = *geometry,
                              .decode = kernels->decode[type->code],
                              .decode_wide = kernels->decode_wide[type->code],
+                             .steps = kernels->steps[type->code],
                              .scale = 1};
     if (!d->decode)
         return tu_fail(error, TU_EINVALID, "type %s does not decode to real numbers", type->name);
@@ -84,4 +85,40 @@ void tu_decode_wide(const struct tu_decoder *d, const uint8_t *span, uint64_t fi
             lo[done + i] = 0;
         }
     }
+}
+
+/* Of count elements from the block at bytes on, leaving out the first skip of it. */
+static double steps_of_run(const struct tu_decoder *d, const uint8_t *bytes, size_t skip,
+                           size_t count)
+{
+    size_t size = d->geometry.dtype->elements, part = skip ? size - skip : 0;
+    double sum = 0;
+    part = part < count ? part : count;
+    if (part) {
+        sum += d->steps(bytes, 1) * (double)part / (double)size;
+        bytes += d->geometry.dtype->bytes;
+        count -= part;
+    }
+    size_t whole = count / size, rest = count % size;
+    sum += d->steps(bytes, whole);
+    if (rest)
+        sum += d->steps(bytes + whole * d->geometry.dtype->bytes, 1) * (double)rest / (double)size;
+    return sum;
+}
+
+double tu_steps(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count)
+{
+    const struct tu_geometry *g = &d->geometry;
+    uint64_t origin, length;
+    double sum = 0;
+    tu_geometry_span(g, first, count, &origin, &length);
+    for (size_t done = 0; done < count;) {
+        uint64_t element = first + done, column = element % g->row;
+        uint64_t in_row = g->row - column, offset, rest;
+        size_t n = count - done < in_row ? count - done : (size_t)in_row;
+        tu_geometry_span(g, element, 1, &offset, &rest);
+        sum += steps_of_run(d, span + (offset - origin), (size_t)(column % g->dtype->elements), n);
+        done += n;
+    }
+    return sum * ((double)d->scale * (double)d->scale);
 }

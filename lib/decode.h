@@ -13,6 +13,7 @@ struct tu_decoder {
     struct tu_geometry geometry;
     tu_decode_fn *decode;
     tu_decode_wide_fn *decode_wide; /* NULL: float32 holds every value */
+    tu_steps_fn *steps;             /* NULL: nothing is predicted */
     float scale;                    /* APR_Q8: of the whole tensor */
     float addend;                   /* added to every value; 0 unless set after the start */
 };
@@ -31,5 +32,9 @@ void tu_decode(const struct tu_decoder *d, const uint8_t *span, uint64_t first, 
 /* The same exactly, for any type: the value is hi[i] + lo[i] (kernels.h). */
 void tu_decode_wide(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
                     double *hi, double *lo);
+
+/* The sum over elements [first, first + count) of the square of each one's step (kernels.h), for a
+ * type that predicts it; span as for tu_decode.  Of a block that the range cuts it is the share. */
+double tu_steps(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count);
 
 #endif

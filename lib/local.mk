@@ -14,6 +14,7 @@ libtensorutils_la_SOURCES = \
 	lib/convert.c lib/convert.h \
 	lib/cpus.c lib/cpus.h \
 	lib/decode.c lib/decode.h \
+	lib/detail.c lib/detail.h \
 	lib/digest.c lib/digest.h \
 	lib/drift.c lib/drift.h \
 	lib/dtype.c lib/dtype.h \
@@ -43,6 +44,7 @@ libtensorutils_la_SOURCES = \
 	lib/partners.c lib/partners.h \
 	lib/plugin.c lib/plugin.h \
 	lib/pool.c lib/pool.h \
+	lib/population.c lib/population.h \
 	lib/profile.c lib/profile.h \
 	lib/random.c lib/random.h \
 	lib/resolve.c lib/resolve.h \
@@ -124,10 +126,12 @@ KERNEL_SOURCES = \
 	lib/kernels/bits.h \
 	lib/kernels/codes.h \
 	lib/kernels/decode.c \
+	lib/kernels/detail.c \
 	lib/kernels/dot.c \
 	lib/kernels/encode.c \
 	lib/kernels/iq-grids.inc \
 	lib/kernels/reduce.c \
+	lib/kernels/steps.c \
 	lib/kernels/table.c
 # table.c declares them all; a header that did would say it a second time.
 KERNEL_CFLAGS = $(AM_CFLAGS) -Wno-missing-prototypes $(TU_KERNEL_CFLAGS)

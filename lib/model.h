@@ -7,6 +7,7 @@
 #include "dtype.h"
 #include "error.h"
 #include "plugin.h"
+#include "population.h"
 #include "source.h"
 #include "value.h"
 
@@ -29,6 +30,7 @@ struct tu_tensor {
     uint64_t nbytes;
     const struct tu_extent *extents; /* in a model; NULL in a stream */
     size_t extent_count;
+    struct tu_population population;
 };
 
 /* Checks name, type, shape and nbytes and fills elements; the message speaks of the tensor alone.
@@ -75,6 +77,8 @@ int tu_model_read(const struct tu_model *m, const struct tu_tensor *t, uint64_t 
 /* For the stream format, whose tensors may lie in several pieces: the pieces of the tensor that is
  * added next.  Their offsets replace that of the entry. */
 int tu_reader_extents(struct tensor_reader *r, const struct tu_extent *extents, size_t count);
+/* For the same: of what the tensor that is added next holds values. */
+int tu_reader_population(struct tensor_reader *r, const struct tu_population *population);
 /* Adds a metadata value of any type. */
 int tu_reader_value(struct tensor_reader *r, const char *key, size_t key_length,
                     const struct tensor_value *tree);

@@ -58,6 +58,7 @@ void tu_pair_free(struct tu_pair *p)
 {
     for (int i = 0; i < 2; i++)
         tu_spool_close(&p->spools[i]);
+    tu_detail_free(&p->detail);
     tu_arena_free(&p->arena);
     free(p);
 }
@@ -334,7 +335,8 @@ static int settle_blocks(const struct tu_terms *terms, struct tu_pair *p, struct
     p->block_rows = rows < SIDE ? rows : SIDE;
     p->block_columns = columns < SIDE ? columns : SIDE;
     if (rows && rows < SIDE)
-        p->block_columns = columns < BLOCK / rows ? columns : BLOCK / rows;
+        p->block_columns =
+            columns < BLOCK / rows ? columns : BLOCK / rows / TU_COLUMNS * TU_COLUMNS;
     else if (columns && columns < SIDE)
         p->block_rows = rows < BLOCK / columns ? rows : BLOCK / columns;
     p->comparison.kernels = terms->kernels;
@@ -373,11 +375,37 @@ static bool is_transposed(const struct tu_origin *p)
     return p->where == TU_IN_VIEW && p->view->transposed;
 }
 
+/* Columns are added up in the order of the tiles, one after the other: that is little work only
+ * where tiles have many rows. */
+static void enlarge_tiles(struct tu_pair *p)
+{
+    enum { ROWS = 16 };
+    while (!p->blocks[0] && p->plan.columns && p->tile < ROWS * p->plan.columns)
+        p->tile *= 2;
+}
+
+static int settle_detail(struct tu_pair *p, struct tu_error *error)
+{
+    const struct tu_tensor *t = &p->tensors[0];
+    p->plan = tu_detail_plan(tu_dtype(t->dtype), tu_dtype(p->tensors[1].dtype), t->elements,
+                             p->comparison.row);
+    /* Where something is added numbers are no longer those of their type. */
+    p->plan.ulps = p->plan.ulps && p->addend == 0;
+    p->detailed = t->elements > 0;
+    enlarge_tiles(p);
+    return tu_detail_begin(&p->detail, &p->plan, 0, p->comparison.row, error);
+}
+
 int tu_pair_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_error *error)
 {
     struct tu_tensor *a = &p->tensors[0], *b = &p->tensors[1];
     if (!p->present[0] || !p->present[1]) {
         p->match = p->present[0] ? TU_MATCH_ONLY_A : TU_MATCH_ONLY_B;
+        return 0;
+    }
+    if (tu_population_differs(&p->stored[0].population, &p->stored[1].population, p->reason,
+                              sizeof p->reason)) {
+        p->match = TU_MATCH_POPULATIONS;
         return 0;
     }
     if (cut_padding(terms, p, error) < 0)
@@ -390,7 +418,9 @@ int tu_pair_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_er
         return tu_pair_puzzles(terms, p, NULL) ? keep_both(p, error) : 0;
     if ((turning ? turn(terms, p, error) : check_rope(terms, p, error)) < 0)
         return -1;
-    return is_transposed(&p->places[0]) || is_transposed(&p->places[1])
-               ? settle_blocks(terms, p, error)
-               : settle_runs(terms, p, error);
+    if ((is_transposed(&p->places[0]) || is_transposed(&p->places[1])
+             ? settle_blocks(terms, p, error)
+             : settle_runs(terms, p, error)) < 0)
+        return -1;
+    return terms->detailed ? settle_detail(p, error) : 0;
 }

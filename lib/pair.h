@@ -14,7 +14,7 @@
 struct tu_terms {
     const struct tu_kernels *kernels;
     enum tu_transposing transposing;
-    bool oracle;
+    bool oracle, detailed;
     const struct tu_partners *partners;
 };
 
@@ -33,7 +33,7 @@ struct tu_pair {
     struct tu_row row;   /* of a row that is longer than tiles are, as far as it was put */
     bool roped, padded;  /* as found by a map */
     float addend;        /* to the leading side */
-    char transform[256];
+    char transform[256], reason[256];
     /* Where one is transposed, tiles are blocks of a matrix instead, numbered by next. */
     const struct tu_view *blocks[2]; /* a, b; NULL: tiles are runs */
     uint64_t block_rows, block_columns;
@@ -43,6 +43,9 @@ struct tu_pair {
     char key[TU_DIGEST_TEXT];
     struct tu_partial sums;
     struct tu_buckets buckets;
+    bool detailed;
+    struct tu_detail_plan plan;
+    struct tu_detail detail;
     struct tu_spool spools[2]; /* of tensors of streams that are to be read more than once */
     uint64_t heads[2];         /* of queries, and of keys and values; 0: not known */
     bool explained;            /* or tried to */

@@ -266,8 +266,8 @@ int tu_pairing_open(struct tu_pairing *p, struct tu_tool *tool, const char *cons
 {
     *p = (struct tu_pairing){.tool = tool, .names = tool->selection, .options = options};
     p->names.by_dtype = false;
-    p->terms =
-        (struct tu_terms){tool->kernels, options->transposing, options->oracle, &p->partners};
+    p->terms = (struct tu_terms){tool->kernels, options->transposing, options->oracle,
+                                 options->detailed, &p->partners};
     for (int i = 0; i < 2; i++) {
         p->opened++;
         if (tu_side_open(&p->sides[i], tool, &p->names, paths[i], i ? "b" : "a", &p->sources,

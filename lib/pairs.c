@@ -25,6 +25,7 @@ struct tile {
     struct tu_partial sums;
     struct tu_buckets buckets; /* where they are wanted */
     struct tu_buffer rows;     /* of a block that has pieces of rows: the sums of each piece */
+    struct tu_detail detail;
 };
 
 /* What a thread reads files into. */
@@ -57,6 +58,7 @@ static struct tu_pair_result describe(const struct run *run, const struct tu_pai
                                    .name_a = names[0],
                                    .name_b = names[1],
                                    .transform = *p->transform ? p->transform : NULL,
+                                   .reason = p->reason,
                                    .elements = p->tensors[!p->present[0]].elements,
                                    .row = p->comparison.row,
                                    .sums = p->sums,
@@ -113,10 +115,27 @@ static void count_tile(const struct run *run, struct tile *t, const uint8_t *con
                          t->count);
 }
 
+/* Starts the detail of a tile, where it is asked for. */
+static int begin_detail(struct tile *t, struct tu_detail **detail, struct tu_error *error)
+{
+    struct tu_pair *p = t->pair;
+    uint64_t row = p->comparison.row, column = t->first % row;
+    uint64_t width = row - column < t->count ? row : t->count;
+    if (p->blocks[0]) {
+        column = t->area.column;
+        width = t->area.columns;
+    }
+    *detail = p->detailed ? &t->detail : NULL;
+    return p->detailed ? tu_detail_begin(&t->detail, &p->plan, column, width, error) : 0;
+}
+
 static int compare_run(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
 {
     struct tu_pair *p = t->pair;
+    struct tu_detail *detail;
     const uint8_t *spans[2];
+    if (begin_detail(t, &detail, error) < 0)
+        return -1;
     for (int i = 0; i < 2; i++) {
         bool here = p->places[i].where != TU_IN_STREAM;
         struct tu_buffer *raw = here ? &s->raw[i] : &t->raw[i];
@@ -124,7 +143,7 @@ static int compare_run(struct run *run, struct tile *t, struct scratch *s, struc
             return -1;
         spans[i] = raw->bytes;
     }
-    tu_compare_range(&p->comparison, spans, t->first, t->count, &t->sums, NULL);
+    tu_compare_range(&p->comparison, spans, t->first, t->count, &t->sums, NULL, detail);
     count_tile(run, t, spans, t->first);
     return 0;
 }
@@ -234,7 +253,10 @@ static int compare_block(struct run *run, struct tile *t, struct scratch *s, str
 {
     const struct tu_pair *p = t->pair;
     struct tu_comparison c = p->comparison;
+    struct tu_detail *detail;
     const uint8_t *spans[2];
+    if (begin_detail(t, &detail, error) < 0)
+        return -1;
     c.row = t->area.columns;
     if (p->block_sums &&
         tu_buffer_reserve(&t->rows, t->area.rows * sizeof(struct tu_row), error) < 0)
@@ -246,7 +268,7 @@ static int compare_block(struct run *run, struct tile *t, struct scratch *s, str
             return -1;
         spans[i] = s->raw[i].bytes;
     }
-    tu_compare_range(&c, spans, 0, t->count, &t->sums, p->block_sums ? row_sums(t) : NULL);
+    tu_compare_range(&c, spans, 0, t->count, &t->sums, p->block_sums ? row_sums(t) : NULL, detail);
     count_tile(run, t, spans, 0);
     place_block(p, t);
     return 0;
@@ -317,11 +339,19 @@ static void add_tile(struct tu_pair *p, const struct tile *t)
     tu_buckets_add(&p->buckets, &t->buckets);
     p->max_diff = p->sums.max_diff;
     p->max_rel_diff = p->sums.max_rel_diff;
+    if (p->detailed)
+        tu_detail_add(&p->detail, &t->detail);
 }
 
 static int put_pair(struct run *run, const struct tu_pair *p, struct tu_error *error)
 {
     struct tu_pair_result result = describe(run, p);
+    struct tu_detail_metrics metrics;
+    if (p->detailed) {
+        metrics = tu_detail_metrics(&p->detail);
+        result.detail = &p->detail;
+        result.detail_metrics = &metrics;
+    }
     run->done += p->stored[p->lead].nbytes;
     tu_progress(run->pairing.tool, run->done, run->total);
     return run->sink->pair(&result, error);
@@ -371,6 +401,7 @@ static void release(void *context, void *slot)
     free(t->raw[0].bytes);
     free(t->raw[1].bytes);
     free(t->rows.bytes);
+    tu_detail_free(&t->detail);
 }
 
 static void release_scratch(void *scratch)

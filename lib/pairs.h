@@ -10,12 +10,14 @@
 
 #include "buckets.h"
 #include "compare.h"
+#include "detail.h"
 #include "operand.h"
 #include "oracle.h"
 
 enum tu_match {
     TU_MATCH_BOTH,
-    TU_MATCH_SHAPES, /* both, but their shapes differ */
+    TU_MATCH_SHAPES,      /* both, but their shapes differ */
+    TU_MATCH_POPULATIONS, /* both, but what they hold values of differs */
     TU_MATCH_ONLY_A,
     TU_MATCH_ONLY_B,
     TU_MATCH_NOT_REAL, /* both, but a type does not decode to real numbers */
@@ -28,6 +30,7 @@ struct tu_pair_result {
     const char *name;              /* of the pair: that of a, or what is left over */
     const char *name_a, *name_b;   /* where they are others, or NULL */
     const char *transform;         /* what was done to make them alike, or NULL */
+    const char *reason;            /* POPULATIONS: what differs */
     uint64_t elements;             /* that were, or would be, compared */
     uint64_t row;                  /* BOTH: elements of what is taken for a row */
     struct tu_partial sums;        /* BOTH, unless the record is known */
@@ -38,6 +41,9 @@ struct tu_pair_result {
     const char *key;
     /* BOTH, where the options want them; else NULL. */
     const struct tu_buckets *buckets;
+    /* BOTH, where it was asked for and there are elements; else NULL. */
+    const struct tu_detail *detail;
+    const struct tu_detail_metrics *detail_metrics;
     struct tu_hypothesis hypothesis;
 };
 
@@ -52,6 +58,7 @@ struct tu_pair_options {
     const char *cache;
     const char *measured; /* what is put into a record; the same pair has others for others */
     bool buckets;         /* count them, too */
+    bool detailed;        /* look at what detail.h names, too */
 };
 
 /* What becomes of the results: called in order, from one thread at a time. */

@@ -14,8 +14,8 @@
 /* A profile larger than this, or including deeper, is a mistake. */
 enum { PROFILE_MAX = 1 << 20, INCLUDES_MAX = 8 };
 
-const char *const tu_statuses[] = {"only_a",    "only_b",    "shape_mismatch", "not_real",
-                                   "nonfinite", "undefined", "unjudged"};
+const char *const tu_statuses[] = {"only_a",   "only_b",    "shape_mismatch", "incomparable",
+                                   "not_real", "nonfinite", "undefined",      "unjudged"};
 const size_t tu_status_count = sizeof tu_statuses / sizeof *tu_statuses;
 
 /* ---- One by one ---- */
@@ -69,8 +69,8 @@ static int parse_allowance(const char *text, struct tu_allowance *out, struct tu
     length = length < all ? length : all;
     if (!is_status(text, length))
         return tu_fail(error, TU_EUSAGE,
-                       "'%.*s' is no status (only_a, only_b, shape_mismatch, not_real, nonfinite, "
-                       "undefined, unjudged)",
+                       "'%.*s' is no status (only_a, only_b, shape_mismatch, incomparable, "
+                       "not_real, nonfinite, undefined, unjudged)",
                        (int)length, text);
     out->status = strndup(text, length);
     out->glob = length < all ? strndup(text + length + 1, all - length - 1) : NULL;

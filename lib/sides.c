@@ -129,7 +129,7 @@ int tu_tensor_copy(struct tu_arena *arena, const struct tu_tensor *t, struct tu_
     if (t->rank)
         memcpy(shape, t->shape, t->rank * sizeof *shape);
     out->shape = shape;
-    return 0;
+    return tu_population_copy(arena, &t->population, &out->population, error);
 }
 
 /* The next tensor of a stream that has a selected name. */

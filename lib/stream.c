@@ -251,7 +251,8 @@ int tu_tensor_from_value(const struct tensor_value *map, struct tu_arena *arena,
         return tu_fail(error, TU_EINVALID, "it has no nbytes");
     if (read_shape(tu_value_get(map, "shape"), arena, t, error) < 0 ||
         read_dtype(tu_value_get(map, "dtype"), t, error) < 0 ||
-        read_packing(tu_value_get(map, "packing"), t, error) < 0)
+        read_packing(tu_value_get(map, "packing"), t, error) < 0 ||
+        tu_population_from_value(map, &t->population, error) < 0)
         return -1;
     return tu_tensor_check(t, geometry, error);
 }
@@ -618,23 +619,31 @@ int tu_put_tensor(struct tu_builder *b, const struct tu_tensor *t, struct tu_err
         tu_put_shape(b, "shape", t->shape, t->rank, error) < 0 ||
         tu_put_uint(b, "nbytes", t->nbytes, error) < 0)
         return -1;
-    return t->packing == TENSOR_PACKING_FLAT ? tu_put_string(b, "packing", "flat", error) : 0;
+    if (t->packing == TENSOR_PACKING_FLAT && tu_put_string(b, "packing", "flat", error) < 0)
+        return -1;
+    return tu_population_put(b, &t->population, "", error);
 }
 
-static bool describes_tensor(const struct tensor_value *key)
+/* Whether a key was put already. */
+static bool describes_tensor(const struct tensor_value *key, const struct tu_population *p)
 {
     static const char *const keys[] = {"kind", "name", "dtype", "shape", "nbytes", "packing"};
+    if ((p->stage && tu_value_equals(key, "stage")) ||
+        (p->has_layer && tu_value_equals(key, "layer")) ||
+        (p->has_tokens && tu_value_equals(key, "tokens")))
+        return true;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (tu_value_equals(key, keys[i]))
             return true;
     return false;
 }
 
-static int put_extra(struct tu_builder *b, const struct tensor_value *extra, struct tu_error *error)
+static int put_extra(struct tu_builder *b, const struct tu_tensor *t,
+                     const struct tensor_value *extra, struct tu_error *error)
 {
     for (size_t i = 0; extra && i < extra->map.count; i++) {
         const struct tensor_pair *pair = &extra->map.pairs[i];
-        if (describes_tensor(&pair->key))
+        if (describes_tensor(&pair->key, &t->population))
             continue;
         if (tu_builder_put_tree(b, pair->key.string.bytes, pair->key.string.length, &pair->value,
                                 error) < 0)
@@ -650,7 +659,7 @@ int tu_tensor_record(const struct tu_tensor *t, const struct tensor_value *extra
     if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
         return -1;
     if (tu_put_string(&b, "kind", "tensor", error) == 0 && tu_put_tensor(&b, t, error) == 0 &&
-        put_extra(&b, extra, error) == 0)
+        put_extra(&b, t, extra, error) == 0)
         return tu_builder_end(&b, out, error);
     tu_builder_cancel(&b);
     return -1;

@@ -22,6 +22,7 @@ BATS_TESTS = \
 	tests/hostile.bats \
 	tests/ls.bats \
 	tests/matmul.bats \
+	tests/metrics.bats \
 	tests/map.bats \
 	tests/npy.bats \
 	tests/oracle.bats \
@@ -43,6 +44,7 @@ UNIT_TESTS = \
 	tests/unit/compare \
 	tests/unit/cpus \
 	tests/unit/decode \
+	tests/unit/detail \
 	tests/unit/dot \
 	tests/unit/dtype \
 	tests/unit/gpu \
@@ -51,6 +53,7 @@ UNIT_TESTS = \
 	tests/unit/pool \
 	tests/unit/rule \
 	tests/unit/shelf \
+	tests/unit/steps \
 	tests/unit/stream \
 	tests/unit/text \
 	tests/unit/value \
@@ -92,6 +95,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/make-sparse \
 	tests/make-tiny-llama \
 	tests/reference_attention.py \
+	tests/reference_compare.py \
 	tests/reference_decode.py \
 	tests/reference_matmul.py \
 	tests/reference_random.py \

@@ -59,6 +59,36 @@ typedef void tu_reduce_fn(const float *restrict a, const float *restrict b, size
 /* The largest |a - b|, or |a - b| / max(|a|, |b|), of such runs; 0 where there is none. */
 typedef double tu_largest_fn(const float *restrict a, const float *restrict b, size_t n);
 
+/* How a type of floats lies in float32: numbers from `least` on (as bits) are their bits without
+ * the last `shift`, less `bias`; below, they are what their sum with `magic` has at its end. */
+struct tu_ulp_type {
+    uint32_t least, bias;
+    int shift;
+    float magic;
+};
+
+/* Distances in units of the last place are counted as 0, 1, 2, 3 to 4, 5 to 8 and so on. */
+#define TU_ULP_BUCKETS 66
+
+#define TU_COLUMNS     8
+#define TU_STRIDE      32
+
+/* The loops of detailed comparisons (detail.h). */
+struct tu_detail_kernels {
+    /* Adds how many |a - b| > 0.001, 0.01 and 0.1 * max(|a|, |b|), in float32. */
+    void (*beyond)(const float *restrict a, const float *restrict b, size_t n, uint64_t counts[3]);
+    /* Adds a * b, a^2, b^2 and (a - b)^2 of each element of some rows to the sums of its column,
+     * which lie in groups: TU_COLUMNS sums of a * b, as many of a^2 and so on. */
+    void (*columns)(const float *restrict a, const float *restrict b, size_t rows, size_t width,
+                    double *restrict sums);
+    /* The largest magnitude, as bits, on either side of all pairs i with the same i % TU_STRIDE. */
+    void (*largest)(const float *restrict a, const float *restrict b, size_t n,
+                    uint32_t *restrict largest);
+    /* Adds how many pairs are in each bucket, given numbers that are of the type. */
+    void (*ulps)(const float *restrict a, const float *restrict b, size_t n,
+                 const struct tu_ulp_type *type, uint64_t *restrict buckets);
+};
+
 /* The loops of attention (attention.h). */
 struct tu_attend_kernels {
     /* out[rows][keys] = q[r] . k[j]: element i of a row is q_stride (k_stride) floats behind that
@@ -132,14 +162,50 @@ typedef void tu_dot64_fn(const float *restrict w, size_t rows, size_t columns,
 typedef void tu_fold_fn(const float *restrict w, size_t rows, size_t columns, size_t block,
                         const float *restrict x, float *restrict y);
 
+/* X(ID, name, most): types whose blocks (APR_Q8: whose tensor) predict their noise, and the largest
+ * number that their binary16 scale is multiplied with; 0 where the scale is no binary16. */
+#define TU_STEPS_TYPES(X)                                                                          \
+    X(Q4_0, q4_0, 8)                                                                               \
+    X(Q4_1, q4_1, 15)                                                                              \
+    X(Q5_0, q5_0, 16)                                                                              \
+    X(Q5_1, q5_1, 31)                                                                              \
+    X(Q8_0, q8_0, 127)                                                                             \
+    X(Q8_1, q8_1, 127)                                                                             \
+    X(Q2_K, q2_k, 45)                                                                              \
+    X(Q3_K, q3_k, 128)                                                                             \
+    X(Q4_K, q4_k, 945)                                                                             \
+    X(Q5_K, q5_k, 1953)                                                                            \
+    X(Q6_K, q6_k, 4096)                                                                            \
+    X(Q8_K, q8_k, 0)                                                                               \
+    X(IQ2_XXS, iq2_xxs, 167)                                                                       \
+    X(IQ2_XS, iq2_xs, 167)                                                                         \
+    X(IQ2_S, iq2_s, 167)                                                                           \
+    X(IQ3_XXS, iq3_xxs, 481)                                                                       \
+    X(IQ3_S, iq3_s, 465)                                                                           \
+    X(IQ1_S, iq1_s, 17)                                                                            \
+    X(IQ1_M, iq1_m, 17)                                                                            \
+    X(IQ4_NL, iq4_nl, 127)                                                                         \
+    X(IQ4_XS, iq4_xs, 4064)                                                                        \
+    X(MXFP4, mxfp4, 0)                                                                             \
+    X(NVFP4, nvfp4, 0)                                                                             \
+    X(APR_Q4, apr_q4, 8)
+
+/* The sum over the elements of n whole blocks of the square of each one's step: twelve times the
+ * square error that rounding to nearest is expected to make.  Block i adds to lane i % 8, then
+ * lanes are added in halves.  A scale that belongs to the whole tensor counts as 1.  NaN or
+ * infinite where a scale is. */
+typedef double tu_steps_fn(const uint8_t *src, size_t n);
+
 /* The kernels of one instruction set. */
 struct tu_kernels {
     const char *name;
     tu_decode_fn *decode[TENSOR_DTYPE_LIMIT]; /* NULL: the type does not decode to reals */
     tu_decode_wide_fn *decode_wide[TENSOR_DTYPE_LIMIT]; /* TENSOR_DTYPE_WIDE types alone */
     tu_encode_fn *encode[TENSOR_DTYPE_LIMIT]; /* NULL: the type cannot be made from reals */
+    tu_steps_fn *steps[TENSOR_DTYPE_LIMIT];   /* NULL: nothing is predicted */
     tu_reduce_fn *reduce;
     tu_largest_fn *largest_diff, *largest_rel_diff;
+    struct tu_detail_kernels detail;
     struct tu_attend_kernels attend;
     tu_dot_fn *dot[TENSOR_DTYPE_LIMIT]; /* of a type of weights; NULL: not as integers */
     tu_dot64_fn *dot64;

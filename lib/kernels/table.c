@@ -58,10 +58,20 @@ ENCODED_TYPES(DECLARE_ENCODER)
 #define DECLARE_DOT(ID, name, activation) extern tu_dot_fn TU_KERNEL(dot_##name);
 TU_DOT_TYPES(DECLARE_DOT)
 
+#define DECLARE_STEPS(ID, name, most) extern tu_steps_fn TU_KERNEL(steps_##name);
+TU_STEPS_TYPES(DECLARE_STEPS)
+DECLARE_STEPS(APR_Q8, apr_q8, )
+
 extern tu_reduce_fn TU_KERNEL(reduce);
 extern tu_largest_fn TU_KERNEL(largest_diff), TU_KERNEL(largest_rel_diff);
 extern tu_dot64_fn TU_KERNEL(dot64);
 extern tu_fold_fn TU_KERNEL(fold);
+
+/* As the members of struct tu_detail_kernels. */
+extern __typeof__(*((struct tu_detail_kernels *)0)->beyond) TU_KERNEL(detail_beyond);
+extern __typeof__(*((struct tu_detail_kernels *)0)->columns) TU_KERNEL(detail_columns);
+extern __typeof__(*((struct tu_detail_kernels *)0)->largest) TU_KERNEL(detail_largest);
+extern __typeof__(*((struct tu_detail_kernels *)0)->ulps) TU_KERNEL(detail_ulps);
 
 /* As the members of struct tu_attend_kernels. */
 extern __typeof__(*((struct tu_attend_kernels *)0)->scores) TU_KERNEL(attend_scores);
@@ -96,9 +106,17 @@ const struct tu_kernels TU_KERNEL(kernels) = {
             ENCODED_TYPES(ROW)
 #undef ROW
         },
+    .steps =
+        {
+#define ROW(ID, name, most) [TENSOR_##ID] = TU_KERNEL(steps_##name),
+            TU_STEPS_TYPES(ROW) ROW(APR_Q8, apr_q8, )
+#undef ROW
+        },
     .reduce = TU_KERNEL(reduce),
     .largest_diff = TU_KERNEL(largest_diff),
     .largest_rel_diff = TU_KERNEL(largest_rel_diff),
+    .detail = {TU_KERNEL(detail_beyond), TU_KERNEL(detail_columns), TU_KERNEL(detail_largest),
+               TU_KERNEL(detail_ulps)},
     .attend = {TU_KERNEL(attend_scores), TU_KERNEL(attend_weigh), TU_KERNEL(attend_finite),
                TU_KERNEL(attend_exp), TU_KERNEL(attend_max), TU_KERNEL(attend_cap)},
     .dot =

@@ -50,7 +50,8 @@ norm_ratio <= 1.28 if coarser == IQ1_M,IQ1_S
 # The mean square error against the one that the steps of the blocks predict.  Of whole tensors it is
 # at most 1.11; less is no fault: numbers that had been rounded before, many zeros, outliers and small
 # numbers all make it so.
-noise_ratio? <= 1.3
+noise_ratio? <= 1.3 if coarser != MXFP4,NVFP4,IQ1_S,IQ1_M,IQ2_XXS,IQ2_XS,IQ2_S,IQ3_XXS,IQ3_S
+noise_ratio? <= 1.6 if coarser == MXFP4,NVFP4,IQ1_S,IQ1_M,IQ2_XXS,IQ2_XS,IQ2_S,IQ3_XXS,IQ3_S
 
 # The same of the row where it is largest.  Measured with rows of 32 and more elements (256 for K
 # types), up to 40000 of them, normal, with tails of Student's t of 4, 3 and 2 degrees, with outlying
@@ -61,6 +62,7 @@ worst_row_noise_ratio? <= 1.6 if coarser == Q5_K,Q4_K,Q2_K
 worst_row_noise_ratio? <= 2.2 if coarser == IQ4_NL,IQ4_XS
 worst_row_noise_ratio? <= 3 if coarser == Q5_0,Q4_0,APR_Q4
 worst_row_noise_ratio? <= 4 if coarser == Q5_1,Q4_1
+worst_row_noise_ratio? <= 8 if coarser == MXFP4,NVFP4,IQ1_S,IQ1_M,IQ2_XXS,IQ2_XS,IQ2_S,IQ3_XXS,IQ3_S
 
 # The row that was scaled the most.  In the same rows: 0.995 to 1.005 for Q8_0 and Q6_K, 0.983 to 1.006
 # for Q5_K, 0.981 to 1.008 for Q4_K, 0.987 to 1.010 for IQ4_XS, 0.960 to 1.034 for Q5_0, 0.922 to 1.072

@@ -53,7 +53,7 @@ static void compare_rows(const struct tu_kernels *k, const struct operand *a, co
     tu_geometry_span(&b->decoder.geometry, first, count, &bo, &length);
     const struct tu_comparison c = {k, {a->decoder, b->decoder}, row};
     const uint8_t *const spans[2] = {a->bytes + ao, b->bytes + bo};
-    tu_compare_range(&c, spans, first, count, out, rows);
+    tu_compare_range(&c, spans, first, count, out, rows, NULL);
 }
 
 static void compare(const struct tu_kernels *k, const struct operand *a, const struct operand *b, uint64_t first,
@@ -76,7 +76,7 @@ static bool same_gain(const struct tu_gain *x, const struct tu_gain *y)
 static bool same(const struct tu_partial *x, const struct tu_partial *y)
 {
     return same_sum(x->dot, y->dot) && same_sum(x->aa, y->aa) && same_sum(x->bb, y->bb) && same_sum(x->dd, y->dd) &&
-           same_sum(x->ad, y->ad) && x->elements == y->elements && x->finite == y->finite && x->max_diff == y->max_diff &&
+           same_sum(x->ad, y->ad) && x->steps == y->steps && x->elements == y->elements && x->finite == y->finite && x->max_diff == y->max_diff &&
            x->max_rel_diff == y->max_rel_diff && x->worst_index == y->worst_index && x->worst_a == y->worst_a &&
            x->worst_b == y->worst_b && x->identical == y->identical && x->nan_a == y->nan_a && x->nan_b == y->nan_b &&
            x->nan_both == y->nan_both && x->inf_a == y->inf_a && x->inf_b == y->inf_b && x->inf_both == y->inf_both &&
@@ -314,7 +314,7 @@ static struct tu_partial compare_floats(const float *x, const float *y, size_t c
         tap_fail(__FILE__, __LINE__, "%s", error.text);
     const struct tu_comparison c = {baseline(), {d, d}, 4};
     const uint8_t *const spans[2] = {(const uint8_t *)x, (const uint8_t *)y};
-    tu_compare_range(&c, spans, 0, count, &out, NULL);
+    tu_compare_range(&c, spans, 0, count, &out, NULL, NULL);
     return out;
 }
 

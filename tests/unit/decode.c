@@ -266,3 +266,47 @@ TEST(an_unknown_instruction_set_is_refused)
     CHECK(tu_kernels_choose("mmx") == NULL && tu_kernels_choose("") == NULL);
     CHECK(tu_kernels_choose(NULL) != NULL && baseline() != NULL);
 }
+
+/* Q8_0 rows of 40 elements: a whole block and eight elements of the next, of steps 1, 2, 3 and 4. */
+TEST(steps_of_any_range)
+{
+    static const uint16_t scales[] = {0x3c00, 0x4000, 0x4200, 0x4400};
+    uint8_t blocks[4 * 34] = {0};
+    uint64_t shape[] = {2, 40}, offset, length;
+    struct tu_decoder d;
+    for (size_t i = 0; i < 4; i++) {
+        blocks[34 * i] = (uint8_t)scales[i];
+        blocks[34 * i + 1] = (uint8_t)(scales[i] >> 8);
+    }
+    if (!open_decoder(&d, TENSOR_Q8_0, TENSOR_PACKING_ROWS, shape, 2, baseline()))
+        return;
+    for (uint64_t first = 0; first < 80; first++) {
+        for (size_t count = 1; count <= 80 - first; count++) {
+            double want = 0;
+            for (uint64_t i = first; i < first + count; i++) {
+                double step = (double)(i / 40 * 2 + i % 40 / 32 + 1);
+                want += step * step;
+            }
+            tu_geometry_span(&d.geometry, first, count, &offset, &length);
+            uint8_t *span = malloc(length); /* just these bytes */
+            memcpy(span, blocks + offset, length);
+            double got = tu_steps(&d, span, first, count);
+            free(span);
+            if (!(fabs(got / want - 1) < 1e-6)) {
+                tap_fail(__FILE__, __LINE__, "%zu from %ju: %g, not %g", count, (uintmax_t)first, got, want);
+                return;
+            }
+        }
+    }
+}
+
+TEST(a_scale_of_the_tensor_is_its_step)
+{
+    uint64_t shape[] = {10};
+    uint8_t codes[10] = {0};
+    struct tu_decoder d;
+    if (open_decoder(&d, TENSOR_APR_Q8, TENSOR_PACKING_FLAT, shape, 1, baseline()))
+        CHECK_REAL(tu_steps(&d, codes, 3, 7), 7 * 0.25);
+    if (open_decoder(&d, TENSOR_F32, TENSOR_PACKING_FLAT, shape, 1, baseline()))
+        CHECK(!d.steps);
+}

@@ -55,7 +55,8 @@ static struct tu_member add_bytes(const char *name, enum tensor_dtype dtype, con
                             g.elements,
                             g.nbytes,
                             &w.extents[w.count],
-                            1};
+                            1,
+                            {0}};
     w.count++;
     CHECK(pwrite(w.model.source.fd, bytes, g.nbytes, (off_t)w.end) == (ssize_t)g.nbytes);
     w.model.source.size = w.end += g.nbytes;
@@ -93,7 +94,7 @@ static const char *ask(struct tu_member a, struct tu_member b, uint64_t queries,
             CHECK(tu_decoder_init(&c.decoders[i], &geometry[i], c.kernels, NULL, &w.error) == 0);
             CHECK(tu_view_read(sides[i], 0, raw[i], geometry[i].nbytes, &w.error) == 0);
         }
-        tu_compare_range(&c, spans, 0, a.tensor->elements, &sums, NULL);
+        tu_compare_range(&c, spans, 0, a.tensor->elements, &sums, NULL, NULL);
     }
     const struct tu_oracle_case c = {.kernels = w.maker.kernels,
                                      .sides = {sides[0], sides[1]},

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include "detail.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Plans ---- */
+
+/* A type of floats with so many bits of mantissa and a least exponent of normal numbers. */
+static struct tu_ulp_type ulp_type(int mantissa, int least)
+{
+    enum { BIAS = 127, MANTISSA = 23 };
+    return (struct tu_ulp_type){.least = (uint32_t)(BIAS + least) << MANTISSA,
+                                .bias = (uint32_t)(BIAS + least - 1) << mantissa,
+                                .shift = MANTISSA - mantissa,
+                                .magic = ldexpf(1, least - mantissa + MANTISSA)};
+}
+
+static bool find_ulp_type(enum tensor_dtype type, struct tu_ulp_type *out)
+{
+    static const struct {
+        enum tensor_dtype type;
+        int mantissa, least;
+    } types[] = {
+        {TENSOR_F16, 10, -14},  {TENSOR_F8_E4M3, 3, -6}, {TENSOR_F8_E5M2, 2, -14},
+        {TENSOR_F6_E2M3, 3, 0}, {TENSOR_F6_E3M2, 2, -2}, {TENSOR_F4, 1, 0},
+    };
+    /* The exponents of these are those of float32, subnormal numbers included. */
+    *out = (struct tu_ulp_type){.shift = type == TENSOR_BF16 ? 16 : 0};
+    if (type == TENSOR_F32 || type == TENSOR_BF16)
+        return true;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (types[i].type != type)
+            continue;
+        *out = ulp_type(types[i].mantissa, types[i].least);
+        return true;
+    }
+    return false;
+}
+
+struct tu_detail_plan tu_detail_plan(const struct tu_dtype *a, const struct tu_dtype *b,
+                                     uint64_t elements, uint64_t columns)
+{
+    bool columned = columns && columns < elements && columns <= TU_DETAIL_COLUMNS;
+    struct tu_detail_plan p = {.columns = columned ? columns : 0};
+    p.ulps = a == b && (find_ulp_type(a->code, &p.type) || a->code == TENSOR_F64);
+    return p;
+}
+
+/* ---- The largest pairs ---- */
+
+/* Of a run one in 1000 is left out, to nearest. */
+static size_t count_largest(size_t count)
+{
+    return (count + 500) / 1000;
+}
+
+static uint32_t key_of(float a, float b)
+{
+    uint32_t x, y;
+    memcpy(&x, &a, sizeof x);
+    memcpy(&y, &b, sizeof y);
+    x &= INT32_MAX;
+    y &= INT32_MAX;
+    return x > y ? x : y;
+}
+
+/* The first pair with a key that some lane has, and no lane a larger one. */
+static size_t find_largest(const uint32_t *lanes, const float *a, const float *b, size_t count)
+{
+    uint32_t most = 0;
+    size_t found = count;
+    for (size_t k = 0; k < TU_STRIDE; k++)
+        most = lanes[k] > most ? lanes[k] : most;
+    for (size_t k = 0; k < TU_STRIDE; k++)
+        for (size_t i = k; lanes[k] == most && i < found; i += TU_STRIDE)
+            if (key_of(a[i], b[i]) == most)
+                found = i;
+    return found;
+}
+
+static uint32_t largest_of_lane(const float *a, const float *b, size_t count, size_t lane)
+{
+    uint32_t most = 0;
+    for (size_t i = lane; i < count; i += TU_STRIDE) {
+        uint32_t key = key_of(a[i], b[i]);
+        most = key > most ? key : most;
+    }
+    return most;
+}
+
+static void add_rest(struct tu_detail *d, double dot, double aa, double bb)
+{
+    d->dot += dot;
+    d->aa += aa;
+    d->bb += bb;
+}
+
+/* Where little is left of a sum it is taken anew, so that it is no remainder of rounding. */
+static bool is_much(double rest, double all)
+{
+    return rest >= all / 2;
+}
+
+static void trim(struct tu_detail *d, const struct tu_kernels *kernels,
+                 const struct tu_detail_run *run, float *a, float *b)
+{
+    double dot = run->dot, aa = run->aa, bb = run->bb;
+    uint32_t lanes[TU_STRIDE];
+    kernels->detail.largest(a, b, run->count, lanes);
+    for (size_t n = count_largest(run->count); n; n--) {
+        size_t i = find_largest(lanes, a, b, run->count);
+        double x = (double)a[i], y = (double)b[i];
+        dot -= x * y;
+        aa -= x * x;
+        bb -= y * y;
+        a[i] = b[i] = 0;
+        lanes[i % TU_STRIDE] = largest_of_lane(a, b, run->count, i % TU_STRIDE);
+    }
+    if (is_much(aa, run->aa) && is_much(bb, run->bb)) {
+        add_rest(d, dot, aa, bb);
+        return;
+    }
+    struct tu_sums sums;
+    kernels->reduce(a, b, run->count, 2, &sums);
+    add_rest(d, sums.dot, sums.aa, sums.bb);
+}
+
+static double larger(double a, double b)
+{
+    double x = fabs(a), y = fabs(b);
+    return x > y ? x : y;
+}
+
+static void trim_wide(struct tu_detail *d, const struct tu_detail_run *run, double *a, double *b)
+{
+    double dot = 0, aa = 0, bb = 0;
+    for (size_t n = count_largest(run->count); n; n--) {
+        size_t most = 0;
+        for (size_t i = 1; i < run->count; i++)
+            most = larger(a[i], b[i]) > larger(a[most], b[most]) ? i : most;
+        a[most] = b[most] = 0;
+    }
+    for (size_t i = 0; i < run->count; i++) {
+        dot += a[i] * b[i];
+        aa += a[i] * a[i];
+        bb += b[i] * b[i];
+    }
+    add_rest(d, dot, aa, bb);
+}
+
+/* ---- Columns ---- */
+
+/* Of a column. */
+enum { SUMS = 4 };
+
+static size_t sums_of(uint64_t width)
+{
+    return (size_t)((width + TU_COLUMNS - 1) / TU_COLUMNS * TU_COLUMNS * SUMS);
+}
+
+/* Where the first of the sums of a column is; the others follow at distances of TU_COLUMNS. */
+static size_t place_of(uint64_t column)
+{
+    return (size_t)(column / TU_COLUMNS * TU_COLUMNS * SUMS + column % TU_COLUMNS);
+}
+
+static void add_columns(struct tu_detail *d, const struct tu_kernels *kernels,
+                        const struct tu_detail_run *run, const float *a, const float *b)
+{
+    size_t width = (size_t)d->width, at = (size_t)(run->first % width);
+    size_t rows = run->count / width;
+    if (rows)
+        kernels->detail.columns(a, b, rows, width, d->columns);
+    else
+        kernels->detail.columns(a, b, 1, run->count, d->columns + place_of(at));
+}
+
+static void add_column_wide(struct tu_detail *d, uint64_t element, double a, double b)
+{
+    double *sums = d->columns + place_of(element % d->width);
+    sums[0] += a * b;
+    sums[TU_COLUMNS] += a * a;
+    sums[2 * TU_COLUMNS] += b * b;
+    sums[3 * TU_COLUMNS] += (a - b) * (a - b);
+}
+
+static int reserve_columns(struct tu_detail *d, size_t sums, struct tu_error *error)
+{
+    if (sums <= d->column_room)
+        return 0;
+    free(d->columns);
+    d->column_room = 0;
+    if (!(d->columns = malloc(sums * sizeof *d->columns)))
+        return tu_fail_memory(error);
+    d->column_room = sums;
+    return 0;
+}
+
+/* ---- Tiles ---- */
+
+int tu_detail_begin(struct tu_detail *d, const struct tu_detail_plan *plan, uint64_t column,
+                    uint64_t width, struct tu_error *error)
+{
+    size_t sums = plan->columns ? sums_of(width) : 0;
+    memset(d->beyond, 0, sizeof d->beyond);
+    memset(d->ulps, 0, sizeof d->ulps);
+    d->dot = d->aa = d->bb = 0;
+    d->plan = plan;
+    d->column = column;
+    d->width = width;
+    if (reserve_columns(d, sums, error) < 0)
+        return -1;
+    for (size_t i = 0; i < sums; i++)
+        d->columns[i] = 0;
+    return 0;
+}
+
+void tu_detail_free(struct tu_detail *d)
+{
+    free(d->columns);
+}
+
+void tu_detail_add_run(struct tu_detail *d, const struct tu_kernels *kernels,
+                       const struct tu_detail_run *run, float *a, float *b)
+{
+    kernels->detail.beyond(a, b, run->count, d->beyond);
+    if (d->plan->ulps) {
+        kernels->detail.ulps(a, b, run->count, &d->plan->type, d->ulps);
+        d->ulps[0] -= run->left_out;
+    }
+    if (d->plan->columns)
+        add_columns(d, kernels, run, a, b);
+    trim(d, kernels, run, a, b);
+}
+
+/* How many float64 are below a magnitude: its bits. */
+static uint64_t rank_wide(double x)
+{
+    uint64_t bits;
+    x = fabs(x);
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* 0, 1, 2, 3 to 4, 5 to 8, ... */
+static size_t bucket_wide(double a, double b)
+{
+    uint64_t p = rank_wide(a), q = rank_wide(b), apart = p > q ? p - q : q - p;
+    if (signbit(a) != signbit(b))
+        apart = p + q;
+    return apart < 2 ? (size_t)apart : (size_t)(65 - __builtin_clzll(apart - 1));
+}
+
+static void count_beyond_wide(double a, double b, uint64_t counts[3])
+{
+    /* Halves, so that their difference does not overflow. */
+    double apart = fabs(a / 2 - b / 2), most = larger(a, b) / 2;
+    counts[0] += apart > 0.001 * most;
+    counts[1] += apart > 0.01 * most;
+    counts[2] += apart > 0.1 * most;
+}
+
+void tu_detail_add_wide_run(struct tu_detail *d, const struct tu_detail_run *run, double *a,
+                            double *b)
+{
+    for (size_t i = 0; i < run->count; i++) {
+        count_beyond_wide(a[i], b[i], d->beyond);
+        if (d->plan->ulps)
+            d->ulps[bucket_wide(a[i], b[i])]++;
+        if (d->plan->columns)
+            add_column_wide(d, run->first + i, a[i], b[i]);
+    }
+    if (d->plan->ulps)
+        d->ulps[0] -= run->left_out;
+    trim_wide(d, run, a, b);
+}
+
+void tu_detail_add(struct tu_detail *sum, const struct tu_detail *next)
+{
+    for (size_t i = 0; i < 3; i++)
+        sum->beyond[i] += next->beyond[i];
+    for (size_t i = 0; i < TU_ULP_BUCKETS; i++)
+        sum->ulps[i] += next->ulps[i];
+    add_rest(sum, next->dot, next->aa, next->bb);
+    if (!sum->plan->columns)
+        return;
+    /* Tiles begin at a group. */
+    double *to = sum->columns + place_of(next->column);
+    for (size_t i = 0, n = sums_of(next->width); i < n; i++)
+        to[i] += next->columns[i];
+}
+
+/* ---- Metrics ---- */
+
+/* Equal tensors have exactly 1, unless the product leaves the range of a double. */
+static double cosine_of(double dot, double aa, double bb)
+{
+    double product = aa * bb;
+    return isnormal(product) ? dot / sqrt(product) : dot / sqrt(aa) / sqrt(bb);
+}
+
+static void note_column(struct tu_detail_metrics *out, uint64_t i, const double *sums)
+{
+    double dot = sums[0], aa = sums[TU_COLUMNS], bb = sums[2 * TU_COLUMNS];
+    double dd = sums[3 * TU_COLUMNS];
+    if (!(aa > 0 || bb > 0))
+        return;
+    double error = sqrt(dd / (aa > bb ? aa : bb));
+    double cosine = dd == 0 ? 1 : aa > 0 && bb > 0 ? cosine_of(dot, aa, bb) : 0;
+    if (!out->columns || error > out->error) {
+        out->error = error;
+        out->error_column = i;
+    }
+    if (!out->columns || cosine < out->cosine) {
+        out->cosine = cosine;
+        out->cosine_column = i;
+    }
+    out->columns = true;
+}
+
+struct tu_detail_metrics tu_detail_metrics(const struct tu_detail *d)
+{
+    struct tu_detail_metrics m = {.trimmed_cosine = cosine_of(d->dot, d->aa, d->bb)};
+    for (uint64_t i = 0; i < d->plan->columns; i++)
+        note_column(&m, i, d->columns + place_of(i));
+    return m;
+}

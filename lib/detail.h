@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What takes too long to be looked at always: columns, distances in units of the last place, how
+ * many pairs are how far apart, and the cosine without the largest ones.  Like the sums of
+ * compare.h it is taken tile by tile and added in the order of the tiles, with the same bits for
+ * any number of threads and any instruction set.
+ */
+#ifndef TU_DETAIL_H
+#define TU_DETAIL_H
+
+#include "compare.h"
+
+/* Above that many columns their sums, 32 bytes each for every tile in work, are not taken. */
+#define TU_DETAIL_COLUMNS (1u << 17)
+
+/* What is looked at in a pair. */
+struct tu_detail_plan {
+    uint64_t columns; /* 0: none */
+    bool ulps;
+    struct tu_ulp_type type; /* of both sides, where ulps are counted and they are not F64 */
+};
+
+/* For tensors of these types and so many elements in rows of so many columns. */
+struct tu_detail_plan tu_detail_plan(const struct tu_dtype *a, const struct tu_dtype *b,
+                                     uint64_t elements, uint64_t columns);
+
+/* Of a tile, which is rows of the tensor, whole or cut, or of all tiles together. */
+struct tu_detail {
+    const struct tu_detail_plan *plan;
+    uint64_t column, width; /* where its rows begin, and how long they are */
+    uint64_t beyond[3];     /* how many |a - b| > 0.001, 0.01, 0.1 * max(|a|, |b|) */
+    uint64_t ulps[TU_ULP_BUCKETS];
+    double dot, aa, bb; /* without the largest of each run */
+    double *columns;    /* in groups, as the kernel has them */
+    size_t column_room;
+};
+
+/* Starts anew, for a plan that stays; d is zeroed before the first time. */
+int tu_detail_begin(struct tu_detail *d, const struct tu_detail_plan *plan, uint64_t column,
+                    uint64_t width, struct tu_error *error) TU_MUST_CHECK;
+void tu_detail_free(struct tu_detail *d);
+
+/* Pairs that are looked at together: the one of number `first` in the tile, and those behind it,
+ * which are whole rows or a piece of one that begins at a multiple of 8.  Those that were not
+ * finite are (0, 0).  Sums are those over all of them. */
+struct tu_detail_run {
+    uint64_t first;
+    size_t count, left_out;
+    double dot, aa, bb;
+};
+
+/* Adds a run, of which it leaves no pair as it was. */
+void tu_detail_add_run(struct tu_detail *d, const struct tu_kernels *kernels,
+                       const struct tu_detail_run *run, float *a, float *b);
+void tu_detail_add_wide_run(struct tu_detail *d, const struct tu_detail_run *run, double *a,
+                            double *b);
+
+/* Adds what comes behind; sum has whole rows. */
+void tu_detail_add(struct tu_detail *sum, const struct tu_detail *next);
+
+struct tu_detail_metrics {
+    /* The first columns with the largest error, sqrt(sum (a - b)^2 / max(sum a^2, sum b^2)), and
+     * with the smallest cosine, which is 0 where one side of a column is zero.  Columns that are
+     * zero on both sides do not count. */
+    bool columns; /* there are such */
+    uint64_t error_column, cosine_column;
+    double error, cosine;
+    double trimmed_cosine; /* NaN where nothing is left, or beyond the range of float64 */
+};
+struct tu_detail_metrics tu_detail_metrics(const struct tu_detail *d);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* What only detailed comparisons look at, of runs of pairs without NaN or infinity. */
+#include "config.h"
+
+#include "kernels/kernels.h"
+
+#include "kernels/bits.h"
+
+static inline uint32_t magnitude(float x)
+{
+    return float_bits(x) & INT32_MAX;
+}
+
+void TU_KERNEL(detail_beyond)(const float *restrict a, const float *restrict b, size_t n,
+                              uint64_t counts[3])
+{
+    uint32_t low = 0, middle = 0, high = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t x = magnitude(a[i]), y = magnitude(b[i]);
+        float larger = float_from_bits(x > y ? x : y);
+        float apart = float_from_bits(magnitude(a[i] - b[i]));
+        low += apart > 0.001f * larger;
+        middle += apart > 0.01f * larger;
+        high += apart > 0.1f * larger;
+    }
+    counts[0] += low;
+    counts[1] += middle;
+    counts[2] += high;
+}
+
+/* The compiler's own vectors, no wider than those of the instruction set: it is poor at halves. */
+#if defined __AVX512F__
+enum { VECTOR = 8 };
+#elif defined __AVX2__
+enum { VECTOR = 4 };
+#else
+enum { VECTOR = 2 };
+#endif
+
+typedef double doubles __attribute__((vector_size(VECTOR * sizeof(double))));
+typedef float floats __attribute__((vector_size(VECTOR * sizeof(float))));
+
+/* Some columns of a group, so that their sums are loaded and stored once for all rows. */
+static inline void add_vector(const float *restrict a, const float *restrict b, size_t rows,
+                              size_t stride, double *restrict sums)
+{
+    doubles dot, aa, bb, dd;
+    memcpy(&dot, sums, sizeof dot);
+    memcpy(&aa, sums + TU_COLUMNS, sizeof aa);
+    memcpy(&bb, sums + 2 * TU_COLUMNS, sizeof bb);
+    memcpy(&dd, sums + 3 * TU_COLUMNS, sizeof dd);
+    for (size_t r = 0; r < rows; r++) {
+        floats p, q;
+        memcpy(&p, a + r * stride, sizeof p);
+        memcpy(&q, b + r * stride, sizeof q);
+        doubles x = __builtin_convertvector(p, doubles), y = __builtin_convertvector(q, doubles);
+        doubles d = x - y;
+        dot += x * y;
+        aa += x * x;
+        bb += y * y;
+        dd += d * d;
+    }
+    memcpy(sums, &dot, sizeof dot);
+    memcpy(sums + TU_COLUMNS, &aa, sizeof aa);
+    memcpy(sums + 2 * TU_COLUMNS, &bb, sizeof bb);
+    memcpy(sums + 3 * TU_COLUMNS, &dd, sizeof dd);
+}
+
+static inline void add_group(const float *restrict a, const float *restrict b, size_t rows,
+                             size_t stride, double *restrict sums)
+{
+    for (size_t k = 0; k < TU_COLUMNS; k += VECTOR)
+        add_vector(a + k, b + k, rows, stride, sums + k);
+}
+
+void TU_KERNEL(detail_columns)(const float *restrict a, const float *restrict b, size_t rows,
+                               size_t width, double *restrict sums)
+{
+    size_t i = 0, rest = width % TU_COLUMNS;
+    for (; i + TU_COLUMNS <= width; i += TU_COLUMNS, sums += 4 * TU_COLUMNS)
+        add_group(a + i, b + i, rows, width, sums);
+    for (size_t r = 0; rest && r < rows; r++) {
+        float p[TU_COLUMNS] = {0}, q[TU_COLUMNS] = {0};
+        memcpy(p, a + r * width + i, rest * sizeof *p);
+        memcpy(q, b + r * width + i, rest * sizeof *q);
+        add_group(p, q, 1, 0, sums);
+    }
+}
+
+void TU_KERNEL(detail_largest)(const float *restrict a, const float *restrict b, size_t n,
+                               uint32_t *restrict largest)
+{
+    uint32_t found[TU_STRIDE] = {0};
+    size_t i = 0;
+    for (; i + TU_STRIDE <= n; i += TU_STRIDE) {
+        for (size_t k = 0; k < TU_STRIDE; k++) {
+            uint32_t x = magnitude(a[i + k]), y = magnitude(b[i + k]), z = x > y ? x : y;
+            found[k] = z > found[k] ? z : found[k];
+        }
+    }
+    for (; i < n; i++) {
+        uint32_t x = magnitude(a[i]), y = magnitude(b[i]), z = x > y ? x : y;
+        found[i % TU_STRIDE] = z > found[i % TU_STRIDE] ? z : found[i % TU_STRIDE];
+    }
+    memcpy(largest, found, sizeof found);
+}
+
+/* How many numbers of the type are below a magnitude: its bits, as they would be in the type. */
+static inline uint32_t rank(uint32_t bits, const struct tu_ulp_type *t, bool small)
+{
+    uint32_t plain = (bits >> t->shift) - t->bias;
+    if (!small)
+        return plain;
+    uint32_t sum = float_bits(float_from_bits(bits) + t->magic) - float_bits(t->magic);
+    return choose(bits < t->least, sum, plain);
+}
+
+static inline uint32_t distance(float a, float b, const struct tu_ulp_type *t, bool small)
+{
+    uint32_t x = float_bits(a), y = float_bits(b);
+    uint32_t p = rank(x & INT32_MAX, t, small), q = rank(y & INT32_MAX, t, small);
+    return choose((int)((x ^ y) >> 31), p + q, choose(p > q, p - q, q - p));
+}
+
+/* 0, 1, 2, 3 to 4, 5 to 8, ... are buckets 0, 1, 2, 3, 4, ...: the exponent of the float of half
+ * the distance, whose second bit is taken out so that it is not rounded to a power of two. */
+static inline uint8_t bucket(uint32_t apart)
+{
+    uint32_t half = (apart - 1) >> 1;
+    uint32_t exponent = float_bits((float)(int32_t)(half & ~(half >> 1))) >> 23;
+    return (uint8_t)choose(apart < 2, apart, choose(half == 0, 2, exponent - 124));
+}
+
+enum { STEP = 1024 };
+
+/* Of float32: each pair is looked at alone. */
+static void count_wide(const float *restrict a, const float *restrict b, size_t n,
+                       const struct tu_ulp_type *t, uint64_t *restrict buckets)
+{
+    enum { TABLES = 4, SIZE = 64 };
+    uint32_t counts[TABLES][SIZE] = {{0}};
+    uint8_t found[STEP];
+    for (size_t i = 0; i < n; i++)
+        found[i] = bucket(distance(a[i], b[i], t, false));
+    for (size_t i = 0; i < n; i++)
+        counts[i % TABLES][found[i]]++;
+    for (size_t k = 0; k < SIZE; k++)
+        for (size_t table = 0; table < TABLES; table++)
+            buckets[k] += counts[table][k];
+}
+
+/* Of types of 16 bits and fewer: all pairs for each bucket, four at a time, until none is beyond
+ * it. */
+static void count_narrow(const uint16_t *restrict apart, size_t n, uint64_t *restrict buckets)
+{
+    size_t beyond = n;
+    for (unsigned k = 0; k < 16 && beyond; k += 4) {
+        uint16_t most[4], counts[4];
+        for (unsigned j = 0; j < 4; j++)
+            most[j] = (uint16_t)(k + j ? 1u << (k + j - 1) : 0);
+        uint16_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;
+        for (size_t i = 0; i < n; i++) {
+            c0 = (uint16_t)(c0 + (apart[i] > most[0]));
+            c1 = (uint16_t)(c1 + (apart[i] > most[1]));
+            c2 = (uint16_t)(c2 + (apart[i] > most[2]));
+            c3 = (uint16_t)(c3 + (apart[i] > most[3]));
+        }
+        counts[0] = c0, counts[1] = c1, counts[2] = c2, counts[3] = c3;
+        for (unsigned j = 0; j < 4; j++) {
+            buckets[k + j] += beyond - counts[j];
+            beyond = counts[j];
+        }
+    }
+    if (!beyond)
+        return;
+    const uint16_t half = 1u << 15;
+    uint16_t last = 0;
+    for (size_t i = 0; i < n; i++)
+        last = (uint16_t)(last + (apart[i] > half));
+    buckets[16] += beyond - last;
+    buckets[17] += last;
+}
+
+/* The upper halves of float32 are bfloat16. */
+static void subtract_bfloats(const float *restrict a, const float *restrict b, size_t n,
+                             uint16_t *restrict apart)
+{
+    uint16_t x[STEP], y[STEP];
+    for (size_t i = 0; i < n; i++) {
+        x[i] = (uint16_t)(float_bits(a[i]) >> 16);
+        y[i] = (uint16_t)(float_bits(b[i]) >> 16);
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint16_t p = x[i] & INT16_MAX, q = y[i] & INT16_MAX;
+        uint16_t more = p > q ? p : q, less = p > q ? q : p;
+        uint16_t opposite = (uint16_t) - ((x[i] ^ y[i]) >> 15); /* all bits or none */
+        apart[i] = (uint16_t)(more - (uint16_t)((less ^ opposite) - opposite));
+    }
+}
+
+static void subtract_others(const float *restrict a, const float *restrict b, size_t n,
+                            const struct tu_ulp_type *t, uint16_t *restrict apart)
+{
+    for (size_t i = 0; i < n; i++)
+        apart[i] = (uint16_t)distance(a[i], b[i], t, true);
+}
+
+void TU_KERNEL(detail_ulps)(const float *restrict a, const float *restrict b, size_t n,
+                            const struct tu_ulp_type *type, uint64_t *restrict buckets)
+{
+    const struct tu_ulp_type t = *type;
+    for (size_t count; n; n -= count, a += count, b += count) {
+        uint16_t apart[STEP];
+        count = n < STEP ? n : STEP;
+        if (!t.shift) {
+            count_wide(a, b, count, &t, buckets);
+            continue;
+        }
+        if (t.least)
+            subtract_others(a, b, count, &t, apart);
+        else
+            subtract_bfloats(a, b, count, apart);
+        count_narrow(apart, count, buckets);
+    }
+}

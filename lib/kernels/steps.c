@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The noise that blocks predict.  NAME_square(p) is the sum of the squares of the steps of the
+ * elements in the block at p, as is NAME_total(p, squares) given those of its levels; a twelfth of
+ * it is the square error of rounding to nearest, were numbers spread evenly.  tensor-types(7) says
+ * what a step is, and how far quantizers are from that:
+ *
+ * - levels at equal distances: the distance, which is the scale of the sub-block;
+ * - a table of levels: if the next levels are g and h away, rounding to this one costs
+ *   (g^3 + h^3) / (g + h) / 12, so that the square of its step is g^2 - g h + h^2;
+ * - a binary16 scale: its own step near 0, 2^-24, times half of what it is multiplied with at most;
+ * - a code book of points in eight dimensions: the side of the cube that has a point's share of the
+ *   grid from which the points were taken, which is the grid's distance times
+ *   (points of the grid / points of the book)^(1/8).
+ *
+ * What predicts nothing is not here: binary and ternary types, whose models are trained in them,
+ * and floats, whose steps are those of each number.
+ */
+#include "config.h"
+
+#include "kernels/kernels.h"
+
+#include "kernels/bits.h"
+#include "kernels/codes.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#undef bool /* the table of types has this name */
+
+static inline double square(float x)
+{
+    return (double)x * (double)x;
+}
+
+/* Of n numbers from 0 to 127, n a multiple of 16.  Compilers do not find the instruction. */
+static inline int sum(const int8_t *values, int n)
+{
+#ifdef __SSE2__
+    __m128i totals = _mm_setzero_si128();
+    for (int i = 0; i < n; i += 16) {
+        __m128i some = _mm_loadu_si128((const __m128i *)(values + i));
+        totals = _mm_add_epi64(totals, _mm_sad_epu8(some, _mm_setzero_si128()));
+    }
+    return _mm_cvtsi128_si32(totals) + _mm_cvtsi128_si32(_mm_unpackhi_epi64(totals, totals));
+#else
+    int total = 0;
+    for (int i = 0; i < n; i++)
+        total += values[i];
+    return total;
+#endif
+}
+
+static inline int sum_squares(const int8_t *values, int n)
+{
+    int total = 0;
+    for (int i = 0; i < n; i++)
+        total += values[i] * values[i];
+    return total;
+}
+
+/* --- Levels at equal distances -----------------------------------------------------------------*/
+
+static inline double q4_0_square(const uint8_t *p)
+{
+    return 32 * square(load_half(p));
+}
+
+static inline double q4_1_square(const uint8_t *p)
+{
+    return q4_0_square(p);
+}
+
+static inline double q5_0_square(const uint8_t *p)
+{
+    return q4_0_square(p);
+}
+
+static inline double q5_1_square(const uint8_t *p)
+{
+    return q4_0_square(p);
+}
+
+static inline double q8_0_square(const uint8_t *p)
+{
+    return q4_0_square(p);
+}
+
+static inline double q8_1_square(const uint8_t *p)
+{
+    return q4_0_square(p);
+}
+
+static inline double apr_q4_square(const uint8_t *p)
+{
+    return q4_0_square(p);
+}
+
+static inline double q8_k_square(const uint8_t *p)
+{
+    return 256 * square(float_from_bits(load_le32(p)));
+}
+
+static inline double q2_k_square(const uint8_t *p)
+{
+    int8_t scales[16];
+    for (int k = 0; k < 16; k++)
+        scales[k] = (int8_t)(p[k] & 15);
+    return square(load_half(p + 80)) * (16 * sum_squares(scales, 16));
+}
+
+static inline double q3_k_square(const uint8_t *p)
+{
+    int8_t scales[16];
+    q3_k_scales(p + 96, scales);
+    return square(load_half(p + 108)) * (16 * sum_squares(scales, 16));
+}
+
+static inline double q4_k_square(const uint8_t *p)
+{
+    uint8_t scales[8], mins[8];
+    q4_k_scales(p + 4, scales, mins);
+    return square(load_half(p)) * (32 * sum_squares((const int8_t *)scales, 8));
+}
+
+static inline double q5_k_square(const uint8_t *p)
+{
+    return q4_k_square(p);
+}
+
+static inline double q6_k_square(const uint8_t *p)
+{
+    return square(load_half(p + 208)) * (16 * sum_squares((const int8_t *)p + 192, 16));
+}
+
+/* --- Tables of levels --------------------------------------------------------------------------*/
+
+/* A fifth of the squares of the steps of iq4_values, to nearest. */
+static const int8_t iq4_squares[16] = {106, 97, 77, 58, 46, 37, 31, 27,
+                                       27,  29, 31, 40, 48, 67, 99, 115};
+
+static inline double iq4_nl_total(const uint8_t *p, const int8_t *squares)
+{
+    return square(load_half(p)) * (5 * sum(squares, 32));
+}
+
+static inline double iq4_xs_total(const uint8_t *p, const int8_t *squares)
+{
+    int total = 0;
+    for (int g = 0; g < 8; g++) {
+        int factor = iq4_xs_factor(p, g);
+        total += factor * factor * sum(squares + 32 * g, 32);
+    }
+    return square(load_half(p)) * (5.0 * total);
+}
+
+/* Of fp4_values. */
+static const int8_t fp4_squares[16] = {1, 1, 1, 1, 3, 4, 12, 16, 1, 1, 1, 1, 3, 4, 12, 16};
+
+static inline double mxfp4_total(const uint8_t *p, const int8_t *squares)
+{
+    return square(mxfp4_scale(*p)) * sum(squares, 32);
+}
+
+static inline double nvfp4_total(const uint8_t *p, const int8_t *squares)
+{
+    double total = 0;
+    for (int k = 0; k < 4; k++)
+        total += square(nvfp4_scale(p[k])) * sum(squares + 16 * k, 16);
+    return total;
+}
+
+/* --- Code books --------------------------------------------------------------------------------*/
+
+/* Squares of steps, in the unit of the codes. */
+#define IQ2_XXS_STEP 773.2819265 /* 17^2 * (6^8 / 2^15)^(1/4): 256 points, 128 signs */
+#define IQ2_XS_STEP  650.25      /* 17^2 * (6^8 / 2^16)^(1/4): 512 points, 128 signs */
+#define IQ2_S_STEP   459.7961845 /* 17^2 * (6^8 / 2^18)^(1/4): 1024 points, 256 signs */
+#define IQ3_XXS_STEP 304.4370214 /* 8^2 * (16^8 / 2^23)^(1/4): twice 256 points, 128 signs */
+#define IQ3_S_STEP   11.31370850 /* 2^2 * (16^8 / 2^26)^(1/4): twice 512 points, 256 signs */
+#define IQ1_STEP     1.337858004 /* 1^2 * (3^8 / 2^11)^(1/4): 2048 points */
+
+/* The squares of d * (0.5 + s) of sub-blocks are those of d / 2 times those of odd numbers. */
+static inline int odd_square(unsigned s)
+{
+    return (int)((2 * s + 1) * (2 * s + 1));
+}
+
+static inline int odd_squares_16(const uint8_t *nibbles)
+{
+    int total = 0;
+    for (int k = 0; k < 8; k++)
+        total += odd_square(nibbles[k] & 15) + odd_square(nibbles[k] >> 4);
+    return total;
+}
+
+/* Of eight sub-blocks, whose factor is in the top nibble of every so many bytes. */
+static inline int odd_squares_8(const uint8_t *p, int stride)
+{
+    int total = 0;
+    for (int g = 0; g < 8; g++)
+        total += odd_square(p[stride * g] >> 4);
+    return total;
+}
+
+static inline double iq2_xxs_square(const uint8_t *p)
+{
+    return square(load_half(p) * 0.125f) * (32 * odd_squares_8(p + 9, 8)) * IQ2_XXS_STEP;
+}
+
+static inline double iq2_xs_square(const uint8_t *p)
+{
+    return square(load_half(p) * 0.125f) * (16 * odd_squares_16(p + 66)) * IQ2_XS_STEP;
+}
+
+static inline double iq2_s_square(const uint8_t *p)
+{
+    return square(load_half(p) * 0.125f) * (16 * odd_squares_16(p + 74)) * IQ2_S_STEP;
+}
+
+static inline double iq3_xxs_square(const uint8_t *p)
+{
+    return square(load_half(p) * 0.25f) * (32 * odd_squares_8(p + 69, 4)) * IQ3_XXS_STEP;
+}
+
+static inline double iq3_s_square(const uint8_t *p)
+{
+    int total = 0;
+    for (int k = 0; k < 4; k++)
+        total += odd_square(p[106 + k] & 15) + odd_square(p[106 + k] >> 4);
+    return square(load_half(p)) * (32 * total) * IQ3_S_STEP;
+}
+
+static inline double iq1_s_square(const uint8_t *p)
+{
+    int total = 0;
+    for (int g = 0; g < 8; g++)
+        total += odd_square(p[35 + 2 * g] >> 4 & 7);
+    return square(load_half(p)) * (32 * total) * IQ1_STEP;
+}
+
+static inline double iq1_m_square(const uint8_t *p)
+{
+    int total = 0;
+    for (int k = 0; k < 16; k++)
+        total += iq1_m_factor(p, k) * iq1_m_factor(p, k);
+    return square(iq1_m_scale(p)) * (16 * total) * IQ1_STEP;
+}
+
+/* --- The sums ----------------------------------------------------------------------------------*/
+
+/* NAME_add(p, n, lanes) adds what n blocks have, at most LANES, to as many lanes. */
+enum { LANES = 8 };
+
+enum {
+#define SIZES(ID, name, code, elements, bytes, ...)                                                \
+    BYTES_##ID = (bytes), ELEMENTS_##ID = (elements),
+    TENSOR_DTYPES(SIZES)
+};
+
+#define ADD(ID, name)                                                                              \
+    static inline void name##_add(const uint8_t *p, size_t n, double *lanes)                       \
+    {                                                                                              \
+        for (size_t i = 0; i < n; i++)                                                             \
+            lanes[i] += name##_square(p + i * BYTES_##ID);                                         \
+    }
+
+/* Step by step for all the blocks: in the decoder stands why. */
+#define ADD_BY_TABLE(ID, name, table)                                                              \
+    static inline void name##_add(const uint8_t *p, size_t n, double *lanes)                       \
+    {                                                                                              \
+        int8_t q[LANES * ELEMENTS_##ID], squares[LANES * ELEMENTS_##ID];                           \
+        for (size_t i = 0; i < n; i++)                                                             \
+            name##_codes(p + i * BYTES_##ID, q + i * ELEMENTS_##ID);                               \
+        look_up(table, q, (int)n *ELEMENTS_##ID, squares);                                         \
+        for (size_t i = 0; i < n; i++)                                                             \
+            lanes[i] += name##_total(p + i * BYTES_##ID, squares + i * ELEMENTS_##ID);             \
+    }
+
+ADD(Q4_0, q4_0)
+ADD(Q4_1, q4_1)
+ADD(Q5_0, q5_0)
+ADD(Q5_1, q5_1)
+ADD(Q8_0, q8_0)
+ADD(Q8_1, q8_1)
+ADD(Q2_K, q2_k)
+ADD(Q3_K, q3_k)
+ADD(Q4_K, q4_k)
+ADD(Q5_K, q5_k)
+ADD(Q6_K, q6_k)
+ADD(Q8_K, q8_k)
+ADD(IQ2_XXS, iq2_xxs)
+ADD(IQ2_XS, iq2_xs)
+ADD(IQ2_S, iq2_s)
+ADD(IQ3_XXS, iq3_xxs)
+ADD(IQ3_S, iq3_s)
+ADD(IQ1_S, iq1_s)
+ADD(IQ1_M, iq1_m)
+ADD(APR_Q4, apr_q4)
+ADD_BY_TABLE(IQ4_NL, iq4_nl, iq4_squares)
+ADD_BY_TABLE(IQ4_XS, iq4_xs, iq4_squares)
+ADD_BY_TABLE(MXFP4, mxfp4, fp4_squares)
+ADD_BY_TABLE(NVFP4, nvfp4, fp4_squares)
+
+/* Of n elements in blocks with a binary16 scale.  That is a multiple of 2^-24 at best: where the
+ * largest numbers are near it, scales are rounded, or vanish. */
+static inline double scale_square(double n, double most)
+{
+    double step = most / 2 * 0x1p-24;
+    return n * (step * step);
+}
+
+static inline double add_lanes(const double *lanes)
+{
+    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+           ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
+#define STEPS(ID, name, most)                                                                      \
+    tu_steps_fn TU_KERNEL(steps_##name);                                                           \
+    double TU_KERNEL(steps_##name)(const uint8_t *src, size_t n)                                   \
+    {                                                                                              \
+        double lanes[LANES] = {0};                                                                 \
+        size_t i = 0;                                                                              \
+        for (; i + LANES <= n; i += LANES)                                                         \
+            name##_add(src + i * BYTES_##ID, LANES, lanes);                                        \
+        name##_add(src + i * BYTES_##ID, n - i, lanes);                                            \
+        return add_lanes(lanes) + scale_square((double)n * ELEMENTS_##ID, most);                   \
+    }
+
+TU_STEPS_TYPES(STEPS)
+
+/* Its scale belongs to the tensor. */
+tu_steps_fn TU_KERNEL(steps_apr_q8);
+double TU_KERNEL(steps_apr_q8)(const uint8_t *src, size_t n)
+{
+    (void)src;
+    return (double)n;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* Of what a tensor holds values, where that is not all of a weight: activations of one stage and
+ * layer of a network, for a range of tokens.  Numbers of unlike populations say nothing about each
+ * other. */
+#ifndef TU_POPULATION_H
+#define TU_POPULATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "error.h"
+#include "value.h"
+
+struct tu_population {
+    const char *stage; /* NULL: not said */
+    size_t stage_length;
+    bool has_layer, has_tokens;
+    uint64_t layer;
+    uint64_t tokens[2]; /* the first, and the one behind the last */
+};
+
+/* From the keys of a `tensor` record, which it goes on using; nothing is said where there are none.
+ */
+int tu_population_from_value(const struct tensor_value *map, struct tu_population *out,
+                             struct tu_error *error) TU_MUST_CHECK;
+int tu_population_copy(struct tu_arena *arena, const struct tu_population *p,
+                       struct tu_population *out, struct tu_error *error) TU_MUST_CHECK;
+
+/* Puts its keys into a record, with something behind their names. */
+int tu_population_put(struct tu_builder *b, const struct tu_population *p, const char *suffix,
+                      struct tu_error *error);
+
+/* Whether both say what contradicts each other; why is then written to room. */
+bool tu_population_differs(const struct tu_population *a, const struct tu_population *b, char *room,
+                           size_t size);
+
+#endif
