@@ -4,6 +4,7 @@
 #include "judge.h"
 
 #include <math.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +187,23 @@ static bool decide(struct tu_court *c, struct hearing *h, struct tu_judged *j)
     return h->applied || h->compare;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* A claim counts tensors: one whose result comes twice would stand for one that is missing. */
+static int note_name(struct tu_court *c, const struct tu_judged *j, struct tu_error *error)
+{
+    void *node = tsearch(j->name, &c->names, compare_names);
+    if (!node)
+        return tu_fail_memory(error);
+    if (*(const char **)node == j->name)
+        return 0;
+    return tu_fail(error, TU_EINVALID, "the results of tensor '%.256s' come twice, for the claim %s",
+                   j->shown, c->claim);
+}
+
 static int begin(struct tu_court *c, struct tu_error *error)
 {
     if (!c->uses)
@@ -205,6 +223,8 @@ int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_er
     tu_value_number(tu_field(record, tu_court_field(c), &room), &j.value);
     if (!decide(c, &h, &j))
         return 0;
+    if (c->claim && h.compare && note_name(c, &j, error) < 0)
+        return -1;
     j.reason = explain(c, record, &j);
     if (!j.reason || !TU_GROW(c->items, c->count, c->capacity))
         return tu_fail_memory(error);
@@ -216,8 +236,15 @@ int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_er
     return 0;
 }
 
+static void ignore(void *node)
+{
+    (void)node;
+}
+
 void tu_court_free(struct tu_court *c)
 {
+    if (c->names)
+        tdestroy(c->names, ignore);
     tu_rules_free(&c->rules);
     tu_arena_free(&c->arena);
     free(c->uses);

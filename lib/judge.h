@@ -59,6 +59,7 @@ struct tu_court {
     struct tu_use *uses; /* of each rule */
     struct tu_judged *items;
     size_t count, capacity;
+    void *names; /* of a claim: a tree of those that came in compare records */
     size_t counts[TU_OUTCOMES];
     size_t below; /* records that broke a rule on the leading field */
 };
