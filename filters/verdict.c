@@ -87,7 +87,7 @@ static int take_rules(struct tu_court *c, struct tu_error *error)
     c->profile = profile || minimum || rule_texts.count ? profile : "auto";
     if (minimum && take_minimum(rules, error) < 0)
         return -1;
-    if (c->profile && tu_rules_profile(rules, c->profile, error) < 0)
+    if (c->profile && tu_rules_profile(rules, c->profile, false, error) < 0)
         return -1;
     for (size_t i = 0; i < rule_texts.count; i++)
         if (tu_rules_add(rules, rule_texts.items[i], error) < 0)

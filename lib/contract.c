@@ -72,7 +72,7 @@ static int take_profile(struct tu_contract *c, const struct tensor_value *v, str
     if (!c->profile)
         return tu_fail(error, TU_EINVALID, "it is %s, and has to be a name", type_words(v));
     c->profile_path = tu_profile_beside(c->path, c->profile);
-    return c->profile_path ? tu_rules_profile(rules, c->profile_path, error)
+    return c->profile_path ? tu_rules_profile(rules, c->profile_path, true, error)
                            : tu_fail_memory(error);
 }
 

@@ -7,12 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "arena.h"
 #include "field.h"
 
-/* A profile larger than this, or including deeper, is a mistake. */
-enum { PROFILE_MAX = 1 << 20, INCLUDES_MAX = 8 };
+/* A profile larger than this, or including deeper or more, is a mistake. */
+enum { PROFILE_MAX = 1 << 20, INCLUDES_MAX = 8, PROFILES_MAX = 1000 };
 
 const char *const tu_statuses[] = {"only_a",   "only_b",    "shape_mismatch", "incomparable",
                                    "not_real", "nonfinite", "undefined",      "unjudged"};
@@ -134,7 +135,9 @@ void tu_rules_free(struct tu_rules *r)
 struct reading {
     const char *name;
     bool given;
+    bool by_file;    /* its name stands in a file */
     unsigned depth;
+    unsigned *count; /* of all that were read */
 };
 
 static int read_profile(struct tu_rules *r, const char *name, struct reading from,
@@ -170,6 +173,7 @@ char *tu_profile_beside(const char *file, const char *name)
 static int include(struct tu_rules *r, const char *name, struct reading from,
                    struct tu_error *error)
 {
+    from.by_file = true;
     if (++from.depth > INCLUDES_MAX)
         return tu_fail(error, TU_EINVALID, "includes are nested too deeply");
     char *path = tu_profile_beside(from.name, name);
@@ -217,6 +221,15 @@ static int read_lines(struct tu_rules *r, char *text, struct reading from, struc
     return 0;
 }
 
+/* What the user names may be a pipe, and is waited for; what a file names is not. */
+static int check_named(const char *path, struct tu_error *error)
+{
+    struct stat st;
+    if (stat(path, &st) < 0 || S_ISREG(st.st_mode))
+        return 0;
+    return tu_fail(error, TU_EINVALID, "%s: is not a regular file", path);
+}
+
 /* The whole text of a profile file, in memory to be freed; NULL with the error set. */
 static char *load_file(const char *path, struct tu_error *error)
 {
@@ -246,6 +259,10 @@ static int read_profile(struct tu_rules *r, const char *name, struct reading fro
                         struct tu_error *error)
 {
     const char *ready = built_in(name);
+    if (++*from.count > PROFILES_MAX)
+        return tu_fail(error, TU_EINVALID, "more than %d profiles are included", PROFILES_MAX);
+    if (!ready && from.by_file && check_named(name, error) < 0)
+        return -1;
     char *text = ready ? strdup(ready) : load_file(name, error);
     if (!text)
         return ready ? tu_fail_memory(error) : -1;
@@ -256,7 +273,8 @@ static int read_profile(struct tu_rules *r, const char *name, struct reading fro
     return result;
 }
 
-int tu_rules_profile(struct tu_rules *r, const char *name, struct tu_error *error)
+int tu_rules_profile(struct tu_rules *r, const char *name, bool by_file, struct tu_error *error)
 {
-    return read_profile(r, name, (struct reading){0}, error);
+    unsigned count = 0;
+    return read_profile(r, name, (struct reading){.by_file = by_file, .count = &count}, error);
 }

@@ -31,8 +31,10 @@ void tu_rules_free(struct tu_rules *r);
 int tu_rules_add(struct tu_rules *r, const char *text, struct tu_error *error) TU_MUST_CHECK;
 /* Adds "STATUS[:GLOB] [if CONDITION]". */
 int tu_rules_allow(struct tu_rules *r, const char *text, struct tu_error *error) TU_MUST_CHECK;
-/* Adds what a profile says: one that comes with the tool, or else a file. */
-int tu_rules_profile(struct tu_rules *r, const char *name, struct tu_error *error) TU_MUST_CHECK;
+/* Adds what a profile says: one that comes with the tool, or else a file; by_file: one whose name
+ * stands in a file, which has to be regular. */
+int tu_rules_profile(struct tu_rules *r, const char *name, bool by_file,
+                     struct tu_error *error) TU_MUST_CHECK;
 
 /* Where a profile is that a file speaks of: its name, if it comes with the tool, or else a path
  * counted from the folder of that file.  To be freed; NULL: no memory. */

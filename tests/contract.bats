@@ -136,6 +136,26 @@ jsonschema.validate(json.load(open("j")), json.load(open(sys.argv[1])))' "$srcdi
     says "1 tensors judged, 1000000 expected"
 }
 
+@test "a result that comes twice does not stand for a tensor that is missing" {
+    make-results r.tsr x=1
+    run -2 sh -c 'cat r.tsr r.tsr | verdict --contract contract.yaml --claim C'
+    says "the results of tensor 'x' come twice, for the claim C"
+    # where tensors are not counted, results of several models may be judged together
+    run -0 sh -c 'cat r.tsr r.tsr | verdict --min 0.999'
+}
+
+@test "a profile that a contract names is no pipe to wait for" {
+    mkfifo pipe
+    claim 'expected_tensors: 1' 'profile: pipe'
+    make-results r.tsr x=1
+    run -2 timeout 20 verdict --contract contract.yaml --claim C r.tsr
+    says "pipe: is not a regular file"
+    echo 'include pipe' > p
+    run -2 timeout 20 verdict --profile p r.tsr
+    says "pipe: is not a regular file"
+    run -0 bash -c 'verdict --profile <(echo "cosine_similarity > 0.9") r.tsr'
+}
+
 # ---- Usage ----
 
 @test "options that do not go together" {

@@ -211,6 +211,15 @@ END
     says "cosine_similarity:"
 }
 
+@test "profiles that include each other many times are given up" {
+    for i in 1 2 3; do
+        yes "include $((i + 1)).profile" | head -100 > "$BATS_TEST_TMPDIR/$i.profile"
+    done
+    echo 'max_diff < 1' > "$BATS_TEST_TMPDIR/4.profile"
+    run -2 timeout 60 verdict --profile "$BATS_TEST_TMPDIR/1.profile" /dev/null
+    says "more than 1000 profiles are included"
+}
+
 @test "a profile includes others" {
     profile 'include auto' 'w:max_diff <= 0'
     run -0 judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile"
