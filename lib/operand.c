@@ -271,6 +271,16 @@ static int settle_stream(struct tu_operand *o, struct tu_tool *tool, const char 
     return open_spooled(o, tool, name, error);
 }
 
+/* A file that results are put into while it is read: it would change, or never end. */
+static int check_output(const struct stat *st, const char *name, struct tu_error *error)
+{
+    struct stat out;
+    if (!S_ISREG(st->st_mode) || fstat(STDOUT_FILENO, &out) < 0 || out.st_dev != st->st_dev ||
+        out.st_ino != st->st_ino)
+        return 0;
+    return tu_fail(error, TU_EUSAGE, "%s: is standard output, too", name);
+}
+
 static int open_any(struct tu_operand *o, struct tu_tool *tool, const char *path,
                     enum tu_access access, struct tu_error *error)
 {
@@ -284,6 +294,8 @@ static int open_any(struct tu_operand *o, struct tu_tool *tool, const char *path
     if (isatty(o->fd))
         return tu_fail(error, TU_EUSAGE, "%s: is a terminal (name a file, or pipe a stream in)",
                        name);
+    if (check_output(&st, name, error) < 0)
+        return -1;
     if (S_ISDIR(st.st_mode)) {
         close(o->fd);
         o->fd = -1;

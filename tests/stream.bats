@@ -176,6 +176,19 @@ END
 
 # ---- 2. Errors are forwarded ----
 
+@test "a file is not read while results are appended to it" {
+    for file in m.tsr m.safetensors; do
+        make-model "$file" 'w F32 4 = 1 2 3 4'
+        cp "$file" before
+        for command in "tensor-cat $file" "tensor-cat - < $file" "tensor-cos before $file" "tensor-quant --to F16 $file"; do
+            run -2 sh -c "$command >> $file"
+            says "is standard output, too"
+        done
+    done
+    tensor-cat --json before > list
+    tensor-cat --json before >> list
+}
+
 @test "every filter forwards its producer's error, and nothing after it" {
     for filter in tensor-cat tensor-ls tensor-dequant 'tensor-quant --to f16' 'tensor-cos - a.safetensors' \
         'tensor-cos a.safetensors -'; do
