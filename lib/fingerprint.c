@@ -18,7 +18,8 @@ enum { CLOCK_SECONDS = 2, READ_BYTES = 1 << 20, LINE_BYTES = 160 };
 
 /* Where a tensor lies, and the digest of it. */
 struct known {
-    uint64_t offset, nbytes, extents;
+    uint64_t offset, nbytes;
+    uint64_t extents; /* 1, or what tells the places of several from others */
     struct tu_fingerprint print;
 };
 
@@ -65,7 +66,9 @@ static bool is_unchanged(const struct tu_source *s)
 }
 
 /* Whether a change from now on would show in the times of the file.  A file that was just written,
- * or whose times lie ahead, could be changed again within one tick of its clock. */
+ * or whose times lie ahead, could be changed again within one tick of its clock.  A time of change
+ * in whole seconds is none that the system took from its clock: read-only images state it, and
+ * another image in their place may state the same. */
 static bool is_settled(const struct tu_source *s)
 {
     struct timespec now;
@@ -73,7 +76,7 @@ static bool is_settled(const struct tu_source *s)
         return false;
     time_t last = s->opened.st_mtim.tv_sec > s->opened.st_ctim.tv_sec ? s->opened.st_mtim.tv_sec
                                                                       : s->opened.st_ctim.tv_sec;
-    return now.tv_sec > last && now.tv_sec - last > CLOCK_SECONDS;
+    return s->opened.st_ctim.tv_nsec && now.tv_sec > last && now.tv_sec - last > CLOCK_SECONDS;
 }
 
 static int make_id(const struct tu_source *s, char out[static TU_DIGEST_TEXT],
@@ -114,10 +117,21 @@ static int add_known(struct tu_fingerprints *f, struct file *file, const struct 
     return 0;
 }
 
+/* Tensors that begin at one place may go on at others. */
+static uint64_t mix_extents(const struct tu_tensor *t)
+{
+    uint64_t mixed = t->extent_count;
+    for (size_t i = 1; i < t->extent_count; i++) {
+        mixed = (mixed ^ t->extents[i].offset) * UINT64_C(0x9E3779B97F4A7C15);
+        mixed = (mixed ^ mixed >> 32 ^ t->extents[i].length) * UINT64_C(0x9E3779B97F4A7C15);
+    }
+    return mixed;
+}
+
 static struct known key_of(const struct tu_tensor *t)
 {
     return (struct known){
-        .offset = t->extents->offset, .nbytes = t->nbytes, .extents = t->extent_count};
+        .offset = t->extents->offset, .nbytes = t->nbytes, .extents = mix_extents(t)};
 }
 
 static const struct known *find_known(const struct file *file, const struct tu_tensor *t)

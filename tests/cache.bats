@@ -261,6 +261,32 @@ END
     [ -z "$(find "$cache" -perm /077)" ]
 }
 
+# ---- File systems that are not like others ----
+
+@test "a file whose time of change is in whole seconds is not remembered" {
+    [ -z "$TU_SANITIZED" ] || skip "the library comes before what the sanitizer has to be behind"
+    cat > "$BATS_TEST_TMPDIR/image.c" << 'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/stat.h>
+int fstat(int fd, struct stat *st)
+{
+    int result = ((int (*)(int, struct stat *))dlsym(RTLD_NEXT, "fstat"))(fd, st);
+    st->st_ctim.tv_nsec = 0;
+    return result;
+}
+END
+    # shellcheck disable=SC2086 # CC may have options
+    $CC -shared -fPIC -o "$BATS_TEST_TMPDIR/image.so" "$BATS_TEST_TMPDIR/image.c"
+    export LD_PRELOAD=$BATS_TEST_TMPDIR/image.so
+    known 0 27 a.safetensors b.apr
+    known 0 27 a.safetensors b.apr
+    unset LD_PRELOAD
+    [ -z "$(pairs)" ]
+    known 0 27 a.safetensors b.apr
+    known 27 27 a.safetensors b.apr
+}
+
 # ---- Streams ----
 
 @test "streams are compared as ever" {
