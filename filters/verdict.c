@@ -16,6 +16,7 @@
 #include "feed.h"
 #include "report.h"
 #include "save.h"
+#include "source.h"
 #include "text.h"
 
 enum { STATUS_PASS = 0, STATUS_FAIL = 1, WORST_DEFAULT = 5 };
@@ -167,6 +168,23 @@ static bool is_input(const struct trial *t, const char *path, char **operands, s
            is_same(&st, t->contract.profile_path) || (count && is_same(&st, operands[0]));
 }
 
+/* The models that were compared are known when the results have come, which is too late. */
+static int check_target(const char *option, const char *path, struct tu_error *error)
+{
+    uint8_t head[TU_BID_BYTES];
+    struct tu_error ignored = {0};
+    struct tu_source source;
+    if (tu_source_open_part(&source, path, &ignored) < 0)
+        return 0;
+    uint64_t size = source.size;
+    size_t length = size < sizeof head ? (size_t)size : sizeof head;
+    bool read = tu_source_read(&source, 0, head, length, &ignored) == 0;
+    tu_source_close(&source);
+    if (!read || !tu_plugins_detect(&tool.plugins, head, length, size))
+        return 0;
+    return tu_fail(error, TU_EUSAGE, "%s: %s is a model, and is not replaced", option, path);
+}
+
 static int check_orders(const struct trial *t, char **operands, size_t count,
                         struct tu_error *error)
 {
@@ -178,11 +196,15 @@ static int check_orders(const struct trial *t, char **operands, size_t count,
                            order->format);
         if (order->path && is_input(t, order->path, operands, count))
             return tu_fail(error, TU_EUSAGE, "--report: %s is read, too", order->path);
+        if (order->path && check_target("--report", order->path, error) < 0)
+            return -1;
         if (order->path && evidence_path && strcmp(order->path, evidence_path) == 0)
             return tu_fail(error, TU_EUSAGE, "--report: %s is the evidence, too", order->path);
     }
     if (evidence_path && is_input(t, evidence_path, operands, count))
         return tu_fail(error, TU_EUSAGE, "--evidence: %s is read, too", evidence_path);
+    if (evidence_path && check_target("--evidence", evidence_path, error) < 0)
+        return -1;
     return tu_report_clear(&orders, error);
 }
 

@@ -143,7 +143,8 @@ jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))'
     sed 's/threshold: 0.999/profile: my.profile/' contract.yaml > with.yaml
     refuses "is read, too" verdict --contract with.yaml --claim C --evidence my.profile r.tsr
     refuses "is read, too" verdict --contract contract.yaml --claim C --evidence e.json --artifact e.json r.tsr
-    refuses "is one of the artifacts" verdict --contract contract.yaml --claim C --evidence a.safetensors r.tsr
+    refuses "is a model, and is not replaced" verdict --contract contract.yaml --claim C --evidence a.safetensors r.tsr
+    refuses "is a model, and is not replaced" verdict --contract contract.yaml --claim C --evidence new.json --report json=a.safetensors r.tsr
     refuses "is the evidence, too" verdict --contract contract.yaml --claim C --evidence x --report json=x r.tsr
     cmp a.safetensors before
 }
