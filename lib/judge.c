@@ -200,8 +200,9 @@ static int note_name(struct tu_court *c, const struct tu_judged *j, struct tu_er
         return tu_fail_memory(error);
     if (*(const char **)node == j->name)
         return 0;
-    return tu_fail(error, TU_EINVALID, "the results of tensor '%.256s' come twice, for the claim %s",
-                   j->shown, c->claim);
+    return tu_fail(error, TU_EINVALID,
+                   "the results of tensor '%.256s' come twice, for the claim %s", j->shown,
+                   c->claim);
 }
 
 static int begin(struct tu_court *c, struct tu_error *error)

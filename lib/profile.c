@@ -135,7 +135,7 @@ void tu_rules_free(struct tu_rules *r)
 struct reading {
     const char *name;
     bool given;
-    bool by_file;    /* its name stands in a file */
+    bool by_file; /* its name stands in a file */
     unsigned depth;
     unsigned *count; /* of all that were read */
 };
