@@ -195,14 +195,11 @@ static int compare_names(const void *a, const void *b)
 /* A claim counts tensors: one whose result comes twice would stand for one that is missing. */
 static int note_name(struct tu_court *c, const struct tu_judged *j, struct tu_error *error)
 {
-    void *node = tsearch(j->name, &c->names, compare_names);
-    if (!node)
-        return tu_fail_memory(error);
-    if (*(const char **)node == j->name)
-        return 0;
-    return tu_fail(error, TU_EINVALID,
-                   "the results of tensor '%.256s' come twice, for the claim %s", j->shown,
-                   c->claim);
+    if (tfind(j->name, &c->names, compare_names))
+        return tu_fail(error, TU_EINVALID,
+                       "the results of tensor '%.256s' come twice, for the claim %s", j->shown,
+                       c->claim);
+    return tsearch(j->name, &c->names, compare_names) ? 0 : tu_fail_memory(error);
 }
 
 static int begin(struct tu_court *c, struct tu_error *error)
