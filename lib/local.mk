@@ -128,6 +128,7 @@ KERNEL_SOURCES = \
 	lib/kernels/decode.c \
 	lib/kernels/detail.c \
 	lib/kernels/dot.c \
+	lib/kernels/doubles.h \
 	lib/kernels/encode.c \
 	lib/kernels/iq-grids.inc \
 	lib/kernels/reduce.c \

@@ -2,9 +2,9 @@
 /* What only detailed comparisons look at, of runs of pairs without NaN or infinity. */
 #include "config.h"
 
-#include "kernels/kernels.h"
-
 #include "kernels/bits.h"
+#include "kernels/doubles.h"
+#include "kernels/kernels.h"
 
 static inline uint32_t magnitude(float x)
 {
@@ -28,18 +28,6 @@ void TU_KERNEL(detail_beyond)(const float *restrict a, const float *restrict b, 
     counts[2] += high;
 }
 
-/* The compiler's own vectors, no wider than those of the instruction set: it is poor at halves. */
-#if defined __AVX512F__
-enum { VECTOR = 8 };
-#elif defined __AVX2__
-enum { VECTOR = 4 };
-#else
-enum { VECTOR = 2 };
-#endif
-
-typedef double doubles __attribute__((vector_size(VECTOR * sizeof(double))));
-typedef float floats __attribute__((vector_size(VECTOR * sizeof(float))));
-
 /* Some columns of a group, so that their sums are loaded and stored once for all rows. */
 static inline void add_vector(const float *restrict a, const float *restrict b, size_t rows,
                               size_t stride, double *restrict sums)
@@ -50,14 +38,10 @@ static inline void add_vector(const float *restrict a, const float *restrict b, 
     memcpy(&bb, sums + 2 * TU_COLUMNS, sizeof bb);
     memcpy(&dd, sums + 3 * TU_COLUMNS, sizeof dd);
     for (size_t r = 0; r < rows; r++) {
-        floats p, q;
-        memcpy(&p, a + r * stride, sizeof p);
-        memcpy(&q, b + r * stride, sizeof q);
-        doubles x = __builtin_convertvector(p, doubles), y = __builtin_convertvector(q, doubles);
-        doubles d = x - y;
-        dot += x * y;
-        aa += x * x;
-        bb += y * y;
+        doubles x = load_doubles(a + r * stride), y = load_doubles(b + r * stride), d = x - y;
+        dot = multiply_add(x, y, dot);
+        aa = multiply_add(x, x, aa);
+        bb = multiply_add(y, y, bb);
         dd += d * d;
     }
     memcpy(sums, &dot, sizeof dot);
@@ -69,7 +53,7 @@ static inline void add_vector(const float *restrict a, const float *restrict b, 
 static inline void add_group(const float *restrict a, const float *restrict b, size_t rows,
                              size_t stride, double *restrict sums)
 {
-    for (size_t k = 0; k < TU_COLUMNS; k += VECTOR)
+    for (size_t k = 0; k < TU_COLUMNS; k += GROUP)
         add_vector(a + k, b + k, rows, stride, sums + k);
 }
 

@@ -3,30 +3,15 @@
 
 #include <string.h>
 
+#include "kernels/doubles.h"
 #include "kernels/kernels.h"
-
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
 
 /*
  * Element i of a run adds to lane i % TU_LANES; lanes are independent, so a pass takes as many of
  * them as two vectors of float64 have, and going over the run once for each pass changes no result.
- * The vectors are the compiler's own, which it maps to whatever the instruction set has.
- *
- * A product of two float32 is exact in float64, so a fused multiply-add has the bits of the plain
- * one; where a factor is a difference, which is not exact, nothing is fused.
  */
-#if defined __AVX512F__
-enum { GROUP = 8 };
-#elif defined __AVX2__
-enum { GROUP = 4 };
-#else
-enum { GROUP = 2 };
-#endif
 enum { PASS = 2 * GROUP, VECTORS = TU_LANES / GROUP };
 
-typedef double doubles __attribute__((vector_size(GROUP * sizeof(double))));
 typedef int64_t longs __attribute__((vector_size(GROUP * sizeof(int64_t))));
 typedef float floats __attribute__((vector_size(PASS * sizeof(float))));
 typedef int32_t ints __attribute__((vector_size(PASS * sizeof(int32_t))));
@@ -36,20 +21,6 @@ static inline floats load(const float *p)
     floats v;
     memcpy(&v, p, sizeof v);
     return v;
-}
-
-/* The compiler's own conversion makes two of one. */
-static inline doubles load_doubles(const float *p)
-{
-#if defined __AVX512F__
-    return _mm512_cvtps_pd(_mm256_loadu_ps(p));
-#elif defined __AVX2__
-    return _mm256_cvtps_pd(_mm_loadu_ps(p));
-#else
-    float v __attribute__((vector_size(GROUP * sizeof(float))));
-    memcpy(&v, p, sizeof v);
-    return __builtin_convertvector(v, doubles);
-#endif
 }
 
 static inline doubles absolute(doubles v)
@@ -73,11 +44,6 @@ static inline doubles larger(doubles a, doubles b)
 #if defined __AVX512F__
 typedef __mmask16 marks;
 typedef uint64_t tally; /* of marks */
-
-static inline doubles multiply_add(doubles x, doubles y, doubles sum)
-{
-    return _mm512_fmadd_pd(x, y, sum);
-}
 
 static inline floats larger_float(floats a, floats b)
 {
@@ -122,15 +88,6 @@ static inline bool any_of(marks m)
 }
 #else
 typedef ints marks, tally; /* a lane that is marked is -1 */
-
-static inline doubles multiply_add(doubles x, doubles y, doubles sum)
-{
-#ifdef __FMA__
-    return _mm256_fmadd_pd(x, y, sum);
-#else
-    return x * y + sum;
-#endif
-}
 
 static inline floats larger_float(floats a, floats b)
 {
