@@ -198,7 +198,7 @@ static int check_orders(const struct trial *t, char **operands, size_t count,
             return tu_fail(error, TU_EUSAGE, "--report: %s is read, too", order->path);
         if (order->path && check_target("--report", order->path, error) < 0)
             return -1;
-        if (order->path && evidence_path && strcmp(order->path, evidence_path) == 0)
+        if (order->path && evidence_path && tu_same_place(order->path, evidence_path))
             return tu_fail(error, TU_EUSAGE, "--report: %s is the evidence, too", order->path);
     }
     if (evidence_path && is_input(t, evidence_path, operands, count))

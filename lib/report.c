@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "json.h"
+#include "save.h"
 #include "text.h"
 
 static const struct {
@@ -73,7 +74,7 @@ static int check_twice(const struct tu_report_orders *orders, size_t which, stru
     const struct tu_report_order *order = &orders->items[which];
     for (size_t i = 0; i < which; i++) {
         const char *path = orders->items[i].path;
-        if (path && order->path ? strcmp(path, order->path) == 0 : path == order->path)
+        if (path && order->path ? tu_same_place(path, order->path) : path == order->path)
             return tu_fail(error, TU_EUSAGE, "--report: two reports to one place: %s",
                            path ? path : order->format);
     }

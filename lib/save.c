@@ -41,6 +41,24 @@ static mode_t default_mode(void)
 }
 
 /* A file without a name, which has a path in /proc to be linked by; -1 where there is none. */
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+bool tu_same_place(const char *a, const char *b)
+{
+    char *folders[2] = {folder_of(a), folder_of(b)};
+    struct stat x, y;
+    bool same = strcmp(name_of(a), name_of(b)) == 0 && folders[0] && folders[1] &&
+                stat(folders[0], &x) == 0 && stat(folders[1], &y) == 0 && x.st_dev == y.st_dev &&
+                x.st_ino == y.st_ino;
+    free(folders[0]);
+    free(folders[1]);
+    return same || strcmp(a, b) == 0;
+}
+
 static int open_nameless(const char *folder)
 {
     char self[64];

@@ -75,6 +75,8 @@ int tu_save_publish(struct tu_saver *s, const char *path, struct tu_error *error
 /* Writes a whole small file with the same promises. */
 int tu_save_text(const char *path, bool force, const char *text, size_t length,
                  struct tu_error *error) TU_MUST_CHECK;
+/* Whether two paths lead to one name in one folder, however they are spelled. */
+bool tu_same_place(const char *a, const char *b);
 /* Gives everything back; a file that was not finished is gone. */
 void tu_save_close(struct tu_saver *s);
 

@@ -146,6 +146,9 @@ jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))'
     refuses "is a model, and is not replaced" verdict --contract contract.yaml --claim C --evidence a.safetensors r.tsr
     refuses "is a model, and is not replaced" verdict --contract contract.yaml --claim C --evidence new.json --report json=a.safetensors r.tsr
     refuses "is the evidence, too" verdict --contract contract.yaml --claim C --evidence x --report json=x r.tsr
+    refuses "is the evidence, too" verdict --contract contract.yaml --claim C --evidence x --report json=./x r.tsr
+    refuses "is the evidence, too" verdict --contract contract.yaml --claim C --evidence "$PWD/x" --report json=x r.tsr
+    refuses "two reports to one place" verdict --report json=x,tap=.//x r.tsr
     cmp a.safetensors before
 }
 
