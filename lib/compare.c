@@ -38,7 +38,7 @@ static struct tu_scaled add_scaled(struct tu_scaled a, struct tu_scaled b)
 
 static double unscale(struct tu_scaled s)
 {
-    return ldexp(s.value, s.exponent);
+    return s.exponent ? ldexp(s.value, s.exponent) : s.value;
 }
 
 /* The same number with a value of moderate size, so that products and quotients of two keep their
@@ -193,7 +193,7 @@ static double faint_square(const struct tu_decoder *d)
 
 static bool is_at_least(struct tu_scaled square, double least)
 {
-    return square.value > 0 && (square.exponent ? unscale(square) : square.value) >= least;
+    return square.value > 0 && unscale(square) >= least;
 }
 
 static bool is_faint(const struct tu_comparison *c, const struct tu_row *r)
