@@ -99,11 +99,11 @@ static uint64_t row_of(const struct tu_tensor *t)
     return row;
 }
 
-/* Tiles are as large as the cache of a processor takes with what is made of them: a few large reads
- * are faster than many small ones. */
+/* A few large reads are faster than many small ones, until what they bring no longer stays in the
+ * caches of a processor: of 0.4, 0.8, 1.5, 3 and 6 MiB, 1.5 took the least time. */
 static uint64_t tile_of(const struct tu_pair *p)
 {
-    enum { SPAN = 768 << 10, MOST = 8 * TU_TILE };
+    enum { SPAN = 1536 << 10, MOST = 8 * TU_TILE };
     uint64_t tile = TU_TILE, bytes = 0;
     for (int i = 0; i < 2; i++) {
         const struct tu_dtype *type = p->comparison.decoders[i].geometry.dtype;
