@@ -25,7 +25,7 @@ static struct {
     uint64_t pairs, known;
     bool failed;
 } cache;
-static struct tu_pair_options how_to_pair = {.map = "auto", .oracle = true, .measured = "basic"};
+static struct tu_pair_options how_to_pair = {.map = "auto", .oracle = true};
 
 static int parse_transposing(void *target, const char *text, struct tu_error *error)
 {
@@ -57,10 +57,8 @@ static int parse_oracle(void *target, const char *text, struct tu_error *error)
 
 static int parse_metrics(void *target, const char *text, struct tu_error *error)
 {
-    struct tu_pair_options *how = target;
-    how->detailed = strcmp(text, "full") == 0;
-    how->measured = how->detailed ? "full" : "basic";
-    return strcmp(text, how->measured) == 0
+    *(bool *)target = strcmp(text, "full") == 0;
+    return *(bool *)target || strcmp(text, "basic") == 0
                ? 0
                : tu_fail(error, TU_EUSAGE, "'%s' is neither basic nor full", text);
 }
@@ -77,7 +75,7 @@ static const struct tu_option options[] = {
     {0, "oracle", "auto|never", "look for an explanation where two tensors disagree", parse_oracle,
      &how_to_pair.oracle},
     {0, "metrics", "basic|full", "what to measure; full takes up to twice the time", parse_metrics,
-     &how_to_pair},
+     &how_to_pair.detailed},
     {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &repeat},
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
@@ -188,24 +186,24 @@ static int put_side(struct tu_builder *b, const struct tu_tensor *t, const char 
     return tu_population_put(b, &t->population, suffix, error);
 }
 
-static int put_reals(struct tu_builder *b, const struct tu_partial *s, struct tu_error *error)
+static int put_reals(struct tu_builder *b, const struct tu_partial *s, const struct tu_metrics *m,
+                     struct tu_error *error)
 {
-    const struct tu_metrics m = tu_partial_metrics(s);
     const struct {
         const char *key;
         double value;
     } reals[] = {
-        {"cosine_similarity", m.cosine_similarity},
-        {"cosine_distance", m.cosine_distance},
+        {"cosine_similarity", m->cosine_similarity},
+        {"cosine_distance", m->cosine_distance},
         {"max_diff", s->max_diff},
-        {"mean_diff", m.mean_diff},
-        {"rmse", m.rmse},
-        {"nmse", m.nmse},
-        {"sqnr_db", m.sqnr_db},
+        {"mean_diff", m->mean_diff},
+        {"rmse", m->rmse},
+        {"nmse", m->nmse},
+        {"sqnr_db", m->sqnr_db},
         {"max_rel_diff", s->max_rel_diff},
-        {"norm_a", m.norm_a},
-        {"norm_b", m.norm_b},
-        {"norm_ratio", m.norm_ratio},
+        {"norm_a", m->norm_a},
+        {"norm_b", m->norm_b},
+        {"norm_ratio", m->norm_ratio},
     };
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
         if (tu_put_real(b, reals[i].key, reals[i].value, error) < 0)
@@ -269,13 +267,13 @@ static int put_worst_rows(struct tu_builder *b, const struct tu_pair_result *r,
 }
 
 /* Where a side predicts its noise. */
-static int put_noise(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
+static int put_noise(struct tu_builder *b, const struct tu_pair_result *r,
+                     const struct tu_metrics *m, struct tu_error *error)
 {
     const struct tu_worst_rows *w = &r->sums.rows;
-    double ratio = tu_partial_metrics(&r->sums).noise_ratio;
-    if (isnan(ratio))
+    if (isnan(m->noise_ratio))
         return 0;
-    if (tu_put_real(b, "noise_ratio", ratio, error) < 0)
+    if (tu_put_real(b, "noise_ratio", m->noise_ratio, error) < 0)
         return -1;
     if (!w->predicted || r->row >= r->elements)
         return 0;
@@ -335,10 +333,11 @@ static int put_hypothesis(struct tu_builder *b, const struct tu_hypothesis *h,
 
 static int put_numbers(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
 {
-    if (put_reals(b, &r->sums, error) < 0 || put_counts(b, &r->sums, error) < 0 ||
+    const struct tu_metrics m = tu_partial_metrics(&r->sums);
+    if (put_reals(b, &r->sums, &m, error) < 0 || put_counts(b, &r->sums, error) < 0 ||
         put_worst(b, &r->sums, error) < 0 || put_first_diff(b, &r->sums, error) < 0)
         return -1;
-    if (put_worst_rows(b, r, error) < 0 || put_noise(b, r, error) < 0)
+    if (put_worst_rows(b, r, error) < 0 || put_noise(b, r, &m, error) < 0)
         return -1;
     return put_detail(b, r, error);
 }
@@ -569,8 +568,6 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
         return tu_fail(error, TU_EUSAGE, "--cache needs the name of a folder");
     if (repeat && how_to_pair.cache)
         return tu_fail(error, TU_EUSAGE, "--repeat computes: it does not go with --cache");
-    if (!how_to_pair.oracle)
-        how_to_pair.measured = "basic, unexplained";
     if (repeat)
         return run_repeatedly(t, operands, error);
     if (tu_output_open(&output, t, "compare", columns, error) < 0 ||

@@ -18,19 +18,19 @@
 
 struct tu_cache {
     struct tu_shelf shelf;
-    const char *measured;
+    const struct tu_pair_options *options;
     struct tu_fingerprints *prints;
 };
 
-struct tu_cache *tu_cache_open(const char *folder, const char *measured, struct tu_error *error)
+struct tu_cache *tu_cache_open(const struct tu_pair_options *options, struct tu_error *error)
 {
     struct tu_cache *c = calloc(1, sizeof *c);
     if (!c) {
         tu_fail_memory(error);
         return NULL;
     }
-    c->measured = measured;
-    if (tu_shelf_open(&c->shelf, folder, error) == 0)
+    c->options = options;
+    if (tu_shelf_open(&c->shelf, options->cache, error) == 0)
         c->prints = tu_fingerprints_open(&c->shelf, error);
     if (c->prints)
         return c;
@@ -153,7 +153,8 @@ static int describe(struct description *d, const struct tu_cache_pair *pair, str
 {
     const struct tu_pair_result *r = pair->result;
     fprintf(d->out, "compare %s\n", tu_definition);
-    put_text(d->out, "measured", d->cache->measured);
+    put_text(d->out, "metrics", d->cache->options->detailed ? "full" : "basic");
+    put_text(d->out, "oracle", d->cache->options->oracle ? "auto" : "never");
     put_text(d->out, "name", r->name);
     put_text(d->out, "name_a", r->name_a);
     put_text(d->out, "name_b", r->name_b);

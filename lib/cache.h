@@ -21,9 +21,9 @@
 
 struct tu_cache;
 
-/* Opens the folder, which is made where it is missing; measured is what is put into a record.  Both
- * stay the caller's. */
-struct tu_cache *tu_cache_open(const char *folder, const char *measured, struct tu_error *error);
+/* Opens the folder of the options, which is made where it is missing, for records as the options
+ * want them.  They stay the caller's. */
+struct tu_cache *tu_cache_open(const struct tu_pair_options *options, struct tu_error *error);
 /* Writes what was learned, as far as that is possible, and gives everything back.  The models that
  * were asked about have to be open still. */
 void tu_cache_close(struct tu_cache *c);

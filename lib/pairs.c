@@ -438,7 +438,7 @@ static int open_cache(struct run *run, struct tu_error *error)
 {
     if (!run->pairing.options->cache)
         return 0;
-    run->cache = tu_cache_open(run->pairing.options->cache, run->pairing.options->measured, error);
+    run->cache = tu_cache_open(run->pairing.options, error);
     if (!run->cache)
         return -1;
     bool files =

@@ -56,9 +56,8 @@ struct tu_pair_options {
     bool oracle; /* look for an explanation where two disagree */
     /* A folder of results from before (cache.h), for operands that are files; NULL: none. */
     const char *cache;
-    const char *measured; /* what is put into a record; the same pair has others for others */
-    bool buckets;         /* count them, too */
-    bool detailed;        /* look at what detail.h names, too */
+    bool buckets;  /* count them, too */
+    bool detailed; /* look at what detail.h names, too */
 };
 
 /* What becomes of the results: called in order, from one thread at a time. */

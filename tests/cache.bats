@@ -77,6 +77,16 @@ END
     known 5 27 a.safetensors b.apr
 }
 
+@test "other metrics, and what is not explained, are other results" {
+    known 0 27 a.safetensors b.apr
+    known 0 27 --oracle never a.safetensors b.apr
+    known 0 27 --metrics full a.safetensors b.apr
+    known 0 27 --metrics full --oracle never a.safetensors b.apr
+    known 27 27 --metrics full --oracle never a.safetensors b.apr
+    known 27 27 --oracle never a.safetensors b.apr
+    known 27 27 a.safetensors b.apr
+}
+
 @test "other bytes are another pair, the same bytes in another file are not" {
     known 0 27 a.safetensors b.apr
     known 27 27 b.apr a.safetensors
