@@ -43,6 +43,24 @@ static void decode_run(const struct tu_decoder *d, const uint8_t *bytes, size_t 
     }
 }
 
+/* Elements of a range that lie in one row: from the block at bytes on, without the first skip of
+ * it.
+ */
+struct run {
+    const uint8_t *bytes;
+    size_t skip, count;
+};
+
+/* The run that starts at an element, of those that are left; origin is the offset of the span. */
+static struct run run_at(const struct tu_geometry *g, const uint8_t *span, uint64_t origin,
+                         uint64_t element, size_t left)
+{
+    uint64_t column = element % g->row, in_row = g->row - column, offset, length;
+    tu_geometry_span(g, element, 1, &offset, &length);
+    return (struct run){span + (offset - origin), (size_t)(column % g->dtype->elements),
+                        left < in_row ? left : (size_t)in_row};
+}
+
 void tu_decode(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
                float *out)
 {
@@ -50,13 +68,9 @@ void tu_decode(const struct tu_decoder *d, const uint8_t *span, uint64_t first, 
     uint64_t origin, length;
     tu_geometry_span(g, first, count, &origin, &length);
     for (size_t done = 0; done < count;) {
-        uint64_t element = first + done, column = element % g->row;
-        uint64_t in_row = g->row - column, offset, rest;
-        size_t n = count - done < in_row ? count - done : (size_t)in_row;
-        tu_geometry_span(g, element, 1, &offset, &rest);
-        decode_run(d, span + (offset - origin), (size_t)(column % g->dtype->elements), n,
-                   out + done);
-        done += n;
+        const struct run r = run_at(g, span, origin, first + done, count - done);
+        decode_run(d, r.bytes, r.skip, r.count, out + done);
+        done += r.count;
     }
     for (size_t i = 0; g->dtype->head && i < count; i++)
         out[i] *= d->scale;
@@ -113,12 +127,9 @@ double tu_steps(const struct tu_decoder *d, const uint8_t *span, uint64_t first,
     double sum = 0;
     tu_geometry_span(g, first, count, &origin, &length);
     for (size_t done = 0; done < count;) {
-        uint64_t element = first + done, column = element % g->row;
-        uint64_t in_row = g->row - column, offset, rest;
-        size_t n = count - done < in_row ? count - done : (size_t)in_row;
-        tu_geometry_span(g, element, 1, &offset, &rest);
-        sum += steps_of_run(d, span + (offset - origin), (size_t)(column % g->dtype->elements), n);
-        done += n;
+        const struct run r = run_at(g, span, origin, first + done, count - done);
+        sum += steps_of_run(d, r.bytes, r.skip, r.count);
+        done += r.count;
     }
     return sum * ((double)d->scale * (double)d->scale);
 }

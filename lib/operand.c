@@ -20,17 +20,10 @@ static int spool(struct tu_stream_reader *r, struct tu_error *error)
     const uint8_t *bytes;
     ssize_t n = 0;
     while (fd >= 0 && (n = tu_stream_raw(r, &bytes, error)) > 0) {
-        for (ssize_t done = 0, m; done < n; done += m) {
-            m = write(fd, bytes + done, (size_t)(n - done));
-            if (m < 0 && errno == EINTR)
-                m = 0;
-            else if (m < 0) {
-                n = tu_fail_errno(error, "%s: temporary file", r->path);
-                break;
-            }
-        }
-        if (n < 0)
+        if (tu_write_fully(fd, bytes, (size_t)n) < 0) {
+            n = tu_fail_errno(error, "%s: temporary file", r->path);
             break;
+        }
     }
     if (fd >= 0 && n < 0) {
         close(fd);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "plugin.h"
+#include "source.h"
 
 /* A file is MAGIC, a checksum, a newline, and the bytes.  None is larger than this. */
 static const char magic[] = "tensorutils cache 1\n";
@@ -126,25 +127,10 @@ char *tu_shelf_get(const struct tu_shelf *s, const char *kind, const char *key, 
 
 /* ---- Writing ---- */
 
-static int write_fully(int fd, const void *bytes, size_t length)
-{
-    const char *p = bytes;
-    while (length) {
-        ssize_t n = write(fd, p, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        p += n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
 static int write_file(int fd, const char *digest, const void *bytes, size_t length)
 {
-    bool failed = write_fully(fd, magic, MAGIC) < 0 || write_fully(fd, digest, DIGITS) < 0 ||
-                  write_fully(fd, "\n", 1) < 0 || write_fully(fd, bytes, length) < 0;
+    bool failed = tu_write_fully(fd, magic, MAGIC) < 0 || tu_write_fully(fd, digest, DIGITS) < 0 ||
+                  tu_write_fully(fd, "\n", 1) < 0 || tu_write_fully(fd, bytes, length) < 0;
     return close(fd) < 0 || failed ? -1 : 0;
 }
 

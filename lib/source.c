@@ -186,6 +186,21 @@ size_t tu_move(int from, off_t *from_at, int to, off_t *to_at, uint64_t length)
     return n > 0 ? (size_t)n : 0;
 }
 
+int tu_write_fully(int fd, const void *bytes, size_t length)
+{
+    const char *p = bytes;
+    while (length) {
+        ssize_t n = write(fd, p, length);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        p += n;
+        length -= (size_t)n;
+    }
+    return 0;
+}
+
 int tu_temporary(struct tu_error *error)
 {
     const char *folder = secure_getenv("TMPDIR");

@@ -57,6 +57,9 @@ const char *tu_operand_name(const char *path);
  * cannot: then they are to be copied, which also tells why, if something is wrong. */
 size_t tu_move(int from, off_t *from_at, int to, off_t *to_at, uint64_t length);
 
+/* Writes all of some bytes where the descriptor stands; -1 with errno set if that fails. */
+int tu_write_fully(int fd, const void *bytes, size_t length) TU_MUST_CHECK;
+
 /* An unlinked temporary file in TMPDIR; its descriptor or -1. */
 int tu_temporary(struct tu_error *error) TU_MUST_CHECK;
 

@@ -522,17 +522,7 @@ enum {
 
 static int write_fully(int fd, const void *bytes, size_t length, struct tu_error *error)
 {
-    const char *p = bytes;
-    while (length) {
-        ssize_t n = write(fd, p, length);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return tu_fail_errno(error, "standard output");
-        p += n;
-        length -= (size_t)n;
-    }
-    return 0;
+    return tu_write_fully(fd, bytes, length) < 0 ? tu_fail_errno(error, "standard output") : 0;
 }
 
 static int flush(struct tu_stream_writer *w, struct tu_error *error)
