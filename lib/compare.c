@@ -23,10 +23,8 @@ static double sum_lanes(const double *lane)
     return sum[0];
 }
 
-static struct tu_scaled add_scaled(struct tu_scaled a, struct tu_scaled b)
+static struct tu_scaled sum_of_scaled(struct tu_scaled a, struct tu_scaled b)
 {
-    if (!(a.exponent | b.exponent))
-        return (struct tu_scaled){a.value + b.value, 0};
     if (a.value == 0)
         return b;
     if (b.value == 0)
@@ -34,6 +32,15 @@ static struct tu_scaled add_scaled(struct tu_scaled a, struct tu_scaled b)
     int exponent = a.exponent > b.exponent ? a.exponent : b.exponent;
     return (struct tu_scaled){
         ldexp(a.value, a.exponent - exponent) + ldexp(b.value, b.exponent - exponent), exponent};
+}
+
+/* In the usual case no copy is made, which would wait for what was stored in two parts. */
+static inline void add_scaled(struct tu_scaled *sum, const struct tu_scaled *next)
+{
+    if (!(sum->exponent | next->exponent))
+        sum->value += next->value;
+    else
+        *sum = sum_of_scaled(*sum, *next);
 }
 
 static double unscale(struct tu_scaled s)
@@ -70,10 +77,10 @@ static struct tu_scaled product_root(struct tu_scaled x, struct tu_scaled y)
 
 void tu_row_add(struct tu_row *sum, const struct tu_row *next)
 {
-    sum->dot = add_scaled(sum->dot, next->dot);
-    sum->aa = add_scaled(sum->aa, next->aa);
-    sum->bb = add_scaled(sum->bb, next->bb);
-    sum->dd = add_scaled(sum->dd, next->dd);
+    add_scaled(&sum->dot, &next->dot);
+    add_scaled(&sum->aa, &next->aa);
+    add_scaled(&sum->bb, &next->bb);
+    add_scaled(&sum->dd, &next->dd);
     sum->steps += next->steps;
 }
 
@@ -128,22 +135,32 @@ static bool may_be_worst(const struct tu_worst_rows *w, const struct tu_row *r)
            dd * dd >= slack * apart * apart * aa * bb;
 }
 
-static bool grew_more(const struct tu_gain *x, const struct tu_gain *y)
+/* Whether the norm of a row grew more from a to b than that of another one. */
+static bool grew_more(const struct tu_scaled *aa, const struct tu_scaled *bb,
+                      const struct tu_gain *than)
 {
-    if (x->aa.exponent | x->bb.exponent | y->aa.exponent | y->bb.exponent)
-        return ratio(x->bb, x->aa) > ratio(y->bb, y->aa);
-    return x->bb.value * y->aa.value > y->bb.value * x->aa.value;
+    if (aa->exponent | bb->exponent | than->aa.exponent | than->bb.exponent)
+        return ratio(*bb, *aa) > ratio(than->bb, than->aa);
+    return bb->value * than->aa.value > than->bb.value * aa->value;
 }
 
-static void note_gain(struct tu_worst_rows *w, const struct tu_gain *gain)
+static bool grew_less(const struct tu_scaled *aa, const struct tu_scaled *bb,
+                      const struct tu_gain *than)
 {
-    if (!(gain->aa.value > 0 && gain->bb.value > 0))
+    const struct tu_gain this = {*aa, *bb, 0};
+    return grew_more(&than->aa, &than->bb, &this);
+}
+
+static void note_gain(struct tu_worst_rows *w, const struct tu_scaled *aa,
+                      const struct tu_scaled *bb, uint64_t row)
+{
+    if (!(aa->value > 0 && bb->value > 0))
         return;
     bool first = !(w->most.aa.value > 0);
-    if (first || grew_more(gain, &w->most))
-        w->most = *gain;
-    if (first || grew_more(&w->least, gain))
-        w->least = *gain;
+    if (first || grew_more(aa, bb, &w->most))
+        w->most = (struct tu_gain){*aa, *bb, row};
+    if (first || grew_less(aa, bb, &w->least))
+        w->least = (struct tu_gain){*aa, *bb, row};
 }
 
 static void note_noise(struct tu_worst_rows *w, double noise, uint64_t index)
@@ -196,21 +213,20 @@ static bool is_at_least(struct tu_scaled square, double least)
     return square.value > 0 && unscale(square) >= least;
 }
 
-static bool is_faint(const struct tu_comparison *c, const struct tu_row *r)
+/* The sum of squares of a row below which it is faint on a side. */
+static double faint_row(const struct tu_comparison *c)
 {
     double a = faint_square(&c->decoders[0]), b = faint_square(&c->decoders[1]);
-    double least = (a > b ? a : b) * (double)c->row;
-    return !is_at_least(r->aa, least) && !is_at_least(r->bb, least);
+    return (a > b ? a : b) * (double)c->row;
 }
 
-void tu_note_row(struct tu_worst_rows *w, const struct tu_comparison *c, uint64_t index,
-                 const struct tu_row *r)
+static void note_row(struct tu_worst_rows *w, double faint, uint64_t index, const struct tu_row *r)
 {
-    if (is_faint(c, r))
+    if (!is_at_least(r->aa, faint) && !is_at_least(r->bb, faint))
         return;
     if (r->steps > 0 && isfinite(r->steps))
         note_noise(w, unscale(r->dd) / r->steps, index);
-    note_gain(w, &(struct tu_gain){r->aa, r->bb, index});
+    note_gain(w, &r->aa, &r->bb, index);
     if ((w->known && r->dd.value == 0) || !may_be_worst(w, r))
         return;
     const struct angle angle = row_angle(r);
@@ -227,10 +243,16 @@ void tu_note_row(struct tu_worst_rows *w, const struct tu_comparison *c, uint64_
     w->known = true;
 }
 
+void tu_note_row(struct tu_worst_rows *w, const struct tu_comparison *c, uint64_t index,
+                 const struct tu_row *r)
+{
+    note_row(w, faint_row(c), index, r);
+}
+
 static void add_worst_rows(struct tu_worst_rows *sum, const struct tu_worst_rows *next)
 {
-    note_gain(sum, &next->least);
-    note_gain(sum, &next->most);
+    note_gain(sum, &next->least.aa, &next->least.bb, next->least.row);
+    note_gain(sum, &next->most.aa, &next->most.bb, next->most.row);
     if (next->predicted)
         note_noise(sum, next->noise, next->noise_row);
     if (!next->known)
@@ -463,6 +485,7 @@ struct range {
     struct tu_row *rows; /* where its sums go next; NULL: among the worst */
     bool whole;          /* the range is whole rows */
     bool predicts;       /* a side has steps */
+    double faint;        /* the sum of squares below which a row is none of the worst */
     /* Of the run: where it begins, and its bytes.  Blocks that no segment cuts follow one another;
      * else, or if there are no steps, their size is 0. */
     uint64_t at;
@@ -499,13 +522,12 @@ static size_t in_row(const struct range *r, size_t count)
     return left < count ? (size_t)left : count;
 }
 
-static void end_row(struct range *r)
+static void end_row(struct range *r, const struct tu_row *sums)
 {
     if (r->whole && r->rows)
-        *r->rows++ = r->row;
+        *r->rows++ = *sums;
     else if (r->whole)
-        tu_note_row(&r->out->rows, r->c, r->index, &r->row);
-    r->row = (struct tu_row){0};
+        note_row(&r->out->rows, r->faint, r->index, sums);
     r->index++;
     r->column = 0;
 }
@@ -545,21 +567,27 @@ static void find_parts(struct range *r, uint64_t at, size_t count)
 
 /* Adds the sums of the next segment, which begins at an element, to all that it belongs to. */
 static void add_segment(struct range *r, uint64_t first, size_t count, struct tu_row *sums,
-                        struct tu_scaled ad)
+                        const struct tu_scaled *ad)
 {
     struct tu_partial *out = r->out;
     sums->steps = r->predicts ? steps_of(r, first, count) : 0;
     out->steps += sums->steps;
     out->elements += count;
-    out->dot = add_scaled(out->dot, sums->dot);
-    out->aa = add_scaled(out->aa, sums->aa);
-    out->bb = add_scaled(out->bb, sums->bb);
-    out->dd = add_scaled(out->dd, sums->dd);
-    out->ad = add_scaled(out->ad, ad);
+    add_scaled(&out->dot, &sums->dot);
+    add_scaled(&out->aa, &sums->aa);
+    add_scaled(&out->bb, &sums->bb);
+    add_scaled(&out->dd, &sums->dd);
+    add_scaled(&out->ad, ad);
+    if (count == r->c->row) {
+        end_row(r, sums);
+        return;
+    }
     tu_row_add(&r->row, sums);
     r->column += count;
-    if (r->column == r->c->row)
-        end_row(r);
+    if (r->column == r->c->row) {
+        end_row(r, &r->row);
+        r->row = (struct tu_row){0};
+    }
 }
 
 static void compare_run(struct range *r, uint64_t at, size_t count)
@@ -577,7 +605,7 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
         struct tu_sums sums;
         reduce_segment(c->kernels, &s, r->out, &sums);
         struct tu_row row = {{sums.dot, 0}, {sums.aa, 0}, {sums.bb, 0}, {sums.dd, 0}, 0};
-        add_segment(r, at + done, n, &row, (struct tu_scaled){sums.ad, 0});
+        add_segment(r, at + done, n, &row, &(const struct tu_scaled){sums.ad, 0});
         run.dot += sums.dot;
         run.aa += sums.aa;
         run.bb += sums.bb;
@@ -604,7 +632,7 @@ static void compare_wide_run(struct range *r, uint64_t at, size_t count)
         struct tu_row row;
         struct tu_scaled ad;
         reduce_wide(&w, r->out, &row, &ad);
-        add_segment(r, at + done, n, &row, ad);
+        add_segment(r, at + done, n, &row, &ad);
     }
     run.left_out = count - (size_t)(r->out->finite - finite);
     if (r->detail)
@@ -623,6 +651,7 @@ void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[
                       .out = out,
                       .rows = rows,
                       .predicts = c->decoders[0].steps || c->decoders[1].steps,
+                      .faint = faint_row(c),
                       .block = {uncut_block(c, 0), uncut_block(c, 1)},
                       .detail = detail,
                       .first = first};
@@ -644,11 +673,11 @@ void tu_partial_add(struct tu_partial *sum, const struct tu_partial *next)
 {
     sum->elements += next->elements;
     sum->finite += next->finite;
-    sum->dot = add_scaled(sum->dot, next->dot);
-    sum->aa = add_scaled(sum->aa, next->aa);
-    sum->bb = add_scaled(sum->bb, next->bb);
-    sum->dd = add_scaled(sum->dd, next->dd);
-    sum->ad = add_scaled(sum->ad, next->ad);
+    add_scaled(&sum->dot, &next->dot);
+    add_scaled(&sum->aa, &next->aa);
+    add_scaled(&sum->bb, &next->bb);
+    add_scaled(&sum->dd, &next->dd);
+    add_scaled(&sum->ad, &next->ad);
     sum->steps += next->steps;
     if (next->max_diff > sum->max_diff) {
         sum->max_diff = next->max_diff;

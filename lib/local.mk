@@ -141,15 +141,25 @@ libkernels_baseline_la_SOURCES = $(KERNEL_SOURCES)
 libkernels_baseline_la_CFLAGS = $(KERNEL_CFLAGS) -DTU_ISA=baseline
 
 if X86_KERNELS
-noinst_LTLIBRARIES += libkernels-avx2.la libkernels-avx512.la
-libtensorutils_la_LIBADD += libkernels-avx2.la libkernels-avx512.la
+noinst_LTLIBRARIES += libkernels-avx2.la libkernels-avx512.la libkernels-avx512wide.la
+libtensorutils_la_LIBADD += libkernels-avx2.la libkernels-avx512.la libkernels-avx512wide.la
 
 libkernels_avx2_la_SOURCES = $(KERNEL_SOURCES)
 libkernels_avx2_la_CFLAGS = $(KERNEL_CFLAGS) -DTU_ISA=avx2 -mavx2 -mfma -mf16c -mbmi2
 
 libkernels_avx512_la_SOURCES = $(KERNEL_SOURCES)
-libkernels_avx512_la_CFLAGS = $(KERNEL_CFLAGS) -DTU_ISA=avx512 -mavx2 -mfma -mf16c -mbmi2 \
-	-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vbmi -mprefer-vector-width=512
+AVX512_CFLAGS = $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl \
+	-mavx512vbmi
+libkernels_avx512_la_CFLAGS = $(AVX512_CFLAGS) -DTU_ISA=avx512 -mprefer-vector-width=256
+
+# What gains from vectors of 512 bits where the units have as many; the rest is that of avx512.
+libkernels_avx512wide_la_SOURCES = \
+	lib/kernels/detail.c \
+	lib/kernels/doubles.h \
+	lib/kernels/reduce.c \
+	lib/kernels/table.c
+libkernels_avx512wide_la_CFLAGS = $(AVX512_CFLAGS) -DTU_ISA=avx512wide -DTU_BASE=avx512 -DTU_WIDE \
+	-mprefer-vector-width=512
 endif
 
 # What needs a BLAS, which programs that multiply link beside the rest.

@@ -253,16 +253,20 @@ static inline void q3_k_scales(const uint8_t *p, int8_t *scales)
     }
 }
 
-/* Eight scales and eight minima of six bits: the first four of each whole, with the high bits of
- * the others on top of them, then nibbles. */
-static inline void q4_k_scales(const uint8_t *p, uint8_t *scales, uint8_t *mins)
+/* Eight factors and eight minima of a K type, a byte each. */
+struct words {
+    uint64_t factors, mins;
+};
+
+/* Of six bits: the first four of each whole, with the high bits of the others on top of them, then
+ * nibbles. */
+static inline struct words q4_k_words(const uint8_t *p)
 {
-    for (int k = 0; k < 4; k++) {
-        scales[k] = p[k] & 63;
-        mins[k] = p[k + 4] & 63;
-        scales[k + 4] = (uint8_t)((p[k + 8] & 15) | p[k] >> 6 << 4);
-        mins[k + 4] = (uint8_t)(p[k + 8] >> 4 | p[k + 4] >> 6 << 4);
-    }
+    const uint32_t six = 0x3f3f3f3f, four = 0x0f0f0f0f, two = 0x03030303;
+    uint32_t first = load_le32(p + 4), second = load_le32(p + 8), third = load_le32(p + 12);
+    uint64_t factors = (third & four) | (first >> 6 & two) << 4;
+    uint64_t mins = (third >> 4 & four) | (second >> 6 & two) << 4;
+    return (struct words){(first & six) | factors << 32, (second & six) | mins << 32};
 }
 
 static inline void q5_k_codes(const uint8_t *p, int8_t *q)

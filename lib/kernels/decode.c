@@ -281,11 +281,44 @@ static inline void q3_k_floats(const uint8_t *p, const int8_t *q, float *y)
 static inline void q4_k_floats(const uint8_t *p, const int8_t *q, float *y)
 {
     float d = load_half(p), dmin = load_half(p + 2);
-    uint8_t scales[8], mins[8];
-    q4_k_scales(p + 4, scales, mins);
+    struct words w = q4_k_words(p);
     for (int k = 0; k < 8; k++)
-        scale_and_add(q + 32 * k, 32, d * (float)scales[k], -(dmin * (float)mins[k]), y + 32 * k);
+        scale_and_add(q + 32 * k, 32, d * (float)(w.factors >> 8 * k & 255),
+                      -(dmin * (float)(w.mins >> 8 * k & 255)), y + 32 * k);
 }
+
+#ifdef __AVX512F__
+/* Eight bytes as floats. */
+static inline __m256 floats_of_bytes(uint64_t bytes)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((long long)bytes)));
+}
+
+/* A register holds the sixteen numbers that a sub-block can have: nibbles choose among them, and
+ * what lies above a nibble does not count. */
+static inline void q4_k_vectors(const uint8_t *p, float *y)
+{
+    const __m512 levels = _mm512_set_ps(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    struct words w = q4_k_words(p);
+    __m256 d = _mm256_set1_ps(load_half(p)), dmin = _mm256_set1_ps(load_half(p + 2));
+    float factors[8], terms[8];
+    _mm256_storeu_ps(factors, _mm256_mul_ps(d, floats_of_bytes(w.factors)));
+    _mm256_storeu_ps(terms, _mm256_mul_ps(dmin, floats_of_bytes(w.mins)));
+    for (int k = 0; k < 8; k += 2) {
+        __m512 numbers[2];
+        for (int i = 0; i < 2; i++)
+            numbers[i] = _mm512_set1_ps(factors[k + i]) * levels - _mm512_set1_ps(terms[k + i]);
+        for (int i = 0; i < 2; i++) {
+            const uint8_t *nibbles = p + 16 + 16 * (k + i);
+            __m512i pairs = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)nibbles));
+            float *to = y + 32 * k + 16 * i;
+            _mm512_storeu_ps(to, _mm512_permutexvar_ps(pairs, numbers[0]));
+            _mm512_storeu_ps(to + 32,
+                             _mm512_permutexvar_ps(_mm512_srli_epi32(pairs, 4), numbers[1]));
+        }
+    }
+}
+#endif
 
 static inline void q5_k_floats(const uint8_t *p, const int8_t *q, float *y)
 {
@@ -397,6 +430,24 @@ static inline void nvfp4_floats(const uint8_t *p, const int8_t *q, float *y)
 
 /* --- The decoders ------------------------------------------------------------------------------*/
 
+/* How many blocks of a type are decoded at once, where there is a better way than one by one. */
+static inline size_t decode_many(int code, const uint8_t *restrict src, size_t n,
+                                 float *restrict dst)
+{
+#ifdef __AVX512F__
+    for (size_t i = 0; code == TENSOR_Q4_K && i < n; i++)
+        q4_k_vectors(src + i * 144, dst + i * 256);
+    if (code == TENSOR_Q4_K)
+        return n;
+#endif
+    if (code == TENSOR_F16)
+        return f16_vectors(src, n, dst);
+    if (code != TENSOR_F32 || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
+        return 0;
+    memcpy(dst, src, n * sizeof *dst);
+    return n;
+}
+
 /* How many elements are taken as codes before they are scaled: with fewer, the vector loads of
  * the second step come before the narrower stores of the first have left the store buffer, and
  * wait for them. */
@@ -406,7 +457,7 @@ enum { STRIDE = 256 };
     tu_decode_fn decode;                                                                           \
     void decode(const uint8_t *restrict src, size_t n, float *restrict dst)                        \
     {                                                                                              \
-        for (size_t i = code == TENSOR_F16 ? f16_vectors(src, n, dst) : 0; i < n; i++)             \
+        for (size_t i = decode_many(code, src, n, dst); i < n; i++)                                \
             name##_block(src + i * bytes, dst + i * elements);                                     \
     }
 
@@ -415,7 +466,7 @@ enum { STRIDE = 256 };
     void decode(const uint8_t *restrict src, size_t n, float *restrict dst)                        \
     {                                                                                              \
         int8_t q[STRIDE];                                                                          \
-        for (size_t done = 0, step; done < n; done += step) {                                      \
+        for (size_t done = decode_many(code, src, n, dst), step; done < n; done += step) {         \
             step = n - done < STRIDE / elements ? n - done : STRIDE / elements;                    \
             for (size_t i = 0; i < step; i++)                                                      \
                 name##_codes(src + (done + i) * bytes, q + i * elements);                          \

@@ -279,20 +279,6 @@ static inline void q3_k_block(const uint8_t *p, const int8_t *q, const struct tu
     add_lanes(q, 4, factors, x, at, load_half(p + 108) * d, s->lanes);
 }
 
-/* Eight factors and eight minima of a K type, a byte each. */
-struct words {
-    uint64_t factors, mins;
-};
-
-static inline struct words q4_k_words(const uint8_t *p)
-{
-    const uint32_t six = 0x3f3f3f3f, four = 0x0f0f0f0f, two = 0x03030303;
-    uint32_t first = load_le32(p + 4), second = load_le32(p + 8), third = load_le32(p + 12);
-    uint64_t factors = (third & four) | (first >> 6 & two) << 4;
-    uint64_t mins = (third >> 4 & four) | (second >> 6 & two) << 4;
-    return (struct words){(first & six) | factors << 32, (second & six) | mins << 32};
-}
-
 /* What the minima take off. */
 static inline float q4_k_below(const uint8_t *p, uint64_t mins, const int16_t *sums, float d)
 {

@@ -51,9 +51,9 @@ struct tu_sums {
 };
 
 /* Reduces n elements of two runs without NaN or infinity; lanes are added in halves (i and i + 8,
- * then i and i + 4, ...).  beyond is set if |a - b| >= bound * max(|a|, |b|), in float32, of a pair
- * that differs; for a bound of 1 if the signs of a pair do, which is the same without rounding; for
- * one of 2 never, since nothing is beyond that. */
+ * then i and i + 4, ...).  beyond is set if |a - b| > bound * max(|a|, |b|), in float32, of a pair,
+ * and may be if the two are equal but not 0; for a bound of 1 it is set if the signs of a pair
+ * differ, which is the same without rounding; for one of 2 never, since nothing is beyond that. */
 typedef void tu_reduce_fn(const float *restrict a, const float *restrict b, size_t n, float bound,
                           struct tu_sums *restrict out);
 /* The largest |a - b|, or |a - b| / max(|a|, |b|), of such runs; 0 where there is none. */

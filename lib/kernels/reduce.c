@@ -8,9 +8,14 @@
 
 /*
  * Element i of a run adds to lane i % TU_LANES; lanes are independent, so a pass takes as many of
- * them as two vectors of float64 have, and going over the run once for each pass changes no result.
+ * them as there are registers for, and going over the run once for each pass changes no result.
  */
-enum { PASS = 2 * GROUP, VECTORS = TU_LANES / GROUP };
+#ifdef __AVX512F__
+enum { PASS = TU_LANES };
+#else
+enum { PASS = 2 * GROUP };
+#endif
+enum { AT_ONCE = PASS / GROUP, VECTORS = TU_LANES / GROUP };
 
 typedef int64_t longs __attribute__((vector_size(GROUP * sizeof(int64_t))));
 typedef float floats __attribute__((vector_size(PASS * sizeof(float))));
@@ -39,11 +44,10 @@ static inline doubles larger(doubles a, doubles b)
     return (doubles)(((longs)a & mask) | ((longs)b & ~mask));
 }
 
-/* What loops over float32 lanes need and the compiler makes badly: the larger of two magnitudes,
- * and marks on lanes that compare in a way. */
+/* What loops over float32 lanes need and the compiler makes badly: the larger and the smaller of
+ * two magnitudes, and counts of lanes that differ. */
 #if defined __AVX512F__
-typedef __mmask16 marks;
-typedef uint64_t tally; /* of marks */
+typedef uint64_t tally;
 
 static inline floats larger_float(floats a, floats b)
 {
@@ -55,39 +59,22 @@ static inline floats larger_magnitude(floats a, floats b)
     return _mm512_range_ps(a, b, 0xb);
 }
 
-static inline marks differing(floats a, floats b)
+static inline floats smaller_magnitude(floats a, floats b)
 {
-    return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ);
+    return _mm512_range_ps(a, b, 0xa);
 }
 
-static inline marks at_least(marks where, floats a, floats b)
+static inline tally add_differing(tally count, floats a, floats b)
 {
-    return _mm512_mask_cmp_ps_mask(where, a, b, _CMP_GE_OQ);
-}
-
-static inline marks opposite(floats a, floats b)
-{
-    const __m512i digits = _mm512_set1_epi32(INT32_MAX), p = (__m512i)a, q = (__m512i)b;
-    return _mm512_movepi32_mask(p ^ q) & _mm512_test_epi32_mask(p, digits) &
-           _mm512_test_epi32_mask(q, digits);
-}
-
-static inline tally add_marks(tally count, marks m)
-{
-    return count + (uint64_t)__builtin_popcount(m);
+    return count + (uint64_t)__builtin_popcount(_mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ));
 }
 
 static inline uint64_t count_of(tally count)
 {
     return count;
 }
-
-static inline bool any_of(marks m)
-{
-    return m != 0;
-}
 #else
-typedef ints marks, tally; /* a lane that is marked is -1 */
+typedef ints tally;
 
 static inline floats larger_float(floats a, floats b)
 {
@@ -104,24 +91,14 @@ static inline floats larger_magnitude(floats a, floats b)
     return larger_float(absolute_float(a), absolute_float(b));
 }
 
-static inline marks differing(floats a, floats b)
+static inline floats smaller_magnitude(floats a, floats b)
 {
-    return a != b;
+    return -larger_float(-absolute_float(a), -absolute_float(b));
 }
 
-static inline marks at_least(marks where, floats a, floats b)
+static inline tally add_differing(tally count, floats a, floats b)
 {
-    return where & (a >= b);
-}
-
-static inline marks opposite(floats a, floats b)
-{
-    return (((ints)a ^ (ints)b) < 0) & (a != 0) & (b != 0);
-}
-
-static inline tally add_marks(tally count, marks m)
-{
-    return count - m;
+    return count - (a != b);
 }
 
 static inline uint64_t count_of(tally count)
@@ -131,22 +108,34 @@ static inline uint64_t count_of(tally count)
         sum += (uint64_t)(int64_t)count[k];
     return sum;
 }
-
-static inline bool any_of(marks m)
-{
-    int32_t any = 0;
-    for (size_t k = 0; k < PASS; k++)
-        any |= m[k];
-    return any != 0;
-}
 #endif
+
+/* Negative where the difference of p and q, of this size, is more than bound * the larger of them:
+ * fused, its sign is exact; rounded, equal may be more, but not of two equal numbers. */
+static inline ints beyond_bound(floats p, floats q, floats size, float bound)
+{
+    floats bounds = (floats){0} + bound;
+#if defined __AVX512F__
+    return (ints)_mm512_fmsub_ps(bounds, larger_magnitude(p, q), size);
+#elif defined __FMA__
+    return (ints)_mm256_fmsub_ps(bounds, larger_magnitude(p, q), size);
+#else
+    return (bounds * larger_magnitude(p, q) <= size) & (p != q);
+#endif
+}
+
+/* Negative where one is negative, and neither is 0. */
+static inline ints opposite(floats p, floats q)
+{
+    return ((ints)p ^ (ints)q) & -(ints)smaller_magnitude(p, q);
+}
 
 /* The sums of a pass, and what it noticed. */
 struct pass {
-    doubles dot[2], aa[2], bb[2], dd[2], ad[2];
+    doubles dot[AT_ONCE], aa[AT_ONCE], bb[AT_ONCE], dd[AT_ONCE], ad[AT_ONCE];
     floats max;
     tally differing;
-    marks beyond;
+    ints beyond; /* negative where a pair was */
 };
 
 /* How a relative difference beyond the bound is noticed. */
@@ -154,13 +143,13 @@ enum look { FOR_LARGER, FOR_OPPOSITE, FOR_NONE };
 
 static inline void add_products(struct pass *s, const float *a, const float *b)
 {
-    for (size_t k = 0; k < 2; k++) {
+    for (size_t k = 0; k < AT_ONCE; k++) {
         doubles x = load_doubles(a + k * GROUP), y = load_doubles(b + k * GROUP), d = x - y;
         s->dot[k] = multiply_add(x, y, s->dot[k]);
         s->aa[k] = multiply_add(x, x, s->aa[k]);
         s->bb[k] = multiply_add(y, y, s->bb[k]);
         s->dd[k] += d * d;
-        s->ad[k] += absolute(d);
+        s->ad[k] = add_fused(absolute(d), s->ad[k]);
     }
 }
 
@@ -168,11 +157,10 @@ static inline void look_at(struct pass *s, const float *a, const float *b, float
                            enum look look)
 {
     floats p = load(a), q = load(b), size = absolute_float(p - q);
-    marks differ = differing(p, q);
     s->max = larger_float(size, s->max);
-    s->differing = add_marks(s->differing, differ);
+    s->differing = add_differing(s->differing, p, q);
     if (look == FOR_LARGER)
-        s->beyond |= at_least(differ, size, bound * larger_magnitude(p, q));
+        s->beyond |= beyond_bound(p, q, size, bound);
     if (look == FOR_OPPOSITE)
         s->beyond |= opposite(p, q);
 }
@@ -182,7 +170,7 @@ static inline __attribute__((always_inline)) void add_pass(struct pass *s, const
                                                            const float *restrict b, size_t n,
                                                            float bound, enum look look)
 {
-    const bool together = GROUP == 8;
+    const bool together = PASS == TU_LANES;
     struct pass t = *s;
     for (size_t i = 0; i < n; i += TU_LANES) {
         add_products(&t, a + i, b + i);
@@ -201,7 +189,7 @@ static inline double add_lanes(doubles *v)
         for (size_t i = 0; i < width; i++)
             v[i] += v[i + width];
     doubles s = v[0];
-#if defined __AVX512F__
+#if defined TU_WIDE
     s += __builtin_shufflevector(s, s, 4, 5, 6, 7, 0, 1, 2, 3);
     s += __builtin_shufflevector(s, s, 2, 3, 0, 1, 6, 7, 4, 5);
     s += __builtin_shufflevector(s, s, 1, 0, 3, 2, 5, 4, 7, 6);
@@ -212,6 +200,25 @@ static inline double add_lanes(doubles *v)
     s += __builtin_shufflevector(s, s, 1, 0);
 #endif
     return s[0];
+}
+
+static inline bool any_negative(ints v)
+{
+    int32_t lanes[PASS], any = 0;
+    memcpy(lanes, &v, sizeof lanes);
+    for (size_t k = 0; k < PASS; k++)
+        any |= lanes[k];
+    return any < 0;
+}
+
+/* The largest of some magnitudes and one more, as bits: their order is that of the numbers. */
+static inline int32_t largest_lane(floats magnitudes, int32_t max)
+{
+    int32_t lanes[PASS];
+    memcpy(lanes, &magnitudes, sizeof lanes);
+    for (size_t k = 0; k < PASS; k++)
+        max = lanes[k] > max ? lanes[k] : max;
+    return max;
 }
 
 /* The lanes of the last elements; those without one hold 0. */
@@ -228,8 +235,9 @@ static inline __attribute__((always_inline)) void reduce(const float *restrict a
                                                          struct tu_sums *restrict out)
 {
     doubles dot[VECTORS], aa[VECTORS], bb[VECTORS], dd[VECTORS], ad[VECTORS];
-    float rest_a[TU_LANES], rest_b[TU_LANES], max = 0;
+    float rest_a[TU_LANES], rest_b[TU_LANES];
     size_t rest = n % TU_LANES, whole = n - rest, differing_lanes = 0;
+    int32_t max = 0;
     if (rest) {
         copy_rest(rest_a, a + whole, rest);
         copy_rest(rest_b, b + whole, rest);
@@ -240,18 +248,17 @@ static inline __attribute__((always_inline)) void reduce(const float *restrict a
         add_pass(&s, a + first, b + first, whole, bound, look);
         if (rest)
             add_pass(&s, rest_a + first, rest_b + first, TU_LANES, bound, look);
-        for (size_t k = 0; k < 2; k++) {
+        for (size_t k = 0; k < AT_ONCE; k++) {
             size_t v = first / GROUP + k;
             dot[v] = s.dot[k], aa[v] = s.aa[k], bb[v] = s.bb[k];
             dd[v] = s.dd[k], ad[v] = s.ad[k];
         }
-        for (size_t k = 0; k < PASS; k++)
-            max = s.max[k] > max ? s.max[k] : max;
+        max = largest_lane(s.max, max);
         differing_lanes += count_of(s.differing);
-        out->beyond |= any_of(s.beyond);
+        out->beyond |= any_negative(s.beyond);
     }
     out->equal = n - differing_lanes;
-    out->max = max;
+    memcpy(&out->max, &max, sizeof max);
     out->dot = add_lanes(dot);
     out->aa = add_lanes(aa);
     out->bb = add_lanes(bb);

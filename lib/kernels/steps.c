@@ -119,9 +119,9 @@ static inline double q3_k_square(const uint8_t *p)
 
 static inline double q4_k_square(const uint8_t *p)
 {
-    uint8_t scales[8], mins[8];
-    q4_k_scales(p + 4, scales, mins);
-    return square(load_half(p)) * (32 * sum_squares((const int8_t *)scales, 8));
+    int8_t factors[8];
+    store_le64((uint8_t *)factors, q4_k_words(p).factors);
+    return square(load_half(p)) * (32 * sum_squares(factors, 8));
 }
 
 static inline double q5_k_square(const uint8_t *p)

@@ -5,14 +5,20 @@
 
 #undef bool /* the name of a type below, which must not be expanded */
 
+/* The set whose kernels are used where this one has none of its own. */
+#ifndef TU_BASE
+#define TU_BASE TU_ISA
+#endif
+#define BASE_KERNEL(name) TU_KERNEL_PASTE(name, TU_BASE)
+
 /* Every row of the table of types has a decoder, but for complex numbers. */
-#define DECODER_FLOAT(name)   TU_KERNEL(decode_##name)
-#define DECODER_INT(name)     TU_KERNEL(decode_##name)
-#define DECODER_BOOL(name)    TU_KERNEL(decode_##name)
-#define DECODER_QUANT(name)   TU_KERNEL(decode_##name)
+#define DECODER_FLOAT(name)   BASE_KERNEL(decode_##name)
+#define DECODER_INT(name)     BASE_KERNEL(decode_##name)
+#define DECODER_BOOL(name)    BASE_KERNEL(decode_##name)
+#define DECODER_QUANT(name)   BASE_KERNEL(decode_##name)
 #define DECODER_COMPLEX(name) NULL
 
-#define DECLARE_FLOAT(name)   extern tu_decode_fn TU_KERNEL(decode_##name);
+#define DECLARE_FLOAT(name)   extern tu_decode_fn BASE_KERNEL(decode_##name);
 #define DECLARE_INT(name)     DECLARE_FLOAT(name)
 #define DECLARE_BOOL(name)    DECLARE_FLOAT(name)
 #define DECLARE_QUANT(name)   DECLARE_FLOAT(name)
@@ -22,7 +28,7 @@
 TENSOR_DTYPES(DECLARE)
 
 #define WIDE_TYPES(X)          X(F64, f64) X(I64, i64) X(U64, u64) X(I32, i32) X(U32, u32)
-#define DECLARE_WIDE(ID, name) extern tu_decode_wide_fn TU_KERNEL(decode_wide_##name);
+#define DECLARE_WIDE(ID, name) extern tu_decode_wide_fn BASE_KERNEL(decode_wide_##name);
 WIDE_TYPES(DECLARE_WIDE)
 
 /* Types that have a defined or own quantizer. */
@@ -52,20 +58,20 @@ WIDE_TYPES(DECLARE_WIDE)
     X(Q1_0, q1_0)                                                                                  \
     X(Q2_0, q2_0)                                                                                  \
     X(APR_Q4, apr_q4)
-#define DECLARE_ENCODER(ID, name) extern tu_encode_fn TU_KERNEL(encode_##name);
+#define DECLARE_ENCODER(ID, name) extern tu_encode_fn BASE_KERNEL(encode_##name);
 ENCODED_TYPES(DECLARE_ENCODER)
 
-#define DECLARE_DOT(ID, name, activation) extern tu_dot_fn TU_KERNEL(dot_##name);
+#define DECLARE_DOT(ID, name, activation) extern tu_dot_fn BASE_KERNEL(dot_##name);
 TU_DOT_TYPES(DECLARE_DOT)
 
-#define DECLARE_STEPS(ID, name, most) extern tu_steps_fn TU_KERNEL(steps_##name);
+#define DECLARE_STEPS(ID, name, most) extern tu_steps_fn BASE_KERNEL(steps_##name);
 TU_STEPS_TYPES(DECLARE_STEPS)
 DECLARE_STEPS(APR_Q8, apr_q8, )
 
 extern tu_reduce_fn TU_KERNEL(reduce);
 extern tu_largest_fn TU_KERNEL(largest_diff), TU_KERNEL(largest_rel_diff);
-extern tu_dot64_fn TU_KERNEL(dot64);
-extern tu_fold_fn TU_KERNEL(fold);
+extern tu_dot64_fn BASE_KERNEL(dot64);
+extern tu_fold_fn BASE_KERNEL(fold);
 
 /* As the members of struct tu_detail_kernels. */
 extern __typeof__(*((struct tu_detail_kernels *)0)->beyond) TU_KERNEL(detail_beyond);
@@ -74,12 +80,12 @@ extern __typeof__(*((struct tu_detail_kernels *)0)->largest) TU_KERNEL(detail_la
 extern __typeof__(*((struct tu_detail_kernels *)0)->ulps) TU_KERNEL(detail_ulps);
 
 /* As the members of struct tu_attend_kernels. */
-extern __typeof__(*((struct tu_attend_kernels *)0)->scores) TU_KERNEL(attend_scores);
-extern __typeof__(*((struct tu_attend_kernels *)0)->weigh) TU_KERNEL(attend_weigh);
-extern __typeof__(*((struct tu_attend_kernels *)0)->finite) TU_KERNEL(attend_finite);
-extern __typeof__(*((struct tu_attend_kernels *)0)->exp) TU_KERNEL(attend_exp);
-extern __typeof__(*((struct tu_attend_kernels *)0)->max) TU_KERNEL(attend_max);
-extern __typeof__(*((struct tu_attend_kernels *)0)->cap) TU_KERNEL(attend_cap);
+extern __typeof__(*((struct tu_attend_kernels *)0)->scores) BASE_KERNEL(attend_scores);
+extern __typeof__(*((struct tu_attend_kernels *)0)->weigh) BASE_KERNEL(attend_weigh);
+extern __typeof__(*((struct tu_attend_kernels *)0)->finite) BASE_KERNEL(attend_finite);
+extern __typeof__(*((struct tu_attend_kernels *)0)->exp) BASE_KERNEL(attend_exp);
+extern __typeof__(*((struct tu_attend_kernels *)0)->max) BASE_KERNEL(attend_max);
+extern __typeof__(*((struct tu_attend_kernels *)0)->cap) BASE_KERNEL(attend_cap);
 
 #define NAME_OF_(isa) #isa
 #define NAME_OF(isa)  NAME_OF_(isa)
@@ -96,19 +102,19 @@ const struct tu_kernels TU_KERNEL(kernels) = {
         },
     .decode_wide =
         {
-#define ROW(ID, name) [TENSOR_##ID] = TU_KERNEL(decode_wide_##name),
+#define ROW(ID, name) [TENSOR_##ID] = BASE_KERNEL(decode_wide_##name),
             WIDE_TYPES(ROW)
 #undef ROW
         },
     .encode =
         {
-#define ROW(ID, name) [TENSOR_##ID] = TU_KERNEL(encode_##name),
+#define ROW(ID, name) [TENSOR_##ID] = BASE_KERNEL(encode_##name),
             ENCODED_TYPES(ROW)
 #undef ROW
         },
     .steps =
         {
-#define ROW(ID, name, most) [TENSOR_##ID] = TU_KERNEL(steps_##name),
+#define ROW(ID, name, most) [TENSOR_##ID] = BASE_KERNEL(steps_##name),
             TU_STEPS_TYPES(ROW) ROW(APR_Q8, apr_q8, )
 #undef ROW
         },
@@ -117,14 +123,14 @@ const struct tu_kernels TU_KERNEL(kernels) = {
     .largest_rel_diff = TU_KERNEL(largest_rel_diff),
     .detail = {TU_KERNEL(detail_beyond), TU_KERNEL(detail_columns), TU_KERNEL(detail_largest),
                TU_KERNEL(detail_ulps)},
-    .attend = {TU_KERNEL(attend_scores), TU_KERNEL(attend_weigh), TU_KERNEL(attend_finite),
-               TU_KERNEL(attend_exp), TU_KERNEL(attend_max), TU_KERNEL(attend_cap)},
+    .attend = {BASE_KERNEL(attend_scores), BASE_KERNEL(attend_weigh), BASE_KERNEL(attend_finite),
+               BASE_KERNEL(attend_exp), BASE_KERNEL(attend_max), BASE_KERNEL(attend_cap)},
     .dot =
         {
-#define ROW(ID, name, activation) [TENSOR_##ID] = TU_KERNEL(dot_##name),
+#define ROW(ID, name, activation) [TENSOR_##ID] = BASE_KERNEL(dot_##name),
             TU_DOT_TYPES(ROW)
 #undef ROW
         },
-    .dot64 = TU_KERNEL(dot64),
-    .fold = TU_KERNEL(fold),
+    .dot64 = BASE_KERNEL(dot64),
+    .fold = BASE_KERNEL(fold),
 };
