@@ -42,7 +42,7 @@ TU_INLINE merged merge(const args &a, unsigned long long row, unsigned long long
     return m;
 }
 
-enum { ROUND = 4 }; /* partial results that are loaded at a time */
+enum { ROUND = 8 }; /* partial results that are loaded at a time */
 
 /* Four of a row's values, from every `step`th partial result. */
 TU_INLINE float4 merge_values(const args &a, unsigned long long row, unsigned long long rows,
