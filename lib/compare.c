@@ -593,7 +593,9 @@ static void add_segment(struct range *r, uint64_t first, size_t count, struct tu
 static void compare_run(struct range *r, uint64_t at, size_t count)
 {
     const struct tu_comparison *c = r->c;
-    float a[TU_COMPARE_BLOCK], b[TU_COMPARE_BLOCK];
+    float here[2][TU_COMPARE_BLOCK], *a = here[0], *b = here[1];
+    if (r->detail)
+        tu_detail_place(r->detail, at - r->first, count, &a, &b);
     find_parts(r, at, count);
     tu_decode(&c->decoders[0], r->parts[0], at, count, a);
     tu_decode(&c->decoders[1], r->parts[1], at, count, b);
@@ -667,6 +669,8 @@ void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[
         else
             compare_run(&r, first + done, n);
     }
+    if (detail)
+        tu_detail_end(detail, c->kernels);
 }
 
 void tu_partial_add(struct tu_partial *sum, const struct tu_partial *next)

@@ -52,7 +52,10 @@ struct tu_detail_plan tu_detail_plan(const struct tu_dtype *a, const struct tu_d
 
 /* ---- The largest pairs ---- */
 
-/* Of a run one in 1000 is left out, to nearest. */
+/* Of a run one in 1000 is left out, to nearest: no more than the kernel finds of a lane. */
+enum { MOST_LARGEST = 2 };
+_Static_assert((TU_COMPARE_BLOCK + 500) / 1000 <= MOST_LARGEST, "runs are short");
+
 static size_t count_largest(size_t count)
 {
     return (count + 500) / 1000;
@@ -82,16 +85,6 @@ static size_t find_largest(const uint32_t *lanes, const float *a, const float *b
     return found;
 }
 
-static uint32_t largest_of_lane(const float *a, const float *b, size_t count, size_t lane)
-{
-    uint32_t most = 0;
-    for (size_t i = lane; i < count; i += TU_STRIDE) {
-        uint32_t key = key_of(a[i], b[i]);
-        most = key > most ? key : most;
-    }
-    return most;
-}
-
 static void add_rest(struct tu_detail *d, double dot, double aa, double bb)
 {
     d->dot += dot;
@@ -105,28 +98,47 @@ static bool is_much(double rest, double all)
     return rest >= all / 2;
 }
 
+/* A pair that is left out, for a while. */
+struct removed {
+    size_t i;
+    float a, b;
+};
+
+static struct removed remove_pair(float *a, float *b, size_t i)
+{
+    struct removed pair = {i, a[i], b[i]};
+    a[i] = b[i] = 0;
+    return pair;
+}
+
 static void trim(struct tu_detail *d, const struct tu_kernels *kernels,
                  const struct tu_detail_run *run, float *a, float *b)
 {
     double dot = run->dot, aa = run->aa, bb = run->bb;
-    uint32_t lanes[TU_STRIDE];
+    size_t most = count_largest(run->count);
+    uint32_t lanes[2][TU_STRIDE];
+    struct removed pairs[MOST_LARGEST];
     kernels->detail.largest(a, b, run->count, lanes);
-    for (size_t n = count_largest(run->count); n; n--) {
-        size_t i = find_largest(lanes, a, b, run->count);
+    for (size_t n = 0; n < most; n++) {
+        size_t i = find_largest(lanes[0], a, b, run->count);
         double x = (double)a[i], y = (double)b[i];
         dot -= x * y;
         aa -= x * x;
         bb -= y * y;
-        a[i] = b[i] = 0;
-        lanes[i % TU_STRIDE] = largest_of_lane(a, b, run->count, i % TU_STRIDE);
+        pairs[n] = remove_pair(a, b, i);
+        lanes[0][i % TU_STRIDE] = lanes[1][i % TU_STRIDE];
     }
     if (is_much(aa, run->aa) && is_much(bb, run->bb)) {
         add_rest(d, dot, aa, bb);
-        return;
+    } else {
+        struct tu_sums sums;
+        kernels->reduce(a, b, run->count, 2, &sums);
+        add_rest(d, sums.dot, sums.aa, sums.bb);
     }
-    struct tu_sums sums;
-    kernels->reduce(a, b, run->count, 2, &sums);
-    add_rest(d, sums.dot, sums.aa, sums.bb);
+    for (size_t n = 0; n < most; n++) {
+        a[pairs[n].i] = pairs[n].a;
+        b[pairs[n].i] = pairs[n].b;
+    }
 }
 
 static double larger(double a, double b)
@@ -168,15 +180,71 @@ static size_t place_of(uint64_t column)
     return (size_t)(column / TU_COLUMNS * TU_COLUMNS * SUMS + column % TU_COLUMNS);
 }
 
+/* Where rows are long, their sums are not in the nearest cache: few rows wait for more, until they
+ * fill it themselves.  Their distance is an odd number of its lines, so that they do not get in
+ * each other's way there. */
+static void plan_waiting(struct tu_detail *d)
+{
+    enum { LINE = 16, MOST_ROWS = 8, MOST_ELEMENTS = 6 << 14 };
+    d->stride = ((size_t)(d->width + LINE - 1) / LINE | 1) * LINE;
+    d->most_rows = MOST_ELEMENTS / d->stride;
+    d->most_rows = d->most_rows < MOST_ROWS ? d->most_rows : MOST_ROWS;
+    d->rows = 0;
+}
+
+static void add_waiting(struct tu_detail *d, const struct tu_kernels *kernels)
+{
+    const float *a = d->waiting, *b = a + d->most_rows * d->stride;
+    kernels->detail.columns(a, b, d->rows, (size_t)d->width, d->stride, d->columns);
+    d->rows = 0;
+}
+
+static void have_wait(struct tu_detail *d, const struct tu_kernels *kernels,
+                      const struct tu_detail_run *run, const float *a, const float *b)
+{
+    size_t width = (size_t)d->width, side = d->most_rows * d->stride;
+    for (size_t done = 0, n; done < run->count; done += n) {
+        size_t column = (size_t)((run->first + done) % width);
+        float *to = d->waiting + d->rows * d->stride + column;
+        n = width - column < run->count - done ? width - column : run->count - done;
+        if (to != a) {
+            memcpy(to, a + done, n * sizeof *to);
+            memcpy(to + side, b + done, n * sizeof *to);
+        }
+        d->rows += column + n == width;
+        if (d->rows == d->most_rows)
+            add_waiting(d, kernels);
+    }
+}
+
 static void add_columns(struct tu_detail *d, const struct tu_kernels *kernels,
                         const struct tu_detail_run *run, const float *a, const float *b)
 {
+    enum { ENOUGH = 4 };
     size_t width = (size_t)d->width, at = (size_t)(run->first % width);
     size_t rows = run->count / width;
-    if (rows)
-        kernels->detail.columns(a, b, rows, width, d->columns);
+    if (rows >= ENOUGH && !d->rows)
+        kernels->detail.columns(a, b, rows, width, width, d->columns);
+    else if (d->most_rows > 1)
+        have_wait(d, kernels, run, a, b);
     else
-        kernels->detail.columns(a, b, 1, run->count, d->columns + place_of(at));
+        kernels->detail.columns(a, b, 1, run->count, run->count, d->columns + place_of(at));
+}
+
+bool tu_detail_place(struct tu_detail *d, uint64_t first, size_t count, float **a, float **b)
+{
+    size_t column = d->plan->columns ? (size_t)(first % d->width) : 0;
+    if (!d->plan->columns || d->most_rows <= 1 || column + count > d->width)
+        return false;
+    *a = d->waiting + d->rows * d->stride + column;
+    *b = *a + d->most_rows * d->stride;
+    return true;
+}
+
+void tu_detail_end(struct tu_detail *d, const struct tu_kernels *kernels)
+{
+    if (d->plan->columns && d->rows)
+        add_waiting(d, kernels);
 }
 
 static void add_column_wide(struct tu_detail *d, uint64_t element, double a, double b)
@@ -188,16 +256,34 @@ static void add_column_wide(struct tu_detail *d, uint64_t element, double a, dou
     sums[3 * TU_COLUMNS] += (a - b) * (a - b);
 }
 
-static int reserve_columns(struct tu_detail *d, size_t sums, struct tu_error *error)
+/* Room for so many elements of that size, whose content may be lost; *room is how many there are.
+ */
+static int reserve(void **array, size_t *room, size_t count, size_t size, struct tu_error *error)
 {
-    if (sums <= d->column_room)
+    if (count <= *room)
         return 0;
-    free(d->columns);
-    d->column_room = 0;
-    if (!(d->columns = malloc(sums * sizeof *d->columns)))
+    free(*array);
+    *room = 0;
+    if (!(*array = malloc(count * size)))
         return tu_fail_memory(error);
-    d->column_room = sums;
+    *room = count;
     return 0;
+}
+
+static int begin_columns(struct tu_detail *d, struct tu_error *error)
+{
+    size_t sums = sums_of(d->width);
+    void *columns = d->columns, *waiting = d->waiting;
+    plan_waiting(d);
+    int result = reserve(&columns, &d->column_room, sums, sizeof *d->columns, error);
+    d->columns = columns;
+    if (result == 0 && d->most_rows > 1)
+        result = reserve(&waiting, &d->waiting_room, 2 * d->most_rows * d->stride,
+                         sizeof *d->waiting, error);
+    d->waiting = waiting;
+    for (size_t i = 0; result == 0 && i < sums; i++)
+        d->columns[i] = 0;
+    return result;
 }
 
 /* ---- Tiles ---- */
@@ -205,23 +291,19 @@ static int reserve_columns(struct tu_detail *d, size_t sums, struct tu_error *er
 int tu_detail_begin(struct tu_detail *d, const struct tu_detail_plan *plan, uint64_t column,
                     uint64_t width, struct tu_error *error)
 {
-    size_t sums = plan->columns ? sums_of(width) : 0;
     memset(d->beyond, 0, sizeof d->beyond);
     memset(d->ulps, 0, sizeof d->ulps);
     d->dot = d->aa = d->bb = 0;
     d->plan = plan;
     d->column = column;
     d->width = width;
-    if (reserve_columns(d, sums, error) < 0)
-        return -1;
-    for (size_t i = 0; i < sums; i++)
-        d->columns[i] = 0;
-    return 0;
+    return plan->columns ? begin_columns(d, error) : 0;
 }
 
 void tu_detail_free(struct tu_detail *d)
 {
     free(d->columns);
+    free(d->waiting);
 }
 
 void tu_detail_add_run(struct tu_detail *d, const struct tu_kernels *kernels,
@@ -232,9 +314,9 @@ void tu_detail_add_run(struct tu_detail *d, const struct tu_kernels *kernels,
         kernels->detail.ulps(a, b, run->count, &d->plan->type, d->ulps);
         d->ulps[0] -= run->left_out;
     }
+    trim(d, kernels, run, a, b);
     if (d->plan->columns)
         add_columns(d, kernels, run, a, b);
-    trim(d, kernels, run, a, b);
 }
 
 /* How many float64 are below a magnitude: its bits. */

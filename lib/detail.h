@@ -33,6 +33,11 @@ struct tu_detail {
     double dot, aa, bb; /* without the largest of each run */
     double *columns;    /* in groups, as the kernel has them */
     size_t column_room;
+    /* Rows that wait until there are enough for sums of columns to be worth loading: rows of one
+     * side, then as many of the other. */
+    float *waiting;
+    size_t waiting_room;
+    size_t most_rows, rows, stride; /* how many wait at most, how many do, and their distance */
 };
 
 /* Starts anew, for a plan that stays; d is zeroed before the first time. */
@@ -49,11 +54,17 @@ struct tu_detail_run {
     double dot, aa, bb;
 };
 
-/* Adds a run, of which it leaves no pair as it was. */
+/* Where the numbers of such a run may be written, which then need not be copied; false: anywhere.
+ */
+bool tu_detail_place(struct tu_detail *d, uint64_t first, size_t count, float **a, float **b);
+/* Adds a run; its pairs are changed, and changed back. */
 void tu_detail_add_run(struct tu_detail *d, const struct tu_kernels *kernels,
                        const struct tu_detail_run *run, float *a, float *b);
+/* The same of float64, of which no pair is left as it was. */
 void tu_detail_add_wide_run(struct tu_detail *d, const struct tu_detail_run *run, double *a,
                             double *b);
+/* After the last run of a tile. */
+void tu_detail_end(struct tu_detail *d, const struct tu_kernels *kernels);
 
 /* Adds what comes behind; sum has whole rows. */
 void tu_detail_add(struct tu_detail *sum, const struct tu_detail *next);

@@ -28,65 +28,81 @@ void TU_KERNEL(detail_beyond)(const float *restrict a, const float *restrict b, 
     counts[2] += high;
 }
 
+/* Vectors of columns whose sums are in registers at a time: two, so that none waits for its own
+ * last addition, where a group has as many. */
+enum { AT_ONCE = GROUP < TU_COLUMNS ? 2 : 1 };
+
 /* Some columns of a group, so that their sums are loaded and stored once for all rows. */
-static inline void add_vector(const float *restrict a, const float *restrict b, size_t rows,
-                              size_t stride, double *restrict sums)
+static inline void add_vectors(const float *restrict a, const float *restrict b, size_t rows,
+                               size_t stride, double *restrict sums)
 {
-    doubles dot, aa, bb, dd;
-    memcpy(&dot, sums, sizeof dot);
-    memcpy(&aa, sums + TU_COLUMNS, sizeof aa);
-    memcpy(&bb, sums + 2 * TU_COLUMNS, sizeof bb);
-    memcpy(&dd, sums + 3 * TU_COLUMNS, sizeof dd);
-    for (size_t r = 0; r < rows; r++) {
-        doubles x = load_doubles(a + r * stride), y = load_doubles(b + r * stride), d = x - y;
-        dot = multiply_add(x, y, dot);
-        aa = multiply_add(x, x, aa);
-        bb = multiply_add(y, y, bb);
-        dd += d * d;
+    doubles dot[AT_ONCE], aa[AT_ONCE], bb[AT_ONCE], dd[AT_ONCE];
+    for (size_t k = 0; k < AT_ONCE; k++) {
+        memcpy(&dot[k], sums + k * GROUP, sizeof dot[k]);
+        memcpy(&aa[k], sums + TU_COLUMNS + k * GROUP, sizeof aa[k]);
+        memcpy(&bb[k], sums + 2 * TU_COLUMNS + k * GROUP, sizeof bb[k]);
+        memcpy(&dd[k], sums + 3 * TU_COLUMNS + k * GROUP, sizeof dd[k]);
     }
-    memcpy(sums, &dot, sizeof dot);
-    memcpy(sums + TU_COLUMNS, &aa, sizeof aa);
-    memcpy(sums + 2 * TU_COLUMNS, &bb, sizeof bb);
-    memcpy(sums + 3 * TU_COLUMNS, &dd, sizeof dd);
+    for (size_t r = 0; r < rows; r++, a += stride, b += stride) {
+        for (size_t k = 0; k < AT_ONCE; k++) {
+            doubles x = load_doubles(a + k * GROUP), y = load_doubles(b + k * GROUP), d = x - y;
+            dot[k] = multiply_add(x, y, dot[k]);
+            aa[k] = multiply_add(x, x, aa[k]);
+            bb[k] = multiply_add(y, y, bb[k]);
+            dd[k] += d * d;
+        }
+    }
+    for (size_t k = 0; k < AT_ONCE; k++) {
+        memcpy(sums + k * GROUP, &dot[k], sizeof dot[k]);
+        memcpy(sums + TU_COLUMNS + k * GROUP, &aa[k], sizeof aa[k]);
+        memcpy(sums + 2 * TU_COLUMNS + k * GROUP, &bb[k], sizeof bb[k]);
+        memcpy(sums + 3 * TU_COLUMNS + k * GROUP, &dd[k], sizeof dd[k]);
+    }
 }
 
 static inline void add_group(const float *restrict a, const float *restrict b, size_t rows,
                              size_t stride, double *restrict sums)
 {
-    for (size_t k = 0; k < TU_COLUMNS; k += GROUP)
-        add_vector(a + k, b + k, rows, stride, sums + k);
+    for (size_t k = 0; k < TU_COLUMNS; k += AT_ONCE * GROUP)
+        add_vectors(a + k, b + k, rows, stride, sums + k);
 }
 
 void TU_KERNEL(detail_columns)(const float *restrict a, const float *restrict b, size_t rows,
-                               size_t width, double *restrict sums)
+                               size_t width, size_t stride, double *restrict sums)
 {
     size_t i = 0, rest = width % TU_COLUMNS;
     for (; i + TU_COLUMNS <= width; i += TU_COLUMNS, sums += 4 * TU_COLUMNS)
-        add_group(a + i, b + i, rows, width, sums);
+        add_group(a + i, b + i, rows, stride, sums);
     for (size_t r = 0; rest && r < rows; r++) {
         float p[TU_COLUMNS] = {0}, q[TU_COLUMNS] = {0};
-        memcpy(p, a + r * width + i, rest * sizeof *p);
-        memcpy(q, b + r * width + i, rest * sizeof *q);
+        memcpy(p, a + r * stride + i, rest * sizeof *p);
+        memcpy(q, b + r * stride + i, rest * sizeof *q);
         add_group(p, q, 1, 0, sums);
     }
 }
 
-void TU_KERNEL(detail_largest)(const float *restrict a, const float *restrict b, size_t n,
-                               uint32_t *restrict largest)
+/* Takes a pair into the two largest. */
+static inline void take_largest(float a, float b, uint32_t *restrict first,
+                                uint32_t *restrict second)
 {
-    uint32_t found[TU_STRIDE] = {0};
+    uint32_t x = magnitude(a), y = magnitude(b), z = x > y ? x : y;
+    uint32_t less = z < *first ? z : *first;
+    *second = less > *second ? less : *second;
+    *first = z > *first ? z : *first;
+}
+
+void TU_KERNEL(detail_largest)(const float *restrict a, const float *restrict b, size_t n,
+                               uint32_t largest[2][TU_STRIDE])
+{
+    uint32_t first[TU_STRIDE] = {0}, second[TU_STRIDE] = {0};
     size_t i = 0;
-    for (; i + TU_STRIDE <= n; i += TU_STRIDE) {
-        for (size_t k = 0; k < TU_STRIDE; k++) {
-            uint32_t x = magnitude(a[i + k]), y = magnitude(b[i + k]), z = x > y ? x : y;
-            found[k] = z > found[k] ? z : found[k];
-        }
-    }
-    for (; i < n; i++) {
-        uint32_t x = magnitude(a[i]), y = magnitude(b[i]), z = x > y ? x : y;
-        found[i % TU_STRIDE] = z > found[i % TU_STRIDE] ? z : found[i % TU_STRIDE];
-    }
-    memcpy(largest, found, sizeof found);
+    for (; i + TU_STRIDE <= n; i += TU_STRIDE)
+        for (size_t k = 0; k < TU_STRIDE; k++)
+            take_largest(a[i + k], b[i + k], &first[k], &second[k]);
+    for (; i < n; i++)
+        take_largest(a[i], b[i], &first[i % TU_STRIDE], &second[i % TU_STRIDE]);
+    memcpy(largest[0], first, sizeof first);
+    memcpy(largest[1], second, sizeof second);
 }
 
 /* How many numbers of the type are below a magnitude: its bits, as they would be in the type. */

@@ -77,13 +77,15 @@ struct tu_ulp_type {
 struct tu_detail_kernels {
     /* Adds how many |a - b| > 0.001, 0.01 and 0.1 * max(|a|, |b|), in float32. */
     void (*beyond)(const float *restrict a, const float *restrict b, size_t n, uint64_t counts[3]);
-    /* Adds a * b, a^2, b^2 and (a - b)^2 of each element of some rows to the sums of its column,
-     * which lie in groups: TU_COLUMNS sums of a * b, as many of a^2 and so on. */
+    /* Adds a * b, a^2, b^2 and (a - b)^2 of each element of some rows, which begin every `stride`
+     * elements, to the sums of its column, which lie in groups: TU_COLUMNS sums of a * b, as many
+     * of a^2 and so on. */
     void (*columns)(const float *restrict a, const float *restrict b, size_t rows, size_t width,
-                    double *restrict sums);
-    /* The largest magnitude, as bits, on either side of all pairs i with the same i % TU_STRIDE. */
+                    size_t stride, double *restrict sums);
+    /* Of all pairs i with the same i % TU_STRIDE the largest magnitude, as bits, on either side,
+     * and that of the second one. */
     void (*largest)(const float *restrict a, const float *restrict b, size_t n,
-                    uint32_t *restrict largest);
+                    uint32_t largest[2][TU_STRIDE]);
     /* Adds how many pairs are in each bucket, given numbers that are of the type. */
     void (*ulps)(const float *restrict a, const float *restrict b, size_t n,
                  const struct tu_ulp_type *type, uint64_t *restrict buckets);

@@ -74,6 +74,7 @@ TEST(columns_have_errors_and_cosines)
     begin(&d, &plan);
     add(&d, baseline(), a, b, 0, 4);
     add(&d, baseline(), a, b, 4, 4);
+    tu_detail_end(&d, baseline());
     struct tu_detail_metrics m = tu_detail_metrics(&d);
     CHECK(m.columns);
     CHECK_UINT(m.error_column, 2);
@@ -91,6 +92,7 @@ TEST(columns_of_zeros)
     struct tu_detail d = {0};
     begin(&d, &plan);
     add(&d, baseline(), a, b, 0, 6);
+    tu_detail_end(&d, baseline());
     struct tu_detail_metrics m = tu_detail_metrics(&d);
     CHECK_UINT(m.error_column, 1);
     CHECK_REAL(m.error, 1);
@@ -284,9 +286,11 @@ TEST(tiles_may_be_pieces_of_rows)
     for (size_t row = 0; row < 2; row++) {
         CHECK(tu_detail_begin(&part, &plan, 0, 8, &error) == 0);
         add(&part, baseline(), a + 9 * row, b + 9 * row, 0, 8);
+        tu_detail_end(&part, baseline());
         tu_detail_add(&sum, &part);
         CHECK(tu_detail_begin(&part, &plan, 8, 1, &error) == 0);
         add(&part, baseline(), a + 9 * row + 8, b + 9 * row + 8, 0, 1);
+        tu_detail_end(&part, baseline());
         tu_detail_add(&sum, &part);
     }
     /* (8 17) against (9 19) */
@@ -321,6 +325,7 @@ static struct tu_detail in_tiles(const struct tu_kernels *k, const struct tu_det
         begin(&part, plan);
         for (size_t i = 0; i < tile; i += RUN)
             add(&part, k, a + first, b + first, i, RUN);
+        tu_detail_end(&part, k);
         tu_detail_add(&sum, &part);
     }
     tu_detail_free(&part);
