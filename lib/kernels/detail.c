@@ -149,15 +149,22 @@ static void count_wide(const float *restrict a, const float *restrict b, size_t 
             buckets[k] += counts[table][k];
 }
 
+/* Distances from 0 to 2^16 - 1 less 2^15: processors compare 16 bits with signs. */
+static inline int16_t less_half(uint16_t distance)
+{
+    return (int16_t)(distance ^ 0x8000);
+}
+
 /* Of types of 16 bits and fewer: all pairs for each bucket, four at a time, until none is beyond
  * it. */
-static void count_narrow(const uint16_t *restrict apart, size_t n, uint64_t *restrict buckets)
+static void count_narrow(const int16_t *restrict apart, size_t n, uint64_t *restrict buckets)
 {
     size_t beyond = n;
     for (unsigned k = 0; k < 16 && beyond; k += 4) {
-        uint16_t most[4], counts[4];
+        int16_t most[4];
+        uint16_t counts[4];
         for (unsigned j = 0; j < 4; j++)
-            most[j] = (uint16_t)(k + j ? 1u << (k + j - 1) : 0);
+            most[j] = less_half((uint16_t)(k + j ? 1u << (k + j - 1) : 0));
         uint16_t c0 = 0, c1 = 0, c2 = 0, c3 = 0;
         for (size_t i = 0; i < n; i++) {
             c0 = (uint16_t)(c0 + (apart[i] > most[0]));
@@ -173,17 +180,16 @@ static void count_narrow(const uint16_t *restrict apart, size_t n, uint64_t *res
     }
     if (!beyond)
         return;
-    const uint16_t half = 1u << 15;
     uint16_t last = 0;
     for (size_t i = 0; i < n; i++)
-        last = (uint16_t)(last + (apart[i] > half));
+        last = (uint16_t)(last + (apart[i] > less_half(1u << 15)));
     buckets[16] += beyond - last;
     buckets[17] += last;
 }
 
 /* The upper halves of float32 are bfloat16. */
 static void subtract_bfloats(const float *restrict a, const float *restrict b, size_t n,
-                             uint16_t *restrict apart)
+                             int16_t *restrict apart)
 {
     uint16_t x[STEP], y[STEP];
     for (size_t i = 0; i < n; i++) {
@@ -194,15 +200,15 @@ static void subtract_bfloats(const float *restrict a, const float *restrict b, s
         uint16_t p = x[i] & INT16_MAX, q = y[i] & INT16_MAX;
         uint16_t more = p > q ? p : q, less = p > q ? q : p;
         uint16_t opposite = (uint16_t) - ((x[i] ^ y[i]) >> 15); /* all bits or none */
-        apart[i] = (uint16_t)(more - (uint16_t)((less ^ opposite) - opposite));
+        apart[i] = less_half((uint16_t)(more - (uint16_t)((less ^ opposite) - opposite)));
     }
 }
 
 static void subtract_others(const float *restrict a, const float *restrict b, size_t n,
-                            const struct tu_ulp_type *t, uint16_t *restrict apart)
+                            const struct tu_ulp_type *t, int16_t *restrict apart)
 {
     for (size_t i = 0; i < n; i++)
-        apart[i] = (uint16_t)distance(a[i], b[i], t, true);
+        apart[i] = less_half((uint16_t)distance(a[i], b[i], t, true));
 }
 
 void TU_KERNEL(detail_ulps)(const float *restrict a, const float *restrict b, size_t n,
@@ -210,7 +216,7 @@ void TU_KERNEL(detail_ulps)(const float *restrict a, const float *restrict b, si
 {
     const struct tu_ulp_type t = *type;
     for (size_t count; n; n -= count, a += count, b += count) {
-        uint16_t apart[STEP];
+        int16_t apart[STEP];
         count = n < STEP ? n : STEP;
         if (!t.shift) {
             count_wide(a, b, count, &t, buckets);
