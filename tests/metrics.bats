@@ -58,7 +58,7 @@ END
         # shellcheck disable=SC2086
         tensor-cos --oracle never --metrics full --json -j 1 $pair > one
         grep -q worst_column one
-        for cpu in baseline avx2 avx512; do
+        for cpu in baseline avx2 avx512 avx512wide; do
             for threads in 1 2 5; do
                 # shellcheck disable=SC2086
                 TENSORUTILS_CPU=$cpu tensor-cos --oracle never --metrics full --json -j $threads $pair > other 2> said || grep 'TENSORUTILS_CPU' said

@@ -217,8 +217,8 @@ struct tu_kernels {
 /* What was built, best first, with what this machine can run; i from 0 until NULL comes. */
 const struct tu_kernels *tu_kernels_built(size_t i, bool *supported);
 
-/* The best that this machine can run, or the one of a name; NULL if the name is unknown or the
- * machine cannot run it. */
+/* The best that this machine can run and gains from, or the one of a name; NULL if the name is
+ * unknown or the machine cannot run it. */
 const struct tu_kernels *tu_kernels_choose(const char *name);
 
 #endif
