@@ -578,7 +578,7 @@ static int put_repetition(const struct task *t, const struct tu_member *x, struc
     if (result == 0)
         result = make_result(t, wide, &r.other, error);
     for (size_t i = 0; result == 0 && (kernels = tu_kernels_built(i, &supported)); i++)
-        if (supported)
+        if (supported && strcmp(kernels->base, kernels->name) == 0) /* its own products */
             result = repeat_with(&r, kernels, x, error);
     if (result == 0)
         result = tu_output_built(&output, fill_repetition, &r, error);

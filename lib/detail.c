@@ -135,7 +135,7 @@ static void trim(struct tu_detail *d, const struct tu_kernels *kernels,
         kernels->reduce(a, b, run->count, 2, &sums);
         add_rest(d, sums.dot, sums.aa, sums.bb);
     }
-    for (size_t n = 0; n < most; n++) {
+    for (size_t n = most; n--;) { /* backwards: of zeros, the first pair is found again */
         a[pairs[n].i] = pairs[n].a;
         b[pairs[n].i] = pairs[n].b;
     }
@@ -183,68 +183,94 @@ static size_t place_of(uint64_t column)
 /* Where rows are long, their sums are not in the nearest cache: few rows wait for more, until they
  * fill it themselves.  Their distance is an odd number of its lines, so that they do not get in
  * each other's way there. */
-static void plan_waiting(struct tu_detail *d)
+static int begin_waiting(struct tu_waiting *w, uint64_t width, struct tu_error *error)
 {
-    enum { LINE = 16, MOST_ROWS = 8, MOST_ELEMENTS = 6 << 14 };
-    d->stride = ((size_t)(d->width + LINE - 1) / LINE | 1) * LINE;
-    d->most_rows = MOST_ELEMENTS / d->stride;
-    d->most_rows = d->most_rows < MOST_ROWS ? d->most_rows : MOST_ROWS;
-    d->rows = 0;
+    enum { LINE = 16, MOST_ROWS = 8, MOST_VALUES = 6 << 14 };
+    w->stride = ((size_t)(width + LINE - 1) / LINE | 1) * LINE;
+    w->most = MOST_VALUES / w->stride;
+    w->most = w->most < MOST_ROWS ? w->most : MOST_ROWS;
+    w->rows = 0;
+    size_t count = 2 * w->most * w->stride;
+    if (count <= w->room)
+        return 0;
+    tu_waiting_free(w);
+    if (!(w->values = malloc(count * sizeof *w->values)))
+        return tu_fail_memory(error);
+    w->room = count;
+    return 0;
+}
+
+void tu_waiting_free(struct tu_waiting *w)
+{
+    free(w->values);
+    w->values = NULL;
+    w->room = 0;
 }
 
 static void add_waiting(struct tu_detail *d, const struct tu_kernels *kernels)
 {
-    const float *a = d->waiting, *b = a + d->most_rows * d->stride;
-    kernels->detail.columns(a, b, d->rows, (size_t)d->width, d->stride, d->columns);
-    d->rows = 0;
+    struct tu_waiting *w = d->waiting;
+    const float *a = w->values, *b = a + w->most * w->stride;
+    kernels->detail.columns(a, b, w->rows, (size_t)d->width, w->stride, d->columns);
+    w->rows = 0;
 }
 
 static void have_wait(struct tu_detail *d, const struct tu_kernels *kernels,
                       const struct tu_detail_run *run, const float *a, const float *b)
 {
-    size_t width = (size_t)d->width, side = d->most_rows * d->stride;
+    struct tu_waiting *w = d->waiting;
+    size_t width = (size_t)d->width, side = w->most * w->stride;
     for (size_t done = 0, n; done < run->count; done += n) {
         size_t column = (size_t)((run->first + done) % width);
-        float *to = d->waiting + d->rows * d->stride + column;
+        float *to = w->values + w->rows * w->stride + column;
         n = width - column < run->count - done ? width - column : run->count - done;
         if (to != a) {
             memcpy(to, a + done, n * sizeof *to);
             memcpy(to + side, b + done, n * sizeof *to);
         }
-        d->rows += column + n == width;
-        if (d->rows == d->most_rows)
+        w->rows += column + n == width;
+        if (w->rows == w->most)
             add_waiting(d, kernels);
     }
+}
+
+/* Whole rows, or a piece of one. */
+static void add_at_once(struct tu_detail *d, const struct tu_kernels *kernels,
+                        const struct tu_detail_run *run, const float *a, const float *b)
+{
+    size_t width = (size_t)d->width, rows = run->count / width;
+    double *sums = d->columns + place_of(run->first % width);
+    kernels->detail.columns(a, b, rows ? rows : 1, rows ? width : run->count, width, sums);
 }
 
 static void add_columns(struct tu_detail *d, const struct tu_kernels *kernels,
                         const struct tu_detail_run *run, const float *a, const float *b)
 {
     enum { ENOUGH = 4 };
-    size_t width = (size_t)d->width, at = (size_t)(run->first % width);
-    size_t rows = run->count / width;
-    if (rows >= ENOUGH && !d->rows)
-        kernels->detail.columns(a, b, rows, width, width, d->columns);
-    else if (d->most_rows > 1)
-        have_wait(d, kernels, run, a, b);
+    const struct tu_waiting *w = d->waiting;
+    bool enough = run->count / d->width >= ENOUGH && !(w && w->rows);
+    if (!w || w->most <= 1 || enough)
+        add_at_once(d, kernels, run, a, b);
     else
-        kernels->detail.columns(a, b, 1, run->count, run->count, d->columns + place_of(at));
+        have_wait(d, kernels, run, a, b);
 }
 
 bool tu_detail_place(struct tu_detail *d, uint64_t first, size_t count, float **a, float **b)
 {
-    size_t column = d->plan->columns ? (size_t)(first % d->width) : 0;
-    if (!d->plan->columns || d->most_rows <= 1 || column + count > d->width)
+    const struct tu_waiting *w = d->plan->columns ? d->waiting : NULL;
+    size_t column = w ? (size_t)(first % d->width) : 0;
+    if (!w || w->most <= 1 || column + count > d->width)
         return false;
-    *a = d->waiting + d->rows * d->stride + column;
-    *b = *a + d->most_rows * d->stride;
+    *a = w->values + w->rows * w->stride + column;
+    *b = *a + w->most * w->stride;
     return true;
 }
 
 void tu_detail_end(struct tu_detail *d, const struct tu_kernels *kernels)
 {
-    if (d->plan->columns && d->rows)
+    if (d->plan->columns && d->waiting && d->waiting->rows)
         add_waiting(d, kernels);
+    d->waiting = NULL;
 }
 
 static void add_column_wide(struct tu_detail *d, uint64_t element, double a, double b)
@@ -256,40 +282,27 @@ static void add_column_wide(struct tu_detail *d, uint64_t element, double a, dou
     sums[3 * TU_COLUMNS] += (a - b) * (a - b);
 }
 
-/* Room for so many elements of that size, whose content may be lost; *room is how many there are.
- */
-static int reserve(void **array, size_t *room, size_t count, size_t size, struct tu_error *error)
-{
-    if (count <= *room)
-        return 0;
-    free(*array);
-    *room = 0;
-    if (!(*array = malloc(count * size)))
-        return tu_fail_memory(error);
-    *room = count;
-    return 0;
-}
-
 static int begin_columns(struct tu_detail *d, struct tu_error *error)
 {
     size_t sums = sums_of(d->width);
-    void *columns = d->columns, *waiting = d->waiting;
-    plan_waiting(d);
-    int result = reserve(&columns, &d->column_room, sums, sizeof *d->columns, error);
-    d->columns = columns;
-    if (result == 0 && d->most_rows > 1)
-        result = reserve(&waiting, &d->waiting_room, 2 * d->most_rows * d->stride,
-                         sizeof *d->waiting, error);
-    d->waiting = waiting;
-    for (size_t i = 0; result == 0 && i < sums; i++)
+    if (d->waiting && begin_waiting(d->waiting, d->width, error) < 0)
+        return -1;
+    if (sums > d->column_room) {
+        free(d->columns);
+        d->column_room = 0;
+        if (!(d->columns = malloc(sums * sizeof *d->columns)))
+            return tu_fail_memory(error);
+        d->column_room = sums;
+    }
+    for (size_t i = 0; i < sums; i++)
         d->columns[i] = 0;
-    return result;
+    return 0;
 }
 
 /* ---- Tiles ---- */
 
 int tu_detail_begin(struct tu_detail *d, const struct tu_detail_plan *plan, uint64_t column,
-                    uint64_t width, struct tu_error *error)
+                    uint64_t width, struct tu_waiting *waiting, struct tu_error *error)
 {
     memset(d->beyond, 0, sizeof d->beyond);
     memset(d->ulps, 0, sizeof d->ulps);
@@ -297,13 +310,13 @@ int tu_detail_begin(struct tu_detail *d, const struct tu_detail_plan *plan, uint
     d->plan = plan;
     d->column = column;
     d->width = width;
+    d->waiting = waiting;
     return plan->columns ? begin_columns(d, error) : 0;
 }
 
 void tu_detail_free(struct tu_detail *d)
 {
     free(d->columns);
-    free(d->waiting);
 }
 
 void tu_detail_add_run(struct tu_detail *d, const struct tu_kernels *kernels,

@@ -10,7 +10,8 @@
 
 #include "compare.h"
 
-/* Above that many columns their sums, 32 bytes each for every tile in work, are not taken. */
+/* Above that many columns their sums are not taken: 32 bytes each for every tile in work, and for
+ * every thread up to as much for rows that wait. */
 #define TU_DETAIL_COLUMNS (1u << 17)
 
 /* What is looked at in a pair. */
@@ -24,6 +25,15 @@ struct tu_detail_plan {
 struct tu_detail_plan tu_detail_plan(const struct tu_dtype *a, const struct tu_dtype *b,
                                      uint64_t elements, uint64_t columns);
 
+/* Rows that wait until there are enough for sums of columns to be worth loading: rows of one side,
+ * then as many of the other.  A thread has one, zeroed before its first use. */
+struct tu_waiting {
+    float *values;
+    size_t room;
+    size_t most, rows, stride; /* how many wait at most, how many do, and their distance */
+};
+void tu_waiting_free(struct tu_waiting *w);
+
 /* Of a tile, which is rows of the tensor, whole or cut, or of all tiles together. */
 struct tu_detail {
     const struct tu_detail_plan *plan;
@@ -33,16 +43,14 @@ struct tu_detail {
     double dot, aa, bb; /* without the largest of each run */
     double *columns;    /* in groups, as the kernel has them */
     size_t column_room;
-    /* Rows that wait until there are enough for sums of columns to be worth loading: rows of one
-     * side, then as many of the other. */
-    float *waiting;
-    size_t waiting_room;
-    size_t most_rows, rows, stride; /* how many wait at most, how many do, and their distance */
+    struct tu_waiting *waiting; /* while a tile is worked on; NULL: no row waits */
 };
 
-/* Starts anew, for a plan that stays; d is zeroed before the first time. */
+/* Starts anew, for a plan that stays; d is zeroed before the first time.  waiting is of the thread
+ * that adds runs until tu_detail_end, or NULL. */
 int tu_detail_begin(struct tu_detail *d, const struct tu_detail_plan *plan, uint64_t column,
-                    uint64_t width, struct tu_error *error) TU_MUST_CHECK;
+                    uint64_t width, struct tu_waiting *waiting,
+                    struct tu_error *error) TU_MUST_CHECK;
 void tu_detail_free(struct tu_detail *d);
 
 /* Pairs that are looked at together: the one of number `first` in the tile, and those behind it,

@@ -393,7 +393,7 @@ static int settle_detail(struct tu_pair *p, struct tu_error *error)
     p->plan.ulps = p->plan.ulps && p->addend == 0;
     p->detailed = t->elements > 0;
     enlarge_tiles(p);
-    return tu_detail_begin(&p->detail, &p->plan, 0, p->comparison.row, error);
+    return tu_detail_begin(&p->detail, &p->plan, 0, p->comparison.row, NULL, error);
 }
 
 int tu_pair_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_error *error)

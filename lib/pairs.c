@@ -31,6 +31,7 @@ struct tile {
 /* What a thread reads files into. */
 struct scratch {
     struct tu_buffer raw[2];
+    struct tu_waiting waiting;
 };
 
 struct run {
@@ -116,7 +117,8 @@ static void count_tile(const struct run *run, struct tile *t, const uint8_t *con
 }
 
 /* Starts the detail of a tile, where it is asked for. */
-static int begin_detail(struct tile *t, struct tu_detail **detail, struct tu_error *error)
+static int begin_detail(struct tile *t, struct scratch *s, struct tu_detail **detail,
+                        struct tu_error *error)
 {
     struct tu_pair *p = t->pair;
     uint64_t row = p->comparison.row, column = t->first % row;
@@ -126,7 +128,8 @@ static int begin_detail(struct tile *t, struct tu_detail **detail, struct tu_err
         width = t->area.columns;
     }
     *detail = p->detailed ? &t->detail : NULL;
-    return p->detailed ? tu_detail_begin(&t->detail, &p->plan, column, width, error) : 0;
+    return p->detailed ? tu_detail_begin(&t->detail, &p->plan, column, width, &s->waiting, error)
+                       : 0;
 }
 
 static int compare_run(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
@@ -134,7 +137,7 @@ static int compare_run(struct run *run, struct tile *t, struct scratch *s, struc
     struct tu_pair *p = t->pair;
     struct tu_detail *detail;
     const uint8_t *spans[2];
-    if (begin_detail(t, &detail, error) < 0)
+    if (begin_detail(t, s, &detail, error) < 0)
         return -1;
     for (int i = 0; i < 2; i++) {
         bool here = p->places[i].where != TU_IN_STREAM;
@@ -255,7 +258,7 @@ static int compare_block(struct run *run, struct tile *t, struct scratch *s, str
     struct tu_comparison c = p->comparison;
     struct tu_detail *detail;
     const uint8_t *spans[2];
-    if (begin_detail(t, &detail, error) < 0)
+    if (begin_detail(t, s, &detail, error) < 0)
         return -1;
     c.row = t->area.columns;
     if (p->block_sums &&
@@ -409,6 +412,7 @@ static void release_scratch(void *scratch)
     struct scratch *s = scratch;
     free(s->raw[0].bytes);
     free(s->raw[1].bytes);
+    tu_waiting_free(&s->waiting);
 }
 
 static int run_pairs(struct run *run, struct tu_error *error)

@@ -94,7 +94,7 @@ END
     make-blocks .
     tensor-rand --tensor w=2x1024 > r.tsr
     python3 -B - "$srcdir/tests" << 'END'
-import struct, subprocess, sys
+import os, struct, subprocess, sys
 sys.path.insert(0, sys.argv[1])
 import blocks
 import reference_decode as reference
@@ -140,7 +140,7 @@ def source(name, fault):
 refused = {}
 for name, (elements, size, halves) in types.items():
     for fault in "nan", "bit", "swap-rows", "swap-heads --heads 2", "stale-scale", "zero-block", "transpose", "channel":
-        for seed in range(3):
+        for seed in range(1 if os.environ.get("TU_SANITIZED") else 3):
             a, b = damaged(*source(name, fault), fault, seed)
             if isinstance(b, str):
                 refused.setdefault(fault, set()).add(name)

@@ -160,6 +160,9 @@ END
 }
 
 @test "the table: every fault in every type is caught by name, but for those that are listed" {
+    local models=$models
+    # hundreds of processes for each type: under sanitizers two of them tell
+    [ -z "${TU_SANITIZED:-}" ] || models='Q6_K Q4_K_M'
     for model in $models; do
         gate-power --json normal/hf "normal/$model.gguf" > "$BATS_TEST_TMPDIR/$model.json" || [ $? -eq 1 ]
     done
@@ -168,7 +171,7 @@ END
     python3 - "$BATS_TEST_TMPDIR" $models << 'END'
 import json, sys
 folder, *models = sys.argv[1:]
-listed = {tuple(line.split()) for line in open(folder + "/misses")}
+listed = {tuple(line.split()) for line in open(folder + "/misses") if line.split()[0] in models}
 found, cells, wrong = set(), 0, []
 for model in models:
     *power, gate = map(json.loads, open("%s/%s.json" % (folder, model)))
@@ -186,7 +189,7 @@ for model in models:
             wrong.append("not named: %s" % r)
         if r["result"] != "caught":
             found.add((model, r["fault"], r["dtype"], r["result"]))
-assert cells > 120, cells
+assert cells > 13 * len(models), cells
 if found != listed or wrong:
     for line in sorted(found - listed):
         print("not caught, and not listed:", *line)

@@ -162,6 +162,13 @@ static inline void scale_and_add(const int8_t *q, int n, float d, float m, float
         y[i] = d * (float)q[i] + m;
 }
 
+/* y = d * q - m: not the sum with -m, which for NaN may have the other sign. */
+static inline void scale_and_subtract(const int8_t *q, int n, float d, float m, float *y)
+{
+    for (int i = 0; i < n; i++)
+        y[i] = d * (float)q[i] - m;
+}
+
 /* The same with a d (and m) for each 16 elements.  Two of them at a time, because gcc 12 makes
  * poor code of inner loops of 16. */
 static inline void scale_16(const int8_t *q, int n, const float *d, float *y)
@@ -283,8 +290,8 @@ static inline void q4_k_floats(const uint8_t *p, const int8_t *q, float *y)
     float d = load_half(p), dmin = load_half(p + 2);
     struct words w = q4_k_words(p);
     for (int k = 0; k < 8; k++)
-        scale_and_add(q + 32 * k, 32, d * (float)(w.factors >> 8 * k & 255),
-                      -(dmin * (float)(w.mins >> 8 * k & 255)), y + 32 * k);
+        scale_and_subtract(q + 32 * k, 32, d * (float)(w.factors >> 8 * k & 255),
+                           dmin * (float)(w.mins >> 8 * k & 255), y + 32 * k);
 }
 
 #ifdef __AVX512F__
@@ -444,7 +451,8 @@ static inline size_t decode_many(int code, const uint8_t *restrict src, size_t n
         return f16_vectors(src, n, dst);
     if (code != TENSOR_F32 || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__)
         return 0;
-    memcpy(dst, src, n * sizeof *dst);
+    if (n)
+        memcpy(dst, src, n * sizeof *dst);
     return n;
 }
 

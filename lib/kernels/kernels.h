@@ -3,9 +3,10 @@
  * The hot loops: decode blocks, encode blocks, reduce two decoded runs.  Pure functions of their
  * arguments: no allocation, no I/O, no errors.
  *
- * Every source in this folder named in KERNEL_SOURCES (Makefile.am) is compiled once for each
- * instruction set with TU_ISA set to its name; all of them give the same bits.  kernels.c, which
- * is compiled once and without instruction-set flags, chooses among them.
+ * Every source in this folder named in KERNEL_SOURCES (lib/local.mk) is compiled once for each
+ * instruction set with TU_ISA set to its name, but for avx512wide, which has some of its own and
+ * shares the rest (TU_BASE); all of them give the same bits.  kernels.c, which is compiled once and
+ * without instruction-set flags, chooses among them.
  */
 #ifndef TU_KERNELS_H
 #define TU_KERNELS_H
@@ -52,7 +53,7 @@ struct tu_sums {
 
 /* Reduces n elements of two runs without NaN or infinity; lanes are added in halves (i and i + 8,
  * then i and i + 4, ...).  beyond is set if |a - b| > bound * max(|a|, |b|), in float32, of a pair,
- * and may be if the two are equal but not 0; for a bound of 1 it is set if the signs of a pair
+ * and may be if those two are equal and not 0; for a bound of 1 it is set if the signs of a pair
  * differ, which is the same without rounding; for one of 2 never, since nothing is beyond that. */
 typedef void tu_reduce_fn(const float *restrict a, const float *restrict b, size_t n, float bound,
                           struct tu_sums *restrict out);
@@ -201,6 +202,7 @@ typedef double tu_steps_fn(const uint8_t *src, size_t n);
 /* The kernels of one instruction set. */
 struct tu_kernels {
     const char *name;
+    const char *base; /* the set whose kernels these are but for reduce, largest and detail */
     tu_decode_fn *decode[TENSOR_DTYPE_LIMIT]; /* NULL: the type does not decode to reals */
     tu_decode_wide_fn *decode_wide[TENSOR_DTYPE_LIMIT]; /* TENSOR_DTYPE_WIDE types alone */
     tu_encode_fn *encode[TENSOR_DTYPE_LIMIT]; /* NULL: the type cannot be made from reals */
@@ -214,7 +216,8 @@ struct tu_kernels {
     tu_fold_fn *fold;
 };
 
-/* What was built, best first, with what this machine can run; i from 0 until NULL comes. */
+/* What was built, the widest vectors first, with what this machine can run; i from 0 until NULL
+ * comes. */
 const struct tu_kernels *tu_kernels_built(size_t i, bool *supported);
 
 /* The best that this machine can run and gains from, or the one of a name; NULL if the name is

@@ -250,7 +250,8 @@ static inline double iq1_m_square(const uint8_t *p)
 
 /* --- The sums ----------------------------------------------------------------------------------*/
 
-/* NAME_add(p, n, lanes) adds what n blocks have, at most LANES, to as many lanes. */
+/* NAME_add(p, n, lanes) adds what n blocks have, at most LANES, to as many lanes; NAME_few(p, n) is
+ * the sum of at most two, which rows of small models have. */
 enum { LANES = 8 };
 
 enum {
@@ -264,6 +265,11 @@ enum {
     {                                                                                              \
         for (size_t i = 0; i < n; i++)                                                             \
             lanes[i] += name##_square(p + i * BYTES_##ID);                                         \
+    }                                                                                              \
+    static inline double name##_few(const uint8_t *p, size_t n)                                    \
+    {                                                                                              \
+        double second = n > 1 ? name##_square(p + BYTES_##ID) : 0;                                 \
+        return n ? name##_square(p) + second : 0;                                                  \
     }
 
 /* Step by step for all the blocks: in the decoder stands why. */
@@ -276,6 +282,12 @@ enum {
         look_up(table, q, (int)n *ELEMENTS_##ID, squares);                                         \
         for (size_t i = 0; i < n; i++)                                                             \
             lanes[i] += name##_total(p + i * BYTES_##ID, squares + i * ELEMENTS_##ID);             \
+    }                                                                                              \
+    static inline double name##_few(const uint8_t *p, size_t n)                                    \
+    {                                                                                              \
+        double lanes[LANES] = {0};                                                                 \
+        name##_add(p, n, lanes);                                                                   \
+        return lanes[0] + lanes[1];                                                                \
     }
 
 ADD(Q4_0, q4_0)
@@ -321,12 +333,14 @@ static inline double add_lanes(const double *lanes)
     tu_steps_fn TU_KERNEL(steps_##name);                                                           \
     double TU_KERNEL(steps_##name)(const uint8_t *src, size_t n)                                   \
     {                                                                                              \
-        double lanes[LANES] = {0};                                                                 \
+        double scale = scale_square((double)n * ELEMENTS_##ID, most), lanes[LANES] = {0};          \
         size_t i = 0;                                                                              \
+        if (n <= 2)                                                                                \
+            return name##_few(src, n) + scale;                                                     \
         for (; i + LANES <= n; i += LANES)                                                         \
             name##_add(src + i * BYTES_##ID, LANES, lanes);                                        \
         name##_add(src + i * BYTES_##ID, n - i, lanes);                                            \
-        return add_lanes(lanes) + scale_square((double)n * ELEMENTS_##ID, most);                   \
+        return add_lanes(lanes) + scale;                                                           \
     }
 
 TU_STEPS_TYPES(STEPS)

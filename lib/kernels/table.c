@@ -93,6 +93,7 @@ extern __typeof__(*((struct tu_attend_kernels *)0)->cap) BASE_KERNEL(attend_cap)
 extern const struct tu_kernels TU_KERNEL(kernels);
 const struct tu_kernels TU_KERNEL(kernels) = {
     .name = NAME_OF(TU_ISA),
+    .base = NAME_OF(TU_BASE),
     .decode =
         {
 #define ROW(ID, name, code, elements, bytes, head, kind, flags, ggml)                              \

@@ -21,7 +21,7 @@ static struct tu_detail_plan plan_of(enum tensor_dtype type, uint64_t elements, 
 static void begin(struct tu_detail *d, const struct tu_detail_plan *plan)
 {
     struct tu_error error = {0};
-    CHECK(tu_detail_begin(d, plan, 0, plan->columns, &error) == 0);
+    CHECK(tu_detail_begin(d, plan, 0, plan->columns, NULL, &error) == 0);
 }
 
 /* Adds one run; first counts from the beginning of the tile. */
@@ -284,11 +284,11 @@ TEST(tiles_may_be_pieces_of_rows)
     struct tu_error error = {0};
     begin(&sum, &plan);
     for (size_t row = 0; row < 2; row++) {
-        CHECK(tu_detail_begin(&part, &plan, 0, 8, &error) == 0);
+        CHECK(tu_detail_begin(&part, &plan, 0, 8, NULL, &error) == 0);
         add(&part, baseline(), a + 9 * row, b + 9 * row, 0, 8);
         tu_detail_end(&part, baseline());
         tu_detail_add(&sum, &part);
-        CHECK(tu_detail_begin(&part, &plan, 8, 1, &error) == 0);
+        CHECK(tu_detail_begin(&part, &plan, 8, 1, NULL, &error) == 0);
         add(&part, baseline(), a + 9 * row + 8, b + 9 * row + 8, 0, 1);
         tu_detail_end(&part, baseline());
         tu_detail_add(&sum, &part);
@@ -377,6 +377,67 @@ TEST(tiles_add_up)
     CHECK(memcmp(whole.ulps, parts.ulps, sizeof whole.ulps) == 0);
     tu_detail_free(&whole);
     tu_detail_free(&parts);
+}
+
+/* Rows of a tile in runs as compare.c has them, which wait or are added at once. */
+static struct tu_detail in_runs(const struct tu_detail_plan *plan, const float *a, const float *b, size_t rows, struct tu_waiting *waiting)
+{
+    size_t width = plan->columns, count = rows * width;
+    size_t longest = width <= TU_COMPARE_BLOCK ? TU_COMPARE_BLOCK / width * width : TU_COMPARE_BLOCK;
+    struct tu_detail d = {0};
+    struct tu_error error = {0};
+    CHECK(tu_detail_begin(&d, plan, 0, width, waiting, &error) == 0);
+    for (size_t first = 0, n; first < count; first += n) {
+        float here[2][TU_COMPARE_BLOCK], *x = here[0], *y = here[1];
+        size_t left = width > TU_COMPARE_BLOCK ? width - first % width : count - first;
+        n = left < longest ? left : longest;
+        CHECK(!tu_detail_place(&d, first, n, &x, &y) || waiting);
+        struct tu_detail_run run = {.first = first, .count = n};
+        for (size_t i = 0; i < n; i++) {
+            x[i] = a[first + i];
+            y[i] = b[first + i];
+            run.dot += (double)x[i] * (double)y[i];
+            run.aa += (double)x[i] * (double)x[i];
+            run.bb += (double)y[i] * (double)y[i];
+        }
+        tu_detail_add_run(&d, tu_kernels_choose(NULL), &run, x, y);
+    }
+    tu_detail_end(&d, tu_kernels_choose(NULL));
+    return d;
+}
+
+TEST(rows_that_wait_have_the_same_sums)
+{
+    enum { MOST = 60000 };
+    static const size_t widths[] = {1, 7, 500, 512, 683, 1000, 1024, 2000, 2048, 2049, 3000, 5001, 12000, 13000, 20000};
+    struct tu_waiting waiting = {0};
+    float *a = calloc(MOST, sizeof *a), *b = calloc(MOST, sizeof *b);
+    uint64_t state = 5;
+    /* nothing but the first pair, and then every pair */
+    a[0] = 1;
+    b[0] = 2;
+    for (int dense = 0; dense < 2; dense++) {
+        for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+            size_t width = widths[w], rows = MOST / width;
+            struct tu_detail_plan plan = plan_of(TENSOR_F32, MOST, width);
+            for (size_t n = rows; n; n = n / 2) {
+                struct tu_detail want = in_runs(&plan, a, b, n, NULL), got = in_runs(&plan, a, b, n, &waiting);
+                size_t sums = (width + 7) / 8 * 32;
+                CHECK(memcmp(want.columns, got.columns, sums * sizeof(double)) == 0);
+                CHECK(want.dot == got.dot && want.aa == got.aa && want.bb == got.bb);
+                CHECK(dense || (got.columns[0] == 2 && got.columns[8] == 1 && got.columns[16] == 4 && got.columns[24] == 1));
+                tu_detail_free(&want);
+                tu_detail_free(&got);
+            }
+        }
+        for (size_t i = 0; i < MOST; i++) {
+            a[i] = (float)(tap_random(&state) % 1999) - 999.0f;
+            b[i] = a[i] + (float)(tap_random(&state) % 7);
+        }
+    }
+    tu_waiting_free(&waiting);
+    free(a);
+    free(b);
 }
 
 TEST(what_is_not_finite_has_no_distance)
