@@ -487,7 +487,7 @@ struct range {
     bool predicts;       /* a side has steps */
     double faint;        /* the sum of squares below which a row is none of the worst */
     /* Of the run: where it begins, and its bytes.  Blocks that no segment cuts follow one another;
-     * else, or if there are no steps, their size is 0. */
+     * else their size is 0. */
     uint64_t at;
     const uint8_t *parts[2];
     size_t block[2];
@@ -537,7 +537,7 @@ static size_t uncut_block(const struct tu_comparison *c, int side)
 {
     const struct tu_decoder *d = &c->decoders[side];
     size_t size = d->geometry.dtype->elements;
-    bool uncut = d->steps && d->geometry.row % size == 0 && c->row % size == 0;
+    bool uncut = d->geometry.row % size == 0 && c->row % size == 0;
     return uncut && TU_COMPARE_BLOCK % size == 0 ? size : 0;
 }
 
@@ -548,7 +548,7 @@ static double steps_of(const struct range *r, uint64_t first, size_t count)
     for (int i = 0; i < 2; i++) {
         const struct tu_decoder *d = &r->c->decoders[i];
         size_t size = r->block[i], before = (size_t)(first - r->at);
-        if (size)
+        if (size && d->steps)
             sum += d->steps(r->parts[i] + before / size * d->geometry.dtype->bytes, count / size) *
                    ((double)d->scale * (double)d->scale);
         else if (d->steps)
@@ -560,9 +560,22 @@ static double steps_of(const struct range *r, uint64_t first, size_t count)
 /* Finds the bytes of the run that begins at an element. */
 static void find_parts(struct range *r, uint64_t at, size_t count)
 {
+    for (int i = 0; i < 2; i++) {
+        if (r->block[i] && r->parts[i])
+            r->parts[i] += (at - r->at) / r->block[i] * r->c->decoders[i].geometry.dtype->bytes;
+        else
+            r->parts[i] = part(r, i, at, count);
+    }
     r->at = at;
-    for (int i = 0; i < 2; i++)
-        r->parts[i] = part(r, i, at, count);
+}
+
+static void decode_part(const struct range *r, int side, size_t count, float *out)
+{
+    const struct tu_decoder *d = &r->c->decoders[side];
+    if (r->block[side])
+        tu_decode_blocks(d, r->parts[side], count / r->block[side], out);
+    else
+        tu_decode(d, r->parts[side], r->at, count, out);
 }
 
 /* Adds the sums of the next segment, which begins at an element, to all that it belongs to. */
@@ -597,8 +610,8 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
     if (r->detail)
         tu_detail_place(r->detail, at - r->first, count, &a, &b);
     find_parts(r, at, count);
-    tu_decode(&c->decoders[0], r->parts[0], at, count, a);
-    tu_decode(&c->decoders[1], r->parts[1], at, count, b);
+    decode_part(r, 0, count, a);
+    decode_part(r, 1, count, b);
     struct tu_detail_run run = {.first = at - r->first, .count = count};
     uint64_t finite = r->out->finite;
     for (size_t done = 0, n; done < count; done += n) {

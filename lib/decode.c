@@ -61,6 +61,21 @@ static struct run run_at(const struct tu_geometry *g, const uint8_t *span, uint6
                         left < in_row ? left : (size_t)in_row};
 }
 
+/* What belongs to the whole tensor. */
+static void scale_and_shift(const struct tu_decoder *d, size_t count, float *out)
+{
+    for (size_t i = 0; d->geometry.dtype->head && i < count; i++)
+        out[i] *= d->scale;
+    for (size_t i = 0; d->addend != 0 && i < count; i++)
+        out[i] += d->addend;
+}
+
+void tu_decode_blocks(const struct tu_decoder *d, const uint8_t *blocks, size_t n, float *out)
+{
+    d->decode(blocks, n, out);
+    scale_and_shift(d, n * d->geometry.dtype->elements, out);
+}
+
 void tu_decode(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
                float *out)
 {
@@ -72,10 +87,7 @@ void tu_decode(const struct tu_decoder *d, const uint8_t *span, uint64_t first, 
         decode_run(d, r.bytes, r.skip, r.count, out + done);
         done += r.count;
     }
-    for (size_t i = 0; g->dtype->head && i < count; i++)
-        out[i] *= d->scale;
-    for (size_t i = 0; d->addend != 0 && i < count; i++)
-        out[i] += d->addend;
+    scale_and_shift(d, count, out);
 }
 
 void tu_decode_wide(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,

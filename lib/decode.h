@@ -29,7 +29,10 @@ int tu_decoder_init(struct tu_decoder *d, const struct tu_geometry *geometry,
 void tu_decode(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
                float *out);
 
-/* The same exactly, for any type: the value is hi[i] + lo[i] (kernels.h). */
+/* Decodes n whole blocks. */
+void tu_decode_blocks(const struct tu_decoder *d, const uint8_t *blocks, size_t n, float *out);
+
+/* The same as tu_decode exactly, for any type: the value is hi[i] + lo[i] (kernels.h). */
 void tu_decode_wide(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
                     double *hi, double *lo);
 
