@@ -307,12 +307,12 @@ static size_t read_piece(struct parser *p, struct tu_map_rule *rule, struct tu_p
     struct tu_piece *piece = &out->pieces[out->count++];
     const struct tu_piece *before = out->count > 1 ? piece - 1 : NULL;
     *piece = (struct tu_piece){.kind = TU_PIECE_TEXT};
+    if (before && before->kind == TU_PIECE_NUMBER && (*text == '{' || *text == '*')) {
+        bad(p, "two placeholders with nothing between them");
+        return 0;
+    }
     if (*text == '{') {
         const char *end = memchr(text, '}', length);
-        if (before && before->kind == TU_PIECE_NUMBER) {
-            bad(p, "two placeholders with nothing between them");
-            return 0;
-        }
         if (!end) {
             bad(p, "'%.*s' is no placeholder", (int)length, text);
             return 0;

@@ -422,6 +422,7 @@ open("a.gguf", "wb").write(formats.gguf([formats.Tensor("qkv", "F32", [8, 1], fo
     bad 1 'a = b.{n}' 'a placeholder stands on the right alone'
     bad 1 'a.{n}.{m} = b' 'the right lacks two placeholders'
     bad 1 'a.{n}{m} = b' 'nothing between them'
+    bad 1 'a.{n}*2 = *b' 'nothing between them'
     bad 1 'a.{n}1 = b' 'a digit behind a placeholder'
     bad 1 'a.{N} = b' 'is no placeholder'
     bad 1 'a.{n = b' 'is no placeholder'
