@@ -60,6 +60,22 @@ static inline int sum_squares(const int8_t *values, int n)
     return total;
 }
 
+/* Of the bytes of a word. */
+static inline int sum_squares_of_bytes(uint64_t bytes)
+{
+#ifdef __SSE2__
+    __m128i v = _mm_unpacklo_epi8(_mm_cvtsi64_si128((long long)bytes), _mm_setzero_si128());
+    v = _mm_madd_epi16(v, v);
+    v = _mm_add_epi32(v, _mm_shuffle_epi32(v, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(v, _mm_shuffle_epi32(v, 0xb1)));
+#else
+    int total = 0;
+    for (; bytes; bytes >>= 8)
+        total += (int)(bytes & 255) * (int)(bytes & 255);
+    return total;
+#endif
+}
+
 /* --- Levels at equal distances -----------------------------------------------------------------*/
 
 static inline double q4_0_square(const uint8_t *p)
@@ -119,9 +135,7 @@ static inline double q3_k_square(const uint8_t *p)
 
 static inline double q4_k_square(const uint8_t *p)
 {
-    int8_t factors[8];
-    store_le64((uint8_t *)factors, q4_k_words(p).factors);
-    return square(load_half(p)) * (32 * sum_squares(factors, 8));
+    return square(load_half(p)) * (32 * sum_squares_of_bytes(q4_k_words(p).factors));
 }
 
 static inline double q5_k_square(const uint8_t *p)
