@@ -785,7 +785,7 @@ static int parse_lines(struct parser *p, const char *text, size_t length)
         if (n && line[n - 1] == '\r')
             line[n - 1] = '\0';
         for (size_t i = 0; i < n; i++)
-            if ((unsigned char)text[at + i] < ' ' && !strchr("\t\r", text[at + i]))
+            if ((unsigned char)text[at + i] < ' ' && text[at + i] != '\t' && text[at + i] != '\r')
                 return bad(p, "a control character");
         if (!tu_is_utf8(line, strlen(line)))
             return bad(p, "no UTF-8");

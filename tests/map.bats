@@ -446,6 +446,7 @@ open("a.gguf", "wb").write(formats.gguf([formats.Tensor("qkv", "F32", [8, 1], fo
     bad 1 'architecture' 'a name is missing'
     bad 2 'about x\nabout y\n' 'said twice'
     bad 1 'a\001 = b' 'a control character'
+    bad 1 'a = b\000 : transpose' 'a control character'
     bad 1 'a\xff = b' 'no UTF-8'
     bad 1 "$(printf '%05000d' 1) = b" 'longer than'
     : > bad.map

@@ -58,8 +58,8 @@ static void check_rule(const struct tu_map *map, const struct tu_map_rule *rule)
     FUZZ_CHECK(rule->stacked < TU_MAP_NUMBERS_MAX);
     for (size_t i = 0; i < rule->step_count; i++) {
         const struct tu_step *s = &rule->steps[i];
-        FUZZ_CHECK(s->rank <= TU_MAP_RANK_MAX &&
-                   (s->kind != TU_STEP_ROPE || tu_map_count(map, s->heads)));
+        FUZZ_CHECK(s->rank <= TU_MAP_RANK_MAX);
+        FUZZ_CHECK(s->kind != TU_STEP_ROPE || s->head_count || tu_map_count(map, s->heads));
         FUZZ_CHECK((s->kind != TU_STEP_ROWS && s->kind != TU_STEP_COLUMNS) || s->first < s->end);
     }
 }
