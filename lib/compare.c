@@ -135,20 +135,13 @@ static bool may_be_worst(const struct tu_worst_rows *w, const struct tu_row *r)
            dd * dd >= slack * apart * apart * aa * bb;
 }
 
-/* Whether the norm of a row grew more from a to b than that of another one. */
+/* Whether the norm of a row, of these squares, grew more from a to b than that of another one. */
 static bool grew_more(const struct tu_scaled *aa, const struct tu_scaled *bb,
-                      const struct tu_gain *than)
+                      const struct tu_scaled *other_aa, const struct tu_scaled *other_bb)
 {
-    if (aa->exponent | bb->exponent | than->aa.exponent | than->bb.exponent)
-        return ratio(*bb, *aa) > ratio(than->bb, than->aa);
-    return bb->value * than->aa.value > than->bb.value * aa->value;
-}
-
-static bool grew_less(const struct tu_scaled *aa, const struct tu_scaled *bb,
-                      const struct tu_gain *than)
-{
-    const struct tu_gain this = {*aa, *bb, 0};
-    return grew_more(&than->aa, &than->bb, &this);
+    if (aa->exponent | bb->exponent | other_aa->exponent | other_bb->exponent)
+        return ratio(*bb, *aa) > ratio(*other_bb, *other_aa);
+    return bb->value * other_aa->value > other_bb->value * aa->value;
 }
 
 static void note_gain(struct tu_worst_rows *w, const struct tu_scaled *aa,
@@ -157,9 +150,9 @@ static void note_gain(struct tu_worst_rows *w, const struct tu_scaled *aa,
     if (!(aa->value > 0 && bb->value > 0))
         return;
     bool first = !(w->most.aa.value > 0);
-    if (first || grew_more(aa, bb, &w->most))
+    if (first || grew_more(aa, bb, &w->most.aa, &w->most.bb))
         w->most = (struct tu_gain){*aa, *bb, row};
-    if (first || grew_less(aa, bb, &w->least))
+    if (first || grew_more(&w->least.aa, &w->least.bb, aa, bb))
         w->least = (struct tu_gain){*aa, *bb, row};
 }
 

@@ -442,10 +442,11 @@ static inline size_t decode_many(int code, const uint8_t *restrict src, size_t n
                                  float *restrict dst)
 {
 #ifdef __AVX512F__
-    for (size_t i = 0; code == TENSOR_Q4_K && i < n; i++)
-        q4_k_vectors(src + i * 144, dst + i * 256);
-    if (code == TENSOR_Q4_K)
+    if (code == TENSOR_Q4_K) {
+        for (size_t i = 0; i < n; i++)
+            q4_k_vectors(src + i * 144, dst + i * 256);
         return n;
+    }
 #endif
     if (code == TENSOR_F16)
         return f16_vectors(src, n, dst);

@@ -78,40 +78,20 @@ static inline int sum_squares_of_bytes(uint64_t bytes)
 
 /* --- Levels at equal distances -----------------------------------------------------------------*/
 
-static inline double q4_0_square(const uint8_t *p)
-{
-    return 32 * square(load_half(p));
-}
+/* Blocks of 32 with a binary16 scale in front. */
+#define SCALE_IN_FRONT(name)                                                                       \
+    static inline double name##_square(const uint8_t *p)                                           \
+    {                                                                                              \
+        return 32 * square(load_half(p));                                                          \
+    }
 
-static inline double q4_1_square(const uint8_t *p)
-{
-    return q4_0_square(p);
-}
-
-static inline double q5_0_square(const uint8_t *p)
-{
-    return q4_0_square(p);
-}
-
-static inline double q5_1_square(const uint8_t *p)
-{
-    return q4_0_square(p);
-}
-
-static inline double q8_0_square(const uint8_t *p)
-{
-    return q4_0_square(p);
-}
-
-static inline double q8_1_square(const uint8_t *p)
-{
-    return q4_0_square(p);
-}
-
-static inline double apr_q4_square(const uint8_t *p)
-{
-    return q4_0_square(p);
-}
+SCALE_IN_FRONT(q4_0)
+SCALE_IN_FRONT(q4_1)
+SCALE_IN_FRONT(q5_0)
+SCALE_IN_FRONT(q5_1)
+SCALE_IN_FRONT(q8_0)
+SCALE_IN_FRONT(q8_1)
+SCALE_IN_FRONT(apr_q4)
 
 static inline double q8_k_square(const uint8_t *p)
 {

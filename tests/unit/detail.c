@@ -24,11 +24,10 @@ static void begin(struct tu_detail *d, const struct tu_detail_plan *plan)
     CHECK(tu_detail_begin(d, plan, 0, plan->columns, NULL, &error) == 0);
 }
 
-/* Adds one run; first counts from the beginning of the tile. */
-static void add(struct tu_detail *d, const struct tu_kernels *k, const float *a, const float *b, size_t first, size_t n)
+/* Adds one run, copied to x and y; first counts from the beginning of the tile. */
+static void add_copy(struct tu_detail *d, const struct tu_kernels *k, const float *a, const float *b, size_t first, size_t n, float *x, float *y)
 {
     struct tu_detail_run run = {.first = first, .count = n};
-    float *x = malloc((n + 1) * sizeof *x), *y = malloc((n + 1) * sizeof *y);
     for (size_t i = 0; i < n; i++) {
         x[i] = a[first + i];
         y[i] = b[first + i];
@@ -37,6 +36,12 @@ static void add(struct tu_detail *d, const struct tu_kernels *k, const float *a,
         run.bb += (double)y[i] * (double)y[i];
     }
     tu_detail_add_run(d, k, &run, x, y);
+}
+
+static void add(struct tu_detail *d, const struct tu_kernels *k, const float *a, const float *b, size_t first, size_t n)
+{
+    float *x = malloc((n + 1) * sizeof *x), *y = malloc((n + 1) * sizeof *y);
+    add_copy(d, k, a, b, first, n, x, y);
     free(x);
     free(y);
 }
@@ -392,15 +397,7 @@ static struct tu_detail in_runs(const struct tu_detail_plan *plan, const float *
         size_t left = width > TU_COMPARE_BLOCK ? width - first % width : count - first;
         n = left < longest ? left : longest;
         CHECK(!tu_detail_place(&d, first, n, &x, &y) || waiting);
-        struct tu_detail_run run = {.first = first, .count = n};
-        for (size_t i = 0; i < n; i++) {
-            x[i] = a[first + i];
-            y[i] = b[first + i];
-            run.dot += (double)x[i] * (double)y[i];
-            run.aa += (double)x[i] * (double)x[i];
-            run.bb += (double)y[i] * (double)y[i];
-        }
-        tu_detail_add_run(&d, tu_kernels_choose(NULL), &run, x, y);
+        add_copy(&d, tu_kernels_choose(NULL), a, b, first, n, x, y);
     }
     tu_detail_end(&d, tu_kernels_choose(NULL));
     return d;
