@@ -9,7 +9,7 @@
 #include "cli.h"
 #include "decode.h"
 #include "feed.h"
-#include "random.h"
+#include "base/random.h"
 
 enum {
     COPY_BYTES = 256 * 1024,

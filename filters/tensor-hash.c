@@ -10,10 +10,10 @@
 
 #include "cli.h"
 #include "decode.h"
-#include "digest.h"
+#include "base/digest.h"
 #include "feed.h"
-#include "pool.h"
-#include "text.h"
+#include "base/pipeline.h"
+#include "base/text.h"
 
 enum { READ_BYTES = 256 * 1024, LINE_MAX_BYTES = 4 * 65536 + 256 };
 

@@ -12,7 +12,7 @@
 #include "output.h"
 #include "report.h"
 #include "save.h"
-#include "text.h"
+#include "base/text.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

@@ -8,8 +8,8 @@
 
 #include "cli.h"
 #include "feed.h"
-#include "json.h"
-#include "text.h"
+#include "base/json.h"
+#include "base/text.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

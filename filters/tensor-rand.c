@@ -8,8 +8,8 @@
 #include "cli.h"
 #include "layout.h"
 #include "output.h"
-#include "random.h"
-#include "text.h"
+#include "base/random.h"
+#include "base/text.h"
 
 enum { PIECE = 16384 };
 

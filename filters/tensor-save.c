@@ -11,7 +11,7 @@
 #include "cli.h"
 #include "convert.h"
 #include "feed.h"
-#include "json.h"
+#include "base/json.h"
 #include "save.h"
 
 enum { COPY_BYTES = 256 * 1024, MOVE_BYTES = 16 << 20, SPARE_FILES = 32 };

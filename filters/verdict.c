@@ -16,8 +16,8 @@
 #include "feed.h"
 #include "report.h"
 #include "save.h"
-#include "source.h"
-#include "text.h"
+#include "base/source.h"
+#include "base/text.h"
 
 enum { STATUS_PASS = 0, STATUS_FAIL = 1, WORST_DEFAULT = 5 };
 

@@ -6,7 +6,7 @@
 #ifndef TU_APRDIFF_H
 #define TU_APRDIFF_H
 
-#include "arena.h"
+#include "base/arena.h"
 #include "pairs.h"
 
 enum tu_apr_status {

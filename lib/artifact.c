@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pool.h"
-#include "source.h"
+#include "base/pipeline.h"
+#include "base/source.h"
 
 enum { READ_BYTES = 1 << 20 };
 

@@ -3,9 +3,9 @@
 #ifndef TU_ARTIFACT_H
 #define TU_ARTIFACT_H
 
-#include "arena.h"
-#include "digest.h"
-#include "value.h"
+#include "base/arena.h"
+#include "base/digest.h"
+#include "base/value.h"
 
 struct tu_artifact {
     const char *path, *role; /* role: "a", "b", or "artifact" */

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "plugin.h"
-#include "source.h"
-#include "text.h"
-#include "value.h"
+#include "base/source.h"
+#include "base/text.h"
+#include "base/value.h"
 
 static const char suffix[] = ".map";
 

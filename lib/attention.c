@@ -11,7 +11,7 @@
 #include <cblas.h>
 
 #include "blas.h"
-#include "pool.h"
+#include "base/pipeline.h"
 
 enum {
     TILE_QUERIES = 64,

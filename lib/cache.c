@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "fingerprint.h"
-#include "pack.h"
+#include "base/msgpack.h"
 #include "shelf.h"
 
 /* Pairs that are less alike are compared anew each time: why they disagree may depend on other

@@ -15,7 +15,7 @@
 #ifndef TU_CACHE_H
 #define TU_CACHE_H
 
-#include "digest.h"
+#include "base/digest.h"
 #include "pairs.h"
 #include "view.h"
 

@@ -15,9 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cpus.h"
+#include "base/processors.h"
 #include "output.h"
-#include "text.h"
+#include "base/text.h"
 #include "timing.h"
 
 enum { STATUS_TROUBLE = 2 };

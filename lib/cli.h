@@ -14,7 +14,7 @@
 #ifndef TU_CLI_H
 #define TU_CLI_H
 
-#include "error.h"
+#include "base/error.h"
 #include "kernels/kernels.h"
 #include "plugin.h"
 #include "select.h"

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "source.h"
-#include "text.h"
-#include "yamltext.h"
+#include "base/source.h"
+#include "base/text.h"
+#include "base/yaml.h"
 
 /* A contract larger than this is a mistake. */
 enum { CONTRACT_MAX = 4 << 20 };

@@ -3,9 +3,9 @@
 #ifndef TU_CONTRACT_H
 #define TU_CONTRACT_H
 
-#include "digest.h"
+#include "base/digest.h"
 #include "profile.h"
-#include "value.h"
+#include "base/value.h"
 
 /* A claim: the entry of falsification_tests[] that has its id. */
 struct tu_contract {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "decode.h"
-#include "pool.h"
+#include "base/pipeline.h"
 #include "scales.h"
 
 /* One tensor on its way from one type to another. */

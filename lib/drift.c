@@ -10,7 +10,7 @@
 
 #include "artifact.h"
 #include "evidence.h"
-#include "text.h"
+#include "base/text.h"
 
 TU_PRINTF(3, 4)
 static int add_reason(struct tu_drift *d, struct tu_error *error, const char *format, ...)

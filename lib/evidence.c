@@ -11,9 +11,9 @@
 #include <time.h>
 
 #include "folder.h"
-#include "json.h"
+#include "base/json.h"
 #include "report.h"
-#include "text.h"
+#include "base/text.h"
 
 enum { EVIDENCE_VERSION = 1, WORST = 5, EVIDENCE_MAX = 16 << 20 };
 

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "arena.h"
-#include "pool.h"
+#include "base/arena.h"
+#include "base/pipeline.h"
 
 /* No clock of a file system is coarser than this, so many seconds. */
 enum { CLOCK_SECONDS = 2, READ_BYTES = 1 << 20, LINE_BYTES = 160 };

@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "source.h"
+#include "base/json.h"
+#include "base/source.h"
 
 enum { JSON_BYTES_MAX = 256 << 20 };
 

@@ -3,9 +3,9 @@
 #ifndef TU_FOLDER_H
 #define TU_FOLDER_H
 
-#include "arena.h"
-#include "error.h"
-#include "value.h"
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/value.h"
 
 /* Where the parts of a model lie. */
 struct tu_parts {

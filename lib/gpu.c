@@ -11,7 +11,7 @@
 
 #include <zlib.h>
 
-#include "text.h"
+#include "base/text.h"
 
 /* The driver's interface, as NVIDIA documents it: calls, and the numbers of what they take and
  * give. All handles are pointers but for devices, which are numbers, and addresses. */

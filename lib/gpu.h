@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 
 typedef uint64_t tu_gpu_address; /* in device memory; 0: none */
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "select.h"
-#include "text.h"
+#include "base/text.h"
 
 enum { CELLS_MAX = 20000 };
 

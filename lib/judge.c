@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "field.h"
-#include "text.h"
+#include "base/text.h"
 
 const char *const tu_outcome_verdicts[] = {"pass", "fail", "fail", "fail", "allowed", "unjudged"};
 const char *const tu_outcome_words[] = {"passed",  "failed",  "incomparable",

@@ -3,7 +3,7 @@
 #ifndef TU_JUDGE_H
 #define TU_JUDGE_H
 
-#include "arena.h"
+#include "base/arena.h"
 #include "profile.h"
 
 enum tu_outcome {

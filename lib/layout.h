@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arena.h"
-#include "error.h"
-#include "value.h"
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/value.h"
 
 /* Sizes of a model; 0 stands for that of the layout's best known member. */
 struct tu_layout_options {

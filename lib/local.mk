@@ -2,23 +2,23 @@ noinst_LTLIBRARIES = libtensorutils.la libkernels-baseline.la
 
 libtensorutils_la_SOURCES = \
 	lib/aprdiff.c lib/aprdiff.h \
-	lib/arena.c lib/arena.h \
+	lib/base/arena.c lib/base/arena.h \
 	lib/artifact.c lib/artifact.h \
 	lib/atlas.c lib/atlas.h \
 	lib/buckets.c lib/buckets.h \
-	lib/buffer.c lib/buffer.h \
+	lib/base/buffer.c lib/base/buffer.h \
 	lib/cache.c lib/cache.h \
 	lib/cli.c lib/cli.h \
 	lib/compare.c lib/compare.h \
 	lib/contract.c lib/contract.h \
 	lib/convert.c lib/convert.h \
-	lib/cpus.c lib/cpus.h \
+	lib/base/processors.c lib/base/processors.h \
 	lib/decode.c lib/decode.h \
 	lib/detail.c lib/detail.h \
-	lib/digest.c lib/digest.h \
+	lib/base/digest.c lib/base/digest.h \
 	lib/drift.c lib/drift.h \
 	lib/dtype.c lib/dtype.h \
-	lib/error.c lib/error.h \
+	lib/base/error.c lib/base/error.h \
 	lib/evidence.c lib/evidence.h \
 	lib/explain.c lib/explain.h \
 	lib/feed.c lib/feed.h \
@@ -26,9 +26,9 @@ libtensorutils_la_SOURCES = \
 	lib/fingerprint.c lib/fingerprint.h \
 	lib/folder.c lib/folder.h \
 	lib/heat.c lib/heat.h \
-	lib/json.c lib/json.h \
-	lib/jsonmemory.c lib/jsonmemory.h \
-	lib/jsontext.c lib/jsontext.h \
+	lib/base/json.c lib/base/json.h \
+	lib/base/json-memory.c lib/base/json-memory.h \
+	lib/base/json-check.c lib/base/json-check.h \
 	lib/judge.c lib/judge.h \
 	lib/kernels/kernels.c lib/kernels/kernels.h \
 	lib/layout.c lib/layout.h \
@@ -37,16 +37,16 @@ libtensorutils_la_SOURCES = \
 	lib/operand.c lib/operand.h \
 	lib/oracle.c lib/oracle.h \
 	lib/output.c lib/output.h \
-	lib/pack.c lib/pack.h \
+	lib/base/msgpack.c lib/base/msgpack.h \
 	lib/pair.c lib/pair.h \
 	lib/pairing.c lib/pairing.h \
 	lib/pairs.c lib/pairs.h \
 	lib/partners.c lib/partners.h \
 	lib/plugin.c lib/plugin.h \
-	lib/pool.c lib/pool.h \
+	lib/base/pipeline.c lib/base/pipeline.h \
 	lib/population.c lib/population.h \
 	lib/profile.c lib/profile.h \
-	lib/random.c lib/random.h \
+	lib/base/random.c lib/base/random.h \
 	lib/resolve.c lib/resolve.h \
 	lib/report-github.c \
 	lib/report-html.c \
@@ -64,14 +64,14 @@ libtensorutils_la_SOURCES = \
 	lib/select.c lib/select.h \
 	lib/shelf.c lib/shelf.h \
 	lib/sides.c lib/sides.h \
-	lib/source.c lib/source.h \
+	lib/base/source.c lib/base/source.h \
 	lib/stream.c lib/stream.h \
-	lib/text.c lib/text.h \
+	lib/base/text.c lib/base/text.h \
 	lib/timing.c lib/timing.h \
 	lib/tsr.c lib/tsr.h \
-	lib/value.c lib/value.h \
+	lib/base/value.c lib/base/value.h \
 	lib/view.c lib/view.h \
-	lib/yamltext.c lib/yamltext.h
+	lib/base/yaml.c lib/base/yaml.h
 libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(YAML_CFLAGS) $(ZLIB_CFLAGS) $(CRYPTO_CFLAGS) $(XXHASH_CFLAGS)
 libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(ZLIB_LIBS) \
 	$(CRYPTO_LIBS) $(XXHASH_LIBS)

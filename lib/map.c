@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "dtype.h"
-#include "text.h"
+#include "base/text.h"
 
 enum { LINE_MAX_BYTES = 4096, ITEMS_MAX = 4096, DIGITS_MAX = 9 };
 

@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 
-#include "arena.h"
-#include "error.h"
+#include "base/arena.h"
+#include "base/error.h"
 
 #define TU_MAP_BYTES_MAX (1u << 20)
 #define TU_MAP_SIDE_MAX  8 /* names on one side of a rule */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "blas.h"
-#include "pool.h"
+#include "base/pipeline.h"
 
 /* A tile has about so many elements, and no less than a row; what is decoded at a time, and what
  * comes of it, has no more than these.  All are part of what f32 gives: a BLAS may add in another

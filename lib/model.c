@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "text.h"
+#include "base/json.h"
+#include "base/text.h"
 
 /* The state of one call of a format's read. */
 struct index_reader {

@@ -3,13 +3,13 @@
 #ifndef TU_MODEL_H
 #define TU_MODEL_H
 
-#include "arena.h"
+#include "base/arena.h"
 #include "dtype.h"
-#include "error.h"
+#include "base/error.h"
 #include "plugin.h"
 #include "population.h"
-#include "source.h"
-#include "value.h"
+#include "base/source.h"
+#include "base/value.h"
 
 /* Part of a tensor's bytes that lies in one piece. */
 struct tu_extent {

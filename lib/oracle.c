@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buffer.h"
+#include "base/buffer.h"
 #include "map.h"
 #include "sample.h"
-#include "text.h"
+#include "base/text.h"
 
 enum {
     FEWEST = 16,       /* elements from which anything can be concluded */

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "text.h"
+#include "base/json.h"
+#include "base/text.h"
 
 const struct tu_column tu_tensor_columns[] = {
     {.key = "dtype", .title = "dtype", .width = -8},

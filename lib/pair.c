@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "sample.h"
-#include "text.h"
+#include "base/text.h"
 
 /* The shape without leading and trailing ones. */
 static uint32_t strip(const struct tu_tensor *t, const uint64_t **shape)

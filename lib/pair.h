@@ -4,7 +4,7 @@
 #ifndef TU_PAIR_H
 #define TU_PAIR_H
 
-#include "digest.h"
+#include "base/digest.h"
 #include "oracle.h"
 #include "pairs.h"
 #include "partners.h"

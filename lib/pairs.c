@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buffer.h"
+#include "base/buffer.h"
 #include "cache.h"
 #include "explain.h"
 #include "pairing.h"
-#include "pool.h"
+#include "base/pipeline.h"
 
 /* A piece of work: some elements of a pair, or a record. */
 struct tile {

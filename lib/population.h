@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arena.h"
-#include "error.h"
-#include "value.h"
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/value.h"
 
 struct tu_population {
     const char *stage; /* NULL: not said */

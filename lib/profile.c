@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "arena.h"
+#include "base/arena.h"
 #include "field.h"
 
 /* A profile larger than this, or including deeper or more, is a mistake. */

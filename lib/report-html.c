@@ -15,7 +15,7 @@
 #include "field.h"
 #include "heat.h"
 #include "output.h"
-#include "text.h"
+#include "base/text.h"
 
 enum { SHADES = 8, BAD_SHADES = 4 };
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "text.h"
+#include "base/text.h"
 
 static void put_attribute(FILE *out, const char *name, const char *text)
 {

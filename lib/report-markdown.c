@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "text.h"
+#include "base/text.h"
 
 /* Comments and summaries have a limit, and nobody reads more. */
 enum { ROWS = 100 };

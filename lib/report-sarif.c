@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "value.h"
+#include "base/value.h"
 
 static int open_map(struct tu_builder *b, const char *key, struct tu_error *error)
 {

@@ -4,7 +4,7 @@
 
 #include "report.h"
 
-#include "text.h"
+#include "base/text.h"
 
 static void put_block(FILE *out, const struct tu_court *c, const struct tu_judged *j)
 {

@@ -7,7 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "text.h"
+#include "base/text.h"
 
 static void put_escaped(FILE *out, const char *text)
 {

@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "json.h"
+#include "base/json.h"
 #include "save.h"
-#include "text.h"
+#include "base/text.h"
 
 static const struct {
     const char *name;

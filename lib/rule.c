@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "dtype.h"
-#include "text.h"
+#include "base/text.h"
 
 /* Longer spellings first: "<=" is not "<" and a value. */
 static const struct {

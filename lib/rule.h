@@ -6,8 +6,8 @@
 #ifndef TU_RULE_H
 #define TU_RULE_H
 
-#include "error.h"
-#include "value.h"
+#include "base/error.h"
+#include "base/value.h"
 
 enum tu_operator { TU_LESS, TU_LESS_EQUAL, TU_GREATER, TU_GREATER_EQUAL, TU_EQUAL, TU_NOT_EQUAL };
 

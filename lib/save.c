@@ -14,7 +14,7 @@
 
 #include <zlib.h>
 
-#include "json.h"
+#include "base/json.h"
 
 enum { BUFFER_BYTES = 1 << 20, WRITE_BEHIND = 32 << 20 };
 

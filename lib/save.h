@@ -6,7 +6,7 @@
 #ifndef TU_SAVE_H
 #define TU_SAVE_H
 
-#include "arena.h"
+#include "base/arena.h"
 #include "model.h"
 #include "stream.h"
 

@@ -3,7 +3,7 @@
 #ifndef TU_SELECT_H
 #define TU_SELECT_H
 
-#include "error.h"
+#include "base/error.h"
 #include "model.h"
 
 struct tu_list {

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "plugin.h"
-#include "source.h"
+#include "base/source.h"
 
 /* A file is MAGIC, a checksum, a newline, and the bytes.  None is larger than this. */
 static const char magic[] = "tensorutils cache 1\n";

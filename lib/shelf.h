@@ -3,7 +3,7 @@
 #ifndef TU_SHELF_H
 #define TU_SHELF_H
 
-#include "digest.h"
+#include "base/digest.h"
 
 /* The kinds there are, which are folders. */
 #define TU_SHELF_PAIRS "pairs"

@@ -8,11 +8,11 @@
 
 #include <sys/types.h>
 
-#include "arena.h"
-#include "error.h"
+#include "base/arena.h"
+#include "base/error.h"
 #include "model.h"
-#include "pack.h"
-#include "value.h"
+#include "base/msgpack.h"
+#include "base/value.h"
 
 #define TU_STREAM_VERSION 1u
 #define TU_RECORD_MAX     (1u << 30)

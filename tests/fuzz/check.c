@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "base/json.h"
 #include "operand.h"
-#include "pack.h"
-#include "text.h"
+#include "base/msgpack.h"
+#include "base/text.h"
 
 void fuzz_broken(const char *file, int line, const char *what)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "map.h"
-#include "text.h"
+#include "base/text.h"
 
 static void check_name(const struct tu_pattern *pattern, const struct tu_bindings *bindings,
                        struct tu_arena *arena)

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "folder.h"
-#include "json.h"
+#include "base/json.h"
 #include "rule.h"
 #include "select.h"
-#include "text.h"
+#include "base/text.h"
 
 static char *as_string(const uint8_t *data, size_t size)
 {

@@ -2,7 +2,7 @@
 /* Quotas of control groups, in folders that look like /proc and /sys. */
 #include "config.h"
 
-#include "cpus.h"
+#include "base/processors.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -2,7 +2,7 @@
 /* The ordered pipeline: order, failures anywhere, any number of threads. */
 #include "config.h"
 
-#include "pool.h"
+#include "base/pipeline.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

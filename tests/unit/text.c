@@ -2,7 +2,7 @@
 /* Names made printable, and numbers that read back the same. */
 #include "config.h"
 
-#include "text.h"
+#include "base/text.h"
 
 #include "tap.h"
 

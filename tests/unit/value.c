@@ -2,9 +2,9 @@
 /* Trees of values, and JSON there and back. */
 #include "config.h"
 
-#include "value.h"
+#include "base/value.h"
 
-#include "json.h"
+#include "base/json.h"
 #include "tap.h"
 
 /* ---- Building ---- */

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "error.h"
+#include "base/error.h"
 
 struct tu_source {
     int fd;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "text.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "jsontext.h"
+#include "base/json-check.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-#include "error.h"
+#include "base/error.h"
 
 enum tu_algorithm { TU_XXH3, TU_SHA256, TU_BLAKE2B };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "pool.h"
+#include "base/pipeline.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "buffer.h"
+#include "base/buffer.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "random.h"
+#include "base/random.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "digest.h"
+#include "base/digest.h"
 
 #include <stdio.h>
 #include <stdlib.h>

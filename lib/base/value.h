@@ -6,8 +6,8 @@
 #ifndef TU_VALUE_H
 #define TU_VALUE_H
 
-#include "arena.h"
-#include "error.h"
+#include "base/arena.h"
+#include "base/error.h"
 #include "tensorutils/format.h"
 
 /* Nesting that is accepted anywhere: in streams, JSON and files. */

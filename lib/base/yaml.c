@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "yamltext.h"
+#include "base/yaml.h"
 
 #include <errno.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 
 #include <yaml.h>
 
-#include "text.h"
+#include "base/text.h"
 
 struct reading {
     yaml_parser_t parser;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "json.h"
+#include "base/json.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jsonmemory.h"
-#include "jsontext.h"
-#include "text.h"
+#include "base/json-memory.h"
+#include "base/json-check.h"
+#include "base/text.h"
 
 /* ---- Reading ---- */
 

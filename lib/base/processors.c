@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "cpus.h"
+#include "base/processors.h"
 
 #include <limits.h>
 #include <math.h>

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "pack.h"
+#include "base/msgpack.h"
 
 #include <string.h>
 
 #include <msgpack.h>
 
-#include "text.h"
+#include "base/text.h"
 
 static uint64_t big_endian(const uint8_t *bytes, unsigned count)
 {

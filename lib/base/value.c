@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "value.h"
+#include "base/value.h"
 
 #include <stdlib.h>
 #include <string.h>

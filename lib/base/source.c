@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "source.h"
+#include "base/source.h"
 
 #include <errno.h>
 #include <fcntl.h>

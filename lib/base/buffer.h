@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "base/error.h"
 
 /* Zero-initialise; the caller frees the bytes. */
 struct tu_buffer {
