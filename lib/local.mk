@@ -126,7 +126,7 @@ KERNEL_SOURCES = \
 	lib/kernels/bits.h \
 	lib/kernels/codes.h \
 	lib/kernels/decode.c \
-	lib/kernels/detail.c \
+	lib/kernels/full.c \
 	lib/kernels/dot.c \
 	lib/kernels/doubles.h \
 	lib/kernels/encode.c \
@@ -154,7 +154,7 @@ libkernels_avx512_la_CFLAGS = $(AVX512_CFLAGS) -DTU_ISA=avx512 -mprefer-vector-w
 
 # What gains from vectors of 512 bits where the units have as many; the rest is that of avx512.
 libkernels_avx512wide_la_SOURCES = \
-	lib/kernels/detail.c \
+	lib/kernels/full.c \
 	lib/kernels/doubles.h \
 	lib/kernels/reduce.c \
 	lib/kernels/table.c
