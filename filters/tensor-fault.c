@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "decode.h"
+#include "tensor/elements.h"
 #include "feed.h"
 #include "base/random.h"
 

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "decode.h"
+#include "tensor/elements.h"
 #include "base/digest.h"
 #include "feed.h"
 #include "base/pipeline.h"

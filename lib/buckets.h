@@ -3,7 +3,7 @@
 #ifndef TU_BUCKETS_H
 #define TU_BUCKETS_H
 
-#include "decode.h"
+#include "tensor/elements.h"
 
 /* A pair with a NaN or an infinity counts as a large difference and is in no other number. */
 struct tu_buckets {

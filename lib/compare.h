@@ -8,7 +8,7 @@
 #ifndef TU_COMPARE_H
 #define TU_COMPARE_H
 
-#include "decode.h"
+#include "tensor/elements.h"
 
 #define TU_COMPARE_BLOCK 2048
 

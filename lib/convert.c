@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decode.h"
+#include "tensor/elements.h"
 #include "base/pipeline.h"
 #include "scales.h"
 

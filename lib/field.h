@@ -3,7 +3,7 @@
 #ifndef TU_FIELD_H
 #define TU_FIELD_H
 
-#include "dtype.h"
+#include "tensor/dtype.h"
 #include "base/value.h"
 
 /* A field of a record, or NULL.  What follows from other fields is made in *room:

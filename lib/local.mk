@@ -13,11 +13,11 @@ libtensorutils_la_SOURCES = \
 	lib/contract.c lib/contract.h \
 	lib/convert.c lib/convert.h \
 	lib/base/processors.c lib/base/processors.h \
-	lib/decode.c lib/decode.h \
+	lib/tensor/elements.c lib/tensor/elements.h \
 	lib/detail.c lib/detail.h \
 	lib/base/digest.c lib/base/digest.h \
 	lib/drift.c lib/drift.h \
-	lib/dtype.c lib/dtype.h \
+	lib/tensor/dtype.c lib/tensor/dtype.h \
 	lib/base/error.c lib/base/error.h \
 	lib/evidence.c lib/evidence.h \
 	lib/explain.c lib/explain.h \
@@ -44,7 +44,7 @@ libtensorutils_la_SOURCES = \
 	lib/partners.c lib/partners.h \
 	lib/plugin.c lib/plugin.h \
 	lib/base/pipeline.c lib/base/pipeline.h \
-	lib/population.c lib/population.h \
+	lib/tensor/scope.c lib/tensor/scope.h \
 	lib/profile.c lib/profile.h \
 	lib/base/random.c lib/base/random.h \
 	lib/resolve.c lib/resolve.h \

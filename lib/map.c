@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dtype.h"
+#include "tensor/dtype.h"
 #include "base/text.h"
 
 enum { LINE_MAX_BYTES = 4096, ITEMS_MAX = 4096, DIGITS_MAX = 9 };

@@ -7,7 +7,7 @@
 #ifndef TU_MATMUL_H
 #define TU_MATMUL_H
 
-#include "decode.h"
+#include "tensor/elements.h"
 #include "feed.h"
 
 /* How a product of two rows is added up; tensor-matmul(1) has the orders. */

@@ -4,10 +4,10 @@
 #define TU_MODEL_H
 
 #include "base/arena.h"
-#include "dtype.h"
+#include "tensor/dtype.h"
 #include "base/error.h"
 #include "plugin.h"
-#include "population.h"
+#include "tensor/scope.h"
 #include "base/source.h"
 #include "base/value.h"
 

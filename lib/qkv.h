@@ -9,7 +9,7 @@
 #define TU_QKV_H
 
 #include "attention.h"
-#include "decode.h"
+#include "tensor/elements.h"
 #include "operand.h"
 
 /* What the command line says of every group. */

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dtype.h"
+#include "tensor/dtype.h"
 #include "base/text.h"
 
 /* Longer spellings first: "<=" is not "<" and a value. */

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decode.h"
+#include "tensor/elements.h"
 
 /* The most scales that are read: those of 2^40 elements in blocks of 128 x 128. */
 enum { SCALES_MAX = 1 << 26 };

@@ -7,7 +7,7 @@
 #ifndef TU_VIEW_H
 #define TU_VIEW_H
 
-#include "decode.h"
+#include "tensor/elements.h"
 #include "select.h"
 
 struct tu_view {

@@ -25,7 +25,7 @@
 #include <cblas.h>
 
 #include "compare.h"
-#include "dtype.h"
+#include "tensor/dtype.h"
 #include "timing.h"
 
 enum { ELEMENTS = 4096, TURNS = 7 };

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "decode.h"
+#include "tensor/elements.h"
 
 enum { HEAD = 4 };
 

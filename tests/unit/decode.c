@@ -2,7 +2,7 @@
 /* Decoding: any range of any tensor is what the whole would have there, on any processor. */
 #include "config.h"
 
-#include "decode.h"
+#include "tensor/elements.h"
 
 #include "tap.h"
 

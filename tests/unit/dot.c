@@ -3,7 +3,7 @@
  * and of random bytes, which integer instructions that a compiler got wrong do not survive. */
 #include "config.h"
 
-#include "dtype.h"
+#include "tensor/dtype.h"
 #include "kernels/kernels.h"
 
 #include "tap.h"

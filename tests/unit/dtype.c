@@ -2,7 +2,7 @@
 /* The table of element types, and how tensors lie in bytes. */
 #include "config.h"
 
-#include "dtype.h"
+#include "tensor/dtype.h"
 
 #include "tap.h"
 

@@ -2,7 +2,7 @@
 /* The noise that blocks predict: squares of steps, worked out by hand. */
 #include "config.h"
 
-#include "dtype.h"
+#include "tensor/dtype.h"
 #include "kernels/kernels.h"
 
 #include "tap.h"

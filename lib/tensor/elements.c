@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "decode.h"
+#include "tensor/elements.h"
 
 #include <string.h>
 

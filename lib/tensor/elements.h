@@ -3,7 +3,7 @@
 #ifndef TU_DECODE_H
 #define TU_DECODE_H
 
-#include "dtype.h"
+#include "tensor/dtype.h"
 #include "kernels/kernels.h"
 
 /* The most elements a block of any type has. */

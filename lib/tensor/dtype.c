@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "dtype.h"
+#include "tensor/dtype.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "population.h"
+#include "tensor/scope.h"
 
 #include <inttypes.h>
 #include <stdio.h>
