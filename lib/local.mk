@@ -65,7 +65,7 @@ libtensorutils_la_SOURCES = \
 	lib/shelf.c lib/shelf.h \
 	lib/sides.c lib/sides.h \
 	lib/base/source.c lib/base/source.h \
-	lib/stream.c lib/stream.h \
+	lib/stream/reader.c lib/stream/reader.h \
 	lib/base/text.c lib/base/text.h \
 	lib/timing.c lib/timing.h \
 	lib/tsr.c lib/tsr.h \

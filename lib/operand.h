@@ -5,7 +5,7 @@
 
 #include "cli.h"
 #include "model.h"
-#include "stream.h"
+#include "stream/reader.h"
 
 /* How the filter wants to read it. */
 enum tu_access {

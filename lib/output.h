@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "cli.h"
-#include "stream.h"
+#include "stream/reader.h"
 
 /* A column of tables and TSV: a key of the records that are printed. */
 struct tu_column {

@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "model.h"
-#include "stream.h"
+#include "stream/reader.h"
 
 struct tu_saver {
     const struct tensor_format *format;

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "model.h"
-#include "stream.h"
+#include "stream/reader.h"
 
 static unsigned bid(const uint8_t *head, size_t length, uint64_t size)
 {

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "stream.h"
+#include "stream/reader.h"
 #include "tsr.h"
 
 enum { PIPE_HOLDS = 65536 };

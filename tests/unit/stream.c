@@ -2,7 +2,7 @@
 /* The reader and the writer of the tensor stream, over files in memory and pipes. */
 #include "config.h"
 
-#include "stream.h"
+#include "stream/reader.h"
 
 #include <fcntl.h>
 #include <malloc.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "stream.h"
+#include "stream/reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
