@@ -3,7 +3,7 @@
 #include "config.h"
 
 #include "cli.h"
-#include "feed.h"
+#include "model/feed.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

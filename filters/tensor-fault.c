@@ -8,7 +8,7 @@
 
 #include "cli.h"
 #include "tensor/elements.h"
-#include "feed.h"
+#include "model/feed.h"
 #include "base/random.h"
 
 enum {

@@ -11,7 +11,7 @@
 #include "cli.h"
 #include "tensor/elements.h"
 #include "base/digest.h"
-#include "feed.h"
+#include "model/feed.h"
 #include "base/pipeline.h"
 #include "base/text.h"
 

@@ -11,7 +11,7 @@
 #include "heads.h"
 #include "output.h"
 #include "report.h"
-#include "save.h"
+#include "model/save.h"
 #include "base/text.h"
 
 static struct tu_tool tool;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "feed.h"
+#include "model/feed.h"
 #include "base/json.h"
 #include "base/text.h"
 

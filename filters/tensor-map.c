@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "feed.h"
+#include "model/feed.h"
 #include "output.h"
 #include "resolve.h"
 

@@ -10,9 +10,9 @@
 
 #include "cli.h"
 #include "convert.h"
-#include "feed.h"
+#include "model/feed.h"
 #include "base/json.h"
-#include "save.h"
+#include "model/save.h"
 
 enum { COPY_BYTES = 256 * 1024, MOVE_BYTES = 16 << 20, SPARE_FILES = 32 };
 

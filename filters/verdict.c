@@ -13,9 +13,9 @@
 #include "contract.h"
 #include "drift.h"
 #include "evidence.h"
-#include "feed.h"
+#include "model/feed.h"
 #include "report.h"
-#include "save.h"
+#include "model/save.h"
 #include "base/source.h"
 #include "base/text.h"
 

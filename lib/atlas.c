@@ -12,7 +12,7 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "plugin.h"
+#include "model/plugin.h"
 #include "base/source.h"
 #include "base/text.h"
 #include "base/value.h"

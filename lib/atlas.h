@@ -4,7 +4,7 @@
 #define TU_ATLAS_H
 
 #include "map.h"
-#include "select.h"
+#include "model/select.h"
 
 /* Tensors that can be found by their names and read in any order. */
 struct tu_catalogue {

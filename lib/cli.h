@@ -16,8 +16,8 @@
 
 #include "base/error.h"
 #include "kernels/kernels.h"
-#include "plugin.h"
-#include "select.h"
+#include "model/plugin.h"
+#include "model/select.h"
 
 /* Takes the text of an option (NULL for a flag) to target. */
 typedef int tu_option_fn(void *target, const char *text, struct tu_error *error);

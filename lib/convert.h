@@ -3,7 +3,7 @@
 #ifndef TU_CONVERT_H
 #define TU_CONVERT_H
 
-#include "feed.h"
+#include "model/feed.h"
 
 /* The type that a tensor becomes, or NULL to pass it on as it is.  A tensor may be asked about
  * twice: when it is announced in an index, and when it has come. */

@@ -10,7 +10,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "folder.h"
+#include "model/parts.h"
 #include "base/json.h"
 #include "report.h"
 #include "base/text.h"

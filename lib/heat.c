@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "select.h"
+#include "model/select.h"
 #include "base/text.h"
 
 enum { CELLS_MAX = 20000 };

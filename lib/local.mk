@@ -21,10 +21,10 @@ libtensorutils_la_SOURCES = \
 	lib/base/error.c lib/base/error.h \
 	lib/evidence.c lib/evidence.h \
 	lib/explain.c lib/explain.h \
-	lib/feed.c lib/feed.h \
+	lib/model/feed.c lib/model/feed.h \
 	lib/field.c lib/field.h \
 	lib/fingerprint.c lib/fingerprint.h \
-	lib/folder.c lib/folder.h \
+	lib/model/parts.c lib/model/parts.h \
 	lib/heat.c lib/heat.h \
 	lib/base/json.c lib/base/json.h \
 	lib/base/json-memory.c lib/base/json-memory.h \
@@ -33,8 +33,8 @@ libtensorutils_la_SOURCES = \
 	lib/kernels/kernels.c lib/kernels/kernels.h \
 	lib/layout.c lib/layout.h \
 	lib/map.c lib/map.h \
-	lib/model.c lib/model.h \
-	lib/operand.c lib/operand.h \
+	lib/model/model.c lib/model/model.h \
+	lib/model/operand.c lib/model/operand.h \
 	lib/oracle.c lib/oracle.h \
 	lib/output.c lib/output.h \
 	lib/base/msgpack.c lib/base/msgpack.h \
@@ -42,7 +42,7 @@ libtensorutils_la_SOURCES = \
 	lib/pairing.c lib/pairing.h \
 	lib/pairs.c lib/pairs.h \
 	lib/partners.c lib/partners.h \
-	lib/plugin.c lib/plugin.h \
+	lib/model/plugin.c lib/model/plugin.h \
 	lib/base/pipeline.c lib/base/pipeline.h \
 	lib/tensor/scope.c lib/tensor/scope.h \
 	lib/profile.c lib/profile.h \
@@ -59,16 +59,16 @@ libtensorutils_la_SOURCES = \
 	lib/report.c lib/report.h \
 	lib/rule.c lib/rule.h \
 	lib/sample.c lib/sample.h \
-	lib/save.c lib/save.h \
+	lib/model/save.c lib/model/save.h \
 	lib/scales.c lib/scales.h \
-	lib/select.c lib/select.h \
+	lib/model/select.c lib/model/select.h \
 	lib/shelf.c lib/shelf.h \
 	lib/sides.c lib/sides.h \
 	lib/base/source.c lib/base/source.h \
 	lib/stream/reader.c lib/stream/reader.h \
 	lib/base/text.c lib/base/text.h \
 	lib/timing.c lib/timing.h \
-	lib/tsr.c lib/tsr.h \
+	lib/model/tsr.c lib/model/tsr.h \
 	lib/base/value.c lib/base/value.h \
 	lib/view.c lib/view.h \
 	lib/base/yaml.c lib/base/yaml.h

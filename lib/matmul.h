@@ -8,7 +8,7 @@
 #define TU_MATMUL_H
 
 #include "tensor/elements.h"
-#include "feed.h"
+#include "model/feed.h"
 
 /* How a product of two rows is added up; tensor-matmul(1) has the orders. */
 enum tu_path {

@@ -11,7 +11,7 @@
 #include "buckets.h"
 #include "compare.h"
 #include "detail.h"
-#include "operand.h"
+#include "model/operand.h"
 #include "oracle.h"
 
 enum tu_match {

@@ -10,7 +10,7 @@
 
 #include "attention.h"
 #include "tensor/elements.h"
-#include "operand.h"
+#include "model/operand.h"
 
 /* What the command line says of every group. */
 struct tu_qkv_options {

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
-#include "save.h"
+#include "model/save.h"
 #include "base/text.h"
 
 static const struct {

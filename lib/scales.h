@@ -7,7 +7,7 @@
 #ifndef TU_SCALES_H
 #define TU_SCALES_H
 
-#include "operand.h"
+#include "model/operand.h"
 
 /* One scale for each block of rows and columns: 1 x 1 for the whole tensor, rows x 1 for rows. */
 struct tu_scales {

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "plugin.h"
+#include "model/plugin.h"
 #include "base/source.h"
 
 /* A file is MAGIC, a checksum, a newline, and the bytes.  None is larger than this. */

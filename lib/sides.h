@@ -7,7 +7,7 @@
 #define TU_SIDES_H
 
 #include "atlas.h"
-#include "operand.h"
+#include "model/operand.h"
 #include "view.h"
 
 struct tu_waiting;

@@ -8,7 +8,7 @@
 #define TU_VIEW_H
 
 #include "tensor/elements.h"
-#include "select.h"
+#include "model/select.h"
 
 struct tu_view {
     enum {

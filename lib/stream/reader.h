@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "model.h"
+#include "model/model.h"
 #include "base/msgpack.h"
 #include "base/value.h"
 

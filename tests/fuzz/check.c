@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "operand.h"
+#include "model/operand.h"
 #include "base/msgpack.h"
 #include "base/text.h"
 

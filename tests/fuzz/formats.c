@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plugin.h"
+#include "model/plugin.h"
 
 extern const struct tensor_format tensor_format_apr, tensor_format_gguf, tensor_format_npy,
     tensor_format_npz, tensor_format_safetensors;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "stream/reader.h"
-#include "tsr.h"
+#include "model/tsr.h"
 
 enum { PIPE_HOLDS = 65536 };
 

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "folder.h"
+#include "model/parts.h"
 #include "base/json.h"
 #include "rule.h"
-#include "select.h"
+#include "model/select.h"
 #include "base/text.h"
 
 static char *as_string(const uint8_t *data, size_t size)

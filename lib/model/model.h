@@ -6,7 +6,7 @@
 #include "base/arena.h"
 #include "tensor/dtype.h"
 #include "base/error.h"
-#include "plugin.h"
+#include "model/plugin.h"
 #include "tensor/scope.h"
 #include "base/source.h"
 #include "base/value.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "operand.h"
+#include "model/operand.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "folder.h"
+#include "model/parts.h"
 
 /* Copies what is left of a stream to a temporary file; its descriptor or -1. */
 static int spool(struct tu_stream_reader *r, struct tu_error *error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "save.h"
+#include "model/save.h"
 
 #include <errno.h>
 #include <fcntl.h>

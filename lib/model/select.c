@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "select.h"
+#include "model/select.h"
 
 #include <ctype.h>
 #include <errno.h>

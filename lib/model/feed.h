@@ -6,7 +6,7 @@
 #ifndef TU_FEED_H
 #define TU_FEED_H
 
-#include "operand.h"
+#include "model/operand.h"
 #include "output.h"
 
 /* One item of the sequence.  Lives until the next. */

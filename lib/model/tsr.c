@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "tsr.h"
+#include "model/tsr.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "model.h"
+#include "model/model.h"
 #include "stream/reader.h"
 
 static unsigned bid(const uint8_t *head, size_t length, uint64_t size)

@@ -4,7 +4,7 @@
 #define TU_OPERAND_H
 
 #include "cli.h"
-#include "model.h"
+#include "model/model.h"
 #include "stream/reader.h"
 
 /* How the filter wants to read it. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "model.h"
+#include "model/model.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -4,7 +4,7 @@
 #define TU_SELECT_H
 
 #include "base/error.h"
-#include "model.h"
+#include "model/model.h"
 
 struct tu_list {
     const char **items;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "folder.h"
+#include "model/parts.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "feed.h"
+#include "model/feed.h"
 
 #include <stdlib.h>
 #include <string.h>

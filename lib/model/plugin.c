@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "plugin.h"
+#include "model/plugin.h"
 
 #include <dirent.h>
 #include <dlfcn.h>
@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tsr.h"
+#include "model/tsr.h"
 
 static int add_plugin(struct tu_plugins *p, struct tu_plugin plugin, struct tu_error *error)
 {

@@ -7,7 +7,7 @@
 #define TU_SAVE_H
 
 #include "base/arena.h"
-#include "model.h"
+#include "model/model.h"
 #include "stream/reader.h"
 
 struct tu_saver {
