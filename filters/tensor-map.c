@@ -9,7 +9,7 @@
 #include "cli.h"
 #include "model/feed.h"
 #include "output.h"
-#include "resolve.h"
+#include "map/apply.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

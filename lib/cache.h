@@ -17,7 +17,7 @@
 
 #include "base/digest.h"
 #include "pairs.h"
-#include "view.h"
+#include "map/view.h"
 
 struct tu_cache;
 

@@ -4,7 +4,7 @@ libtensorutils_la_SOURCES = \
 	lib/aprdiff.c lib/aprdiff.h \
 	lib/base/arena.c lib/base/arena.h \
 	lib/artifact.c lib/artifact.h \
-	lib/atlas.c lib/atlas.h \
+	lib/map/maps.c lib/map/maps.h \
 	lib/buckets.c lib/buckets.h \
 	lib/base/buffer.c lib/base/buffer.h \
 	lib/cache.c lib/cache.h \
@@ -32,7 +32,7 @@ libtensorutils_la_SOURCES = \
 	lib/judge.c lib/judge.h \
 	lib/kernels/kernels.c lib/kernels/kernels.h \
 	lib/layout.c lib/layout.h \
-	lib/map.c lib/map.h \
+	lib/map/language.c lib/map/language.h \
 	lib/model/model.c lib/model/model.h \
 	lib/model/operand.c lib/model/operand.h \
 	lib/oracle.c lib/oracle.h \
@@ -41,13 +41,13 @@ libtensorutils_la_SOURCES = \
 	lib/pair.c lib/pair.h \
 	lib/pairing.c lib/pairing.h \
 	lib/pairs.c lib/pairs.h \
-	lib/partners.c lib/partners.h \
+	lib/map/partner.c lib/map/partner.h \
 	lib/model/plugin.c lib/model/plugin.h \
 	lib/base/pipeline.c lib/base/pipeline.h \
 	lib/tensor/scope.c lib/tensor/scope.h \
 	lib/profile.c lib/profile.h \
 	lib/base/random.c lib/base/random.h \
-	lib/resolve.c lib/resolve.h \
+	lib/map/apply.c lib/map/apply.h \
 	lib/report-github.c \
 	lib/report-html.c \
 	lib/report-json.c \
@@ -70,7 +70,7 @@ libtensorutils_la_SOURCES = \
 	lib/timing.c lib/timing.h \
 	lib/model/tsr.c lib/model/tsr.h \
 	lib/base/value.c lib/base/value.h \
-	lib/view.c lib/view.h \
+	lib/map/view.c lib/map/view.h \
 	lib/base/yaml.c lib/base/yaml.h
 libtensorutils_la_CFLAGS = $(AM_CFLAGS) $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(YAML_CFLAGS) $(ZLIB_CFLAGS) $(CRYPTO_CFLAGS) $(XXHASH_CFLAGS)
 libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(ZLIB_LIBS) \
@@ -214,13 +214,13 @@ pkgconfig_DATA = lib/tensorutils.pc
 # Maps: what names in one layout are in another.
 mapdir = $(pkgdatadir)/maps
 dist_map_DATA = \
-	lib/maps/gemma.map \
-	lib/maps/gemma2.map \
-	lib/maps/gpt2.map \
-	lib/maps/llama.map \
-	lib/maps/phi2.map \
-	lib/maps/phi3.map \
-	lib/maps/qwen.map
+	lib/map/maps/gemma.map \
+	lib/map/maps/gemma2.map \
+	lib/map/maps/gpt2.map \
+	lib/map/maps/llama.map \
+	lib/map/maps/phi2.map \
+	lib/map/maps/phi3.map \
+	lib/map/maps/qwen.map
 distclean-local:
-	test . = '$(srcdir)' || rm -f lib/maps
+	test . = '$(srcdir)' || rm -f lib/map/maps
 .PHONY: distclean-local

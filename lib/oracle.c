@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "map.h"
+#include "map/language.h"
 #include "sample.h"
 #include "base/text.h"
 

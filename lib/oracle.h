@@ -12,7 +12,7 @@
 #define TU_ORACLE_H
 
 #include "compare.h"
-#include "view.h"
+#include "map/view.h"
 
 #define TU_ORACLE_OTHERS 256
 

@@ -7,7 +7,7 @@
 #include "base/digest.h"
 #include "oracle.h"
 #include "pairs.h"
-#include "partners.h"
+#include "map/partner.h"
 #include "sides.h"
 
 /* What pairs are settled by. */

@@ -6,7 +6,7 @@
 #ifndef TU_SAMPLE_H
 #define TU_SAMPLE_H
 
-#include "view.h"
+#include "map/view.h"
 
 /* All elements of a tensor that has no more, or else runs that are spread over it. */
 #define TU_SAMPLE_MAX 4096

@@ -6,9 +6,9 @@
 #ifndef TU_SIDES_H
 #define TU_SIDES_H
 
-#include "atlas.h"
+#include "map/maps.h"
 #include "model/operand.h"
-#include "view.h"
+#include "map/view.h"
 
 struct tu_waiting;
 

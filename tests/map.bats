@@ -458,9 +458,9 @@ open("a.gguf", "wb").write(formats.gguf([formats.Tensor("qkv", "F32", [8, 1], fo
 
 @test "every map of the suite is read, and is installed" {
     make-model a.tsr 'w F32 1 = 1'
-    for map in "$srcdir"/lib/maps/*.map; do
+    for map in "$srcdir"/lib/map/maps/*.map; do
         name=$(basename "$map" .map)
         tensor-map --map "$name" --to hf a.tsr > /dev/null
-        grep -q "lib/maps/$name.map" "$srcdir/lib/local.mk"
+        grep -q "lib/map/maps/$name.map" "$srcdir/lib/local.mk"
     done
 }

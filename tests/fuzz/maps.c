@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "map.h"
+#include "map/language.h"
 #include "base/text.h"
 
 static void check_name(const struct tu_pattern *pattern, const struct tu_bindings *bindings,

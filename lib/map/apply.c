@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "resolve.h"
+#include "map/apply.h"
 
 #include <inttypes.h>
 #include <stdio.h>

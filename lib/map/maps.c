@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "atlas.h"
+#include "map/maps.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -244,7 +244,7 @@ static int load_folders(struct tu_atlas *atlas, const char *only, struct tu_erro
     free(copy);
     if (result < 0)
         return -1;
-    bool is_built = tu_build_folder("lib/maps", built, sizeof built);
+    bool is_built = tu_build_folder("lib/map/maps", built, sizeof built);
     return load_folder(atlas, is_built ? built : TU_MAP_FOLDER, only, error);
 }
 

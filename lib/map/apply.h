@@ -3,8 +3,8 @@
 #ifndef TU_RESOLVE_H
 #define TU_RESOLVE_H
 
-#include "atlas.h"
-#include "view.h"
+#include "map/maps.h"
+#include "map/view.h"
 
 struct tu_resolver {
     const struct tu_map *map; /* NULL: prefixes alone */

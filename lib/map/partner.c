@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "partners.h"
+#include "map/partner.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "view.h"
+#include "map/view.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "map.h"
+#include "map/language.h"
 
 #include <ctype.h>
 #include <inttypes.h>

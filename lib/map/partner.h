@@ -3,7 +3,7 @@
 #ifndef TU_PARTNERS_H
 #define TU_PARTNERS_H
 
-#include "resolve.h"
+#include "map/apply.h"
 
 /* Zero-initialise; facts and catalogues are the caller's to fill before tu_partners_open. */
 struct tu_partners {

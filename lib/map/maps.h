@@ -3,7 +3,7 @@
 #ifndef TU_ATLAS_H
 #define TU_ATLAS_H
 
-#include "map.h"
+#include "map/language.h"
 #include "model/select.h"
 
 /* Tensors that can be found by their names and read in any order. */
