@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "attention-filter.h"
-#include "attention-gpu.h"
+#include "compute/attention-gpu.h"
 #include "cli.h"
 #include "timing.h"
 

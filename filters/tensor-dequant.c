@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "convert.h"
+#include "compute/convert.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

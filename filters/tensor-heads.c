@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "heads.h"
+#include "compute/heads.h"
 #include "output.h"
 #include "report.h"
 #include "model/save.h"

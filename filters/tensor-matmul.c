@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "cli.h"
-#include "matmul.h"
+#include "compute/matmul.h"
 #include "output.h"
 #include "timing.h"
 

@@ -3,7 +3,7 @@
 #include "config.h"
 
 #include "cli.h"
-#include "convert.h"
+#include "compute/convert.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

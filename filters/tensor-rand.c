@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "layout.h"
+#include "compute/layout.h"
 #include "output.h"
 #include "base/random.h"
 #include "base/text.h"

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "convert.h"
+#include "compute/convert.h"
 #include "model/feed.h"
 #include "base/json.h"
 #include "model/save.h"

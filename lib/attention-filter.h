@@ -4,7 +4,7 @@
 #define TU_ATTENTION_FILTER_H
 
 #include "output.h"
-#include "qkv.h"
+#include "compute/qkv.h"
 
 /* What the command line asks for. */
 struct tu_attention_command {

@@ -11,7 +11,7 @@ libtensorutils_la_SOURCES = \
 	lib/cli.c lib/cli.h \
 	lib/compare.c lib/compare.h \
 	lib/contract.c lib/contract.h \
-	lib/convert.c lib/convert.h \
+	lib/compute/convert.c lib/compute/convert.h \
 	lib/base/processors.c lib/base/processors.h \
 	lib/tensor/elements.c lib/tensor/elements.h \
 	lib/detail.c lib/detail.h \
@@ -31,7 +31,7 @@ libtensorutils_la_SOURCES = \
 	lib/base/json-check.c lib/base/json-check.h \
 	lib/judge.c lib/judge.h \
 	lib/kernels/kernels.c lib/kernels/kernels.h \
-	lib/layout.c lib/layout.h \
+	lib/compute/layout.c lib/compute/layout.h \
 	lib/map/language.c lib/map/language.h \
 	lib/model/model.c lib/model/model.h \
 	lib/model/operand.c lib/model/operand.h \
@@ -60,7 +60,7 @@ libtensorutils_la_SOURCES = \
 	lib/rule.c lib/rule.h \
 	lib/sample.c lib/sample.h \
 	lib/model/save.c lib/model/save.h \
-	lib/scales.c lib/scales.h \
+	lib/compute/scales.c lib/compute/scales.h \
 	lib/model/select.c lib/model/select.h \
 	lib/shelf.c lib/shelf.h \
 	lib/sides.c lib/sides.h \
@@ -109,13 +109,13 @@ lib/definition.c: $(DEFINITION)
 noinst_LTLIBRARIES += libattention.la
 libattention_la_SOURCES = \
 	lib/attention-filter.c lib/attention-filter.h \
-	lib/attention-gpu.c lib/attention-gpu.h \
-	lib/attention-oracle.c \
-	lib/attention.c lib/attention.h \
-	lib/blas.c lib/blas.h \
-	lib/gpu.c lib/gpu.h \
-	lib/heads.c lib/heads.h \
-	lib/qkv.c lib/qkv.h
+	lib/compute/attention-gpu.c lib/compute/attention-gpu.h \
+	lib/compute/attention-exact.c \
+	lib/compute/attention.c lib/compute/attention.h \
+	lib/compute/blas.c lib/compute/blas.h \
+	lib/compute/gpu.c lib/compute/gpu.h \
+	lib/compute/heads.c lib/compute/heads.h \
+	lib/compute/qkv.c lib/compute/qkv.h
 libattention_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS) $(ZLIB_CFLAGS)
 libattention_la_CPPFLAGS = $(AM_CPPFLAGS) $(TU_CUDA_CPPFLAGS)
 libattention_la_LIBADD = libtensorutils.la $(OPENBLAS_LIBS) $(ZLIB_LIBS)
@@ -164,34 +164,34 @@ endif
 
 # What needs a BLAS, which programs that multiply link beside the rest.
 noinst_LTLIBRARIES += libmatmul.la
-libmatmul_la_SOURCES = lib/blas.c lib/blas.h lib/matmul.c lib/matmul.h
+libmatmul_la_SOURCES = lib/compute/blas.c lib/compute/blas.h lib/compute/matmul.c lib/compute/matmul.h
 libmatmul_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
 libmatmul_la_LIBADD = $(OPENBLAS_LIBS)
 
 # The CUDA kernels, inside of the library: for each type of cache as PTX, and as machine code for some
 # architectures.
 CUDA_KERNEL_FILES = \
-	lib/cuda/args.h \
-	lib/cuda/attention.cu \
-	lib/cuda/device.h \
-	lib/cuda/few.h \
-	lib/cuda/rows.h \
-	lib/cuda/tile.h
+	lib/compute/cuda/args.h \
+	lib/compute/cuda/attention.cu \
+	lib/compute/cuda/device.h \
+	lib/compute/cuda/few.h \
+	lib/compute/cuda/rows.h \
+	lib/compute/cuda/tile.h
 EXTRA_DIST += $(CUDA_KERNEL_FILES)
 if CUDA_KERNELS
-CUDA_PTX = lib/cuda/attention-f32.ptx lib/cuda/attention-f16.ptx lib/cuda/attention-bf16.ptx
-CUDA_IMAGES = lib/cuda/attention-f32.ptx.gz lib/cuda/attention-f16.ptx.gz lib/cuda/attention-bf16.ptx.gz \
+CUDA_PTX = lib/compute/cuda/attention-f32.ptx lib/compute/cuda/attention-f16.ptx lib/compute/cuda/attention-bf16.ptx
+CUDA_IMAGES = lib/compute/cuda/attention-f32.ptx.gz lib/compute/cuda/attention-f16.ptx.gz lib/compute/cuda/attention-bf16.ptx.gz \
 	$(TU_CUDA_IMAGES)
-libattention_la_SOURCES += lib/cuda/embed.c
+libattention_la_SOURCES += lib/compute/cuda/embed.c
 # By a variable: automake would take a rule of that name for one instead of its own.
-CUDA_EMBEDDING = lib/cuda/libattention_la-embed.lo
+CUDA_EMBEDDING = lib/compute/cuda/libattention_la-embed.lo
 # The makefile says of which architectures there are some.
 $(CUDA_EMBEDDING): $(CUDA_IMAGES) Makefile
 # nvcc writes the number of its own version of PTX, which drivers older than it refuse.  That of the first
 # devices that the kernels run on is enough, which nvcc's assembler can tell, but for a hint.
 $(CUDA_PTX): $(CUDA_KERNEL_FILES)
-	$(AM_V_GEN)$(MKDIR_P) lib/cuda && base=$@ && base=$${base%.ptx} && \
-	$(TU_CUDA_COMPILE) -DTU_TYPE=$${base##*-} $(TU_CUDA_FLAGS) -o $$base-new.ptx $(srcdir)/lib/cuda/attention.cu && \
+	$(AM_V_GEN)$(MKDIR_P) lib/compute/cuda && base=$@ && base=$${base%.ptx} && \
+	$(TU_CUDA_COMPILE) -DTU_TYPE=$${base##*-} $(TU_CUDA_FLAGS) -o $$base-new.ptx $(srcdir)/lib/compute/cuda/attention.cu && \
 	sed -e 's/^\.version .*/.version 6.3/' -e '/\.pragma "used_bytes_mask/d' $$base-new.ptx > $$base-old.ptx && \
 	if test -n "$(TU_CUDA_ASSEMBLE)" && \
 	    $(TU_CUDA_ASSEMBLE) -arch=sm_75 -Xptxas -O0 -o $$base.cubin $$base-old.ptx > /dev/null 2>&1; then \
@@ -203,7 +203,7 @@ $(CUDA_IMAGES): $(CUDA_PTX)
 	$(AM_V_GEN)image=$@ && image=$${image%.gz} && case $$image in *.cubin) \
 	    base=$${image%.cubin} && $(TU_CUDA_ASSEMBLE) -arch=sm_$${base##*-} -o $$image $${base%-*}.ptx;; esac && \
 	gzip -9 -n -c $$image > $@.new && mv $@.new $@ && case $$image in *.cubin) rm -f $$image;; esac
-CLEANFILES += $(CUDA_PTX) $(CUDA_IMAGES) lib/cuda/*.cubin
+CLEANFILES += $(CUDA_PTX) $(CUDA_IMAGES) lib/compute/cuda/*.cubin
 endif
 
 # What a plugin outside this tree needs.

@@ -197,17 +197,17 @@ END
 
 # ---- Kernels that are wrong ----
 
-# relinked FOLDER [ARCHITECTURE]: FOLDER/tensor-attn-gpu, with the kernels in FOLDER/lib/cuda, or those
+# relinked FOLDER [ARCHITECTURE]: FOLDER/tensor-attn-gpu, with the kernels in FOLDER/lib/compute/cuda, or those
 # of this build, and machine code for one architecture.
 relinked() {
     local image
-    mkdir -p "$1/lib/cuda"
-    for image in "$builddir"/lib/cuda/attention-*.ptx.gz; do
-        [ -e "$1/lib/cuda/${image##*/}" ] || cp "$image" "$1/lib/cuda"
+    mkdir -p "$1/lib/compute/cuda"
+    for image in "$builddir"/lib/compute/cuda/attention-*.ptx.gz; do
+        [ -e "$1/lib/compute/cuda/${image##*/}" ] || cp "$image" "$1/lib/compute/cuda"
     done
     # the tool's link again, with these kernels before those of the library
     (cd "$1" && $CC -c -I"$builddir" -I"$srcdir/lib" "-DTU_CUDA_ARCHITECTURES(X, type)=${2:+X(type, $2)}" \
-        -o embed.o "$srcdir/lib/cuda/embed.c" && cd "$builddir" &&
+        -o embed.o "$srcdir/lib/compute/cuda/embed.c" && cd "$builddir" &&
         ./libtool --silent --mode=link $CC ${TU_SANITIZED:+-fsanitize=address,undefined} -o "$OLDPWD/tensor-attn-gpu" \
             filters/tensor-attn-gpu.o "$OLDPWD/embed.o" libattention.la libtensorutils.la)
 }
@@ -216,10 +216,10 @@ relinked() {
 planted() {
     local compile
     compile=$(sed -n 's/^TU_CUDA_COMPILE = //p' "$builddir/Makefile")
-    mkdir -p "$1/lib/cuda"
+    mkdir -p "$1/lib/compute/cuda"
     # shellcheck disable=SC2086
-    $compile -DTU_TYPE=f32 "-DTU_FAULT_$1" -o "$1/kernels.ptx" "$srcdir/lib/cuda/attention.cu"
-    gzip < "$1/kernels.ptx" > "$1/lib/cuda/attention-f32.ptx.gz"
+    $compile -DTU_TYPE=f32 "-DTU_FAULT_$1" -o "$1/kernels.ptx" "$srcdir/lib/compute/cuda/attention.cu"
+    gzip < "$1/kernels.ptx" > "$1/lib/compute/cuda/attention-f32.ptx.gz"
     relinked "$1"
 }
 
@@ -246,9 +246,9 @@ planted() {
 
 # code FOLDER TEXT: an image of that text for capability 8.0.
 code() {
-    mkdir -p "$1/lib/cuda"
+    mkdir -p "$1/lib/compute/cuda"
     for type in f32 f16 bf16; do
-        printf %b "$2" | gzip > "$1/lib/cuda/attention-$type-80.cubin.gz"
+        printf %b "$2" | gzip > "$1/lib/compute/cuda/attention-$type-80.cubin.gz"
     done
     relinked "$1" 80
 }
@@ -289,7 +289,7 @@ loads() {
 
 @test "the PTX is of a version that drivers have known for years: 6.3, which came with its devices, where nvcc made it" {
     for type in f32 f16 bf16; do
-        run -0 grep -m 2 -E '^\.(version|target)' "$builddir/lib/cuda/attention-$type.ptx"
+        run -0 grep -m 2 -E '^\.(version|target)' "$builddir/lib/compute/cuda/attention-$type.ptx"
         [[ $output =~ ^".version "[67]\.[0-9]$'\n.target sm_75' ]]
         ! grep -q '^TU_CUDA_COMPILE = .*nvcc' "$builddir/Makefile" || [ "${lines[0]}" = '.version 6.3' ]
     done
@@ -299,8 +299,8 @@ loads() {
     simulated
     tensor-rand --attention heads=2,kv-len=3,head-dim=32 > qkv.tsr
     for damage in 'head -c 5000' 'tail -c +20' 'tr a b' 'head -c 3'; do
-        mkdir -p damaged/lib/cuda
-        $damage < "$builddir/lib/cuda/attention-f32.ptx.gz" > damaged/lib/cuda/attention-f32.ptx.gz
+        mkdir -p damaged/lib/compute/cuda
+        $damage < "$builddir/lib/compute/cuda/attention-f32.ptx.gz" > damaged/lib/compute/cuda/attention-f32.ptx.gz
         relinked damaged
         refuses "CUDA kernels: damaged" damaged/tensor-attn-gpu qkv.tsr
     done

@@ -2,7 +2,7 @@
 /* Attention in float32 against the oracle, over the shapes that kernels get wrong. */
 #include "config.h"
 
-#include "attention.h"
+#include "compute/attention.h"
 
 #include "tap.h"
 

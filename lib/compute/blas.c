@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "blas.h"
+#include "compute/blas.h"
 
 #include <cblas.h>
 #include <pthread.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "layout.h"
+#include "compute/layout.h"
 
 #include <inttypes.h>
 #include <stdio.h>

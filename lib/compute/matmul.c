@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "matmul.h"
+#include "compute/matmul.h"
 
 #include <cblas.h>
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blas.h"
+#include "compute/blas.h"
 #include "base/pipeline.h"
 
 /* A tile has about so many elements, and no less than a row; what is decoded at a time, and what

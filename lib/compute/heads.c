@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "heads.h"
+#include "compute/heads.h"
 
 #include <inttypes.h>
 #include <math.h>

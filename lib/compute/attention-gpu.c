@@ -8,7 +8,7 @@
  */
 #include "config.h"
 
-#include "attention-gpu.h"
+#include "compute/attention-gpu.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda/args.h"
+#include "compute/cuda/args.h"
 
 #ifndef TU_HAVE_CUDA_KERNELS
 #define TU_HAVE_CUDA_KERNELS 0

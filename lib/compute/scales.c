@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "scales.h"
+#include "compute/scales.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "gpu.h"
+#include "compute/gpu.h"
 
 #include <dlfcn.h>
 #include <pthread.h>

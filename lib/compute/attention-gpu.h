@@ -3,8 +3,8 @@
 #ifndef TU_ATTENTION_GPU_H
 #define TU_ATTENTION_GPU_H
 
-#include "attention.h"
-#include "gpu.h"
+#include "compute/attention.h"
+#include "compute/gpu.h"
 
 /* What the kernels take; tu_gpu_attend refuses the rest. */
 enum { TU_GPU_DIM_STEP = 8, TU_GPU_MAX_DIM = 256 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "attention.h"
+#include "compute/attention.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 
 #include <cblas.h>
 
-#include "blas.h"
+#include "compute/blas.h"
 #include "base/pipeline.h"
 
 enum {

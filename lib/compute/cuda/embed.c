@@ -3,14 +3,14 @@
  * Files are named as seen from where make runs. */
 #include "config.h"
 
-#include "gpu.h"
+#include "compute/gpu.h"
 
 #define EMBED(name, file)                                                                          \
     extern const uint8_t name[], name##_end[];                                                     \
     __asm__(".section .rodata, \"a\"\n"                                                            \
             ".globl " #name ", " #name "_end\n"                                                    \
             ".hidden " #name ", " #name "_end\n" #name ":\n"                                       \
-            ".incbin \"lib/cuda/attention-" file "\"\n" #name "_end:\n"                            \
+            ".incbin \"lib/compute/cuda/attention-" file "\"\n" #name "_end:\n"                            \
             ".previous\n");
 
 #define EMBED_CODE(type, architecture)                                                             \

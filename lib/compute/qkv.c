@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "qkv.h"
+#include "compute/qkv.h"
 
 #include <inttypes.h>
 #include <math.h>

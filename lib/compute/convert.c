@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "convert.h"
+#include "compute/convert.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -10,7 +10,7 @@
 
 #include "tensor/elements.h"
 #include "base/pipeline.h"
-#include "scales.h"
+#include "compute/scales.h"
 
 /* One tensor on its way from one type to another. */
 struct job {

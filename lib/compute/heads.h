@@ -6,7 +6,7 @@
 #ifndef TU_HEADS_H
 #define TU_HEADS_H
 
-#include "qkv.h"
+#include "compute/qkv.h"
 
 /* A pairing that may explain an output: output head h is what query head query(h) makes with key
  * head key(h). */
