@@ -9,11 +9,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "aprdiff.h"
-#include "cache.h"
+#include "compare/apr-diff.h"
+#include "compare/cache.h"
 #include "cli.h"
 #include "output.h"
-#include "pairs.h"
+#include "compare/operands.h"
 #include "timing.h"
 
 static struct tu_tool tool;

@@ -1,29 +1,29 @@
 noinst_LTLIBRARIES = libtensorutils.la libkernels-baseline.la
 
 libtensorutils_la_SOURCES = \
-	lib/aprdiff.c lib/aprdiff.h \
+	lib/compare/apr-diff.c lib/compare/apr-diff.h \
 	lib/base/arena.c lib/base/arena.h \
 	lib/artifact.c lib/artifact.h \
 	lib/map/maps.c lib/map/maps.h \
-	lib/buckets.c lib/buckets.h \
+	lib/compare/apr-buckets.c lib/compare/apr-buckets.h \
 	lib/base/buffer.c lib/base/buffer.h \
-	lib/cache.c lib/cache.h \
+	lib/compare/cache.c lib/compare/cache.h \
 	lib/cli.c lib/cli.h \
-	lib/compare.c lib/compare.h \
+	lib/compare/sums.c lib/compare/sums.h \
 	lib/contract.c lib/contract.h \
 	lib/compute/convert.c lib/compute/convert.h \
 	lib/base/processors.c lib/base/processors.h \
 	lib/tensor/elements.c lib/tensor/elements.h \
-	lib/detail.c lib/detail.h \
+	lib/compare/full.c lib/compare/full.h \
 	lib/base/digest.c lib/base/digest.h \
 	lib/drift.c lib/drift.h \
 	lib/tensor/dtype.c lib/tensor/dtype.h \
 	lib/base/error.c lib/base/error.h \
 	lib/evidence.c lib/evidence.h \
-	lib/explain.c lib/explain.h \
+	lib/compare/ask-oracle.c lib/compare/ask-oracle.h \
 	lib/model/feed.c lib/model/feed.h \
 	lib/field.c lib/field.h \
-	lib/fingerprint.c lib/fingerprint.h \
+	lib/compare/fingerprint.c lib/compare/fingerprint.h \
 	lib/model/parts.c lib/model/parts.h \
 	lib/heat.c lib/heat.h \
 	lib/base/json.c lib/base/json.h \
@@ -35,12 +35,12 @@ libtensorutils_la_SOURCES = \
 	lib/map/language.c lib/map/language.h \
 	lib/model/model.c lib/model/model.h \
 	lib/model/operand.c lib/model/operand.h \
-	lib/oracle.c lib/oracle.h \
+	lib/compare/oracle.c lib/compare/oracle.h \
 	lib/output.c lib/output.h \
 	lib/base/msgpack.c lib/base/msgpack.h \
-	lib/pair.c lib/pair.h \
-	lib/pairing.c lib/pairing.h \
-	lib/pairs.c lib/pairs.h \
+	lib/compare/pair.c lib/compare/pair.h \
+	lib/compare/matching.c lib/compare/matching.h \
+	lib/compare/operands.c lib/compare/operands.h \
 	lib/map/partner.c lib/map/partner.h \
 	lib/model/plugin.c lib/model/plugin.h \
 	lib/base/pipeline.c lib/base/pipeline.h \
@@ -58,12 +58,12 @@ libtensorutils_la_SOURCES = \
 	lib/report-text.c \
 	lib/report.c lib/report.h \
 	lib/rule.c lib/rule.h \
-	lib/sample.c lib/sample.h \
+	lib/compare/sample.c lib/compare/sample.h \
 	lib/model/save.c lib/model/save.h \
 	lib/compute/scales.c lib/compute/scales.h \
 	lib/model/select.c lib/model/select.h \
-	lib/shelf.c lib/shelf.h \
-	lib/sides.c lib/sides.h \
+	lib/compare/store.c lib/compare/store.h \
+	lib/compare/side.c lib/compare/side.h \
 	lib/base/source.c lib/base/source.h \
 	lib/stream/reader.c lib/stream/reader.h \
 	lib/base/text.c lib/base/text.h \
@@ -96,11 +96,11 @@ lib/profiles.c: $(PROFILES)
 
 # What results follow from: a cache of them is that of these sources and no others.
 DEFINITION = $(libtensorutils_la_SOURCES) $(KERNEL_SOURCES) filters/tensor-cos.c
-nodist_libtensorutils_la_SOURCES += lib/definition.c
-CLEANFILES += lib/definition.c
-lib/definition.c: $(DEFINITION)
+nodist_libtensorutils_la_SOURCES += lib/compare/definition.c
+CLEANFILES += lib/compare/definition.c
+lib/compare/definition.c: $(DEFINITION)
 	$(AM_V_GEN){ \
-	    echo '#include "cache.h"'; \
+	    echo '#include "compare/cache.h"'; \
 	    echo 'const char tu_definition[] ='; \
 	    (cd $(srcdir) && cat $(DEFINITION)) | sha256sum | sed 's/ .*/";/; s/^/    "/'; \
 	} > $@.new && mv $@.new $@

@@ -24,7 +24,7 @@
 
 #include <cblas.h>
 
-#include "compare.h"
+#include "compare/sums.h"
 #include "tensor/dtype.h"
 #include "timing.h"
 

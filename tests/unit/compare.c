@@ -2,7 +2,7 @@
 /* Comparing: the same bits however the work is cut, and whichever processor does it. */
 #include "config.h"
 
-#include "compare.h"
+#include "compare/sums.h"
 
 #include "tap.h"
 

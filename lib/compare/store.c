@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "shelf.h"
+#include "compare/store.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "aprdiff.h"
+#include "compare/apr-diff.h"
 
 #include <math.h>
 #include <stdlib.h>

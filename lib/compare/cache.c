@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "cache.h"
+#include "compare/cache.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "fingerprint.h"
+#include "compare/fingerprint.h"
 #include "base/msgpack.h"
-#include "shelf.h"
+#include "compare/store.h"
 
 /* Pairs that are less alike are compared anew each time: why they disagree may depend on other
  * tensors, too. */

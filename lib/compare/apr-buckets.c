@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "buckets.h"
+#include "compare/apr-buckets.h"
 
 #include <math.h>
 

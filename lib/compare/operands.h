@@ -8,11 +8,11 @@
 #ifndef TU_PAIRS_H
 #define TU_PAIRS_H
 
-#include "buckets.h"
-#include "compare.h"
-#include "detail.h"
+#include "compare/apr-buckets.h"
+#include "compare/sums.h"
+#include "compare/full.h"
 #include "model/operand.h"
-#include "oracle.h"
+#include "compare/oracle.h"
 
 enum tu_match {
     TU_MATCH_BOTH,

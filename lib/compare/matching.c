@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "pairing.h"
+#include "compare/matching.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "explain.h"
+#include "compare/ask-oracle.h"
 
 #include <stdlib.h>
 #include <string.h>

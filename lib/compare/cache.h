@@ -16,7 +16,7 @@
 #define TU_CACHE_H
 
 #include "base/digest.h"
-#include "pairs.h"
+#include "compare/operands.h"
 #include "map/view.h"
 
 struct tu_cache;

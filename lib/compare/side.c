@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "sides.h"
+#include "compare/side.h"
 
 #include <errno.h>
 #include <search.h>

@@ -7,7 +7,7 @@
 #define TU_FINGERPRINT_H
 
 #include "cli.h"
-#include "shelf.h"
+#include "compare/store.h"
 
 struct tu_fingerprint {
     char sha256[TU_DIGEST_TEXT];

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "compare.h"
+#include "compare/sums.h"
 
-#include "detail.h"
+#include "compare/full.h"
 
 #include <math.h>
 #include <string.h>

@@ -8,7 +8,7 @@
 #ifndef TU_DETAIL_H
 #define TU_DETAIL_H
 
-#include "compare.h"
+#include "compare/sums.h"
 
 /* Above that many columns their sums are not taken: 32 bytes each for every tile in work, and for
  * every thread up to as much for rows that wait. */

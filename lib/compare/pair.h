@@ -5,10 +5,10 @@
 #define TU_PAIR_H
 
 #include "base/digest.h"
-#include "oracle.h"
-#include "pairs.h"
+#include "compare/oracle.h"
+#include "compare/operands.h"
 #include "map/partner.h"
-#include "sides.h"
+#include "compare/side.h"
 
 /* What pairs are settled by. */
 struct tu_terms {

@@ -3,7 +3,7 @@
 #ifndef TU_EXPLAIN_H
 #define TU_EXPLAIN_H
 
-#include "pair.h"
+#include "compare/pair.h"
 
 /* Looks for what explains that a pair disagrees, or that its shapes differ (tu_pair_puzzles);
  * neither tensor is in a stream any more. */

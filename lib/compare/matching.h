@@ -3,7 +3,7 @@
 #ifndef TU_PAIRING_H
 #define TU_PAIRING_H
 
-#include "pair.h"
+#include "compare/pair.h"
 
 struct tu_pairing {
     struct tu_tool *tool;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "detail.h"
+#include "compare/full.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "pairs.h"
+#include "compare/operands.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
-#include "cache.h"
-#include "explain.h"
-#include "pairing.h"
+#include "compare/cache.h"
+#include "compare/ask-oracle.h"
+#include "compare/matching.h"
 #include "base/pipeline.h"
 
 /* A piece of work: some elements of a pair, or a record. */

@@ -7,7 +7,7 @@
 #define TU_APRDIFF_H
 
 #include "base/arena.h"
-#include "pairs.h"
+#include "compare/operands.h"
 
 enum tu_apr_status {
     TU_APR_IDENTICAL,
