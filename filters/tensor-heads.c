@@ -10,7 +10,7 @@
 #include "cli.h"
 #include "compute/heads.h"
 #include "output.h"
-#include "report.h"
+#include "judge/report.h"
 #include "model/save.h"
 #include "base/text.h"
 

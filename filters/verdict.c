@@ -8,13 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "artifact.h"
+#include "judge/artifact.h"
 #include "cli.h"
-#include "contract.h"
-#include "drift.h"
-#include "evidence.h"
+#include "judge/contract.h"
+#include "judge/drift.h"
+#include "judge/evidence.h"
 #include "model/feed.h"
-#include "report.h"
+#include "judge/report.h"
 #include "model/save.h"
 #include "base/source.h"
 #include "base/text.h"

@@ -3,33 +3,33 @@ noinst_LTLIBRARIES = libtensorutils.la libkernels-baseline.la
 libtensorutils_la_SOURCES = \
 	lib/compare/apr-diff.c lib/compare/apr-diff.h \
 	lib/base/arena.c lib/base/arena.h \
-	lib/artifact.c lib/artifact.h \
+	lib/judge/artifact.c lib/judge/artifact.h \
 	lib/map/maps.c lib/map/maps.h \
 	lib/compare/apr-buckets.c lib/compare/apr-buckets.h \
 	lib/base/buffer.c lib/base/buffer.h \
 	lib/compare/cache.c lib/compare/cache.h \
 	lib/cli.c lib/cli.h \
 	lib/compare/sums.c lib/compare/sums.h \
-	lib/contract.c lib/contract.h \
+	lib/judge/contract.c lib/judge/contract.h \
 	lib/compute/convert.c lib/compute/convert.h \
 	lib/base/processors.c lib/base/processors.h \
 	lib/tensor/elements.c lib/tensor/elements.h \
 	lib/compare/full.c lib/compare/full.h \
 	lib/base/digest.c lib/base/digest.h \
-	lib/drift.c lib/drift.h \
+	lib/judge/drift.c lib/judge/drift.h \
 	lib/tensor/dtype.c lib/tensor/dtype.h \
 	lib/base/error.c lib/base/error.h \
-	lib/evidence.c lib/evidence.h \
+	lib/judge/evidence.c lib/judge/evidence.h \
 	lib/compare/ask-oracle.c lib/compare/ask-oracle.h \
 	lib/model/feed.c lib/model/feed.h \
-	lib/field.c lib/field.h \
+	lib/judge/field.c lib/judge/field.h \
 	lib/compare/fingerprint.c lib/compare/fingerprint.h \
 	lib/model/parts.c lib/model/parts.h \
-	lib/heat.c lib/heat.h \
+	lib/judge/heat-map.c lib/judge/heat-map.h \
 	lib/base/json.c lib/base/json.h \
 	lib/base/json-memory.c lib/base/json-memory.h \
 	lib/base/json-check.c lib/base/json-check.h \
-	lib/judge.c lib/judge.h \
+	lib/judge/court.c lib/judge/court.h \
 	lib/kernels/kernels.c lib/kernels/kernels.h \
 	lib/compute/layout.c lib/compute/layout.h \
 	lib/map/language.c lib/map/language.h \
@@ -45,19 +45,19 @@ libtensorutils_la_SOURCES = \
 	lib/model/plugin.c lib/model/plugin.h \
 	lib/base/pipeline.c lib/base/pipeline.h \
 	lib/tensor/scope.c lib/tensor/scope.h \
-	lib/profile.c lib/profile.h \
+	lib/judge/profile.c lib/judge/profile.h \
 	lib/base/random.c lib/base/random.h \
 	lib/map/apply.c lib/map/apply.h \
-	lib/report-github.c \
-	lib/report-html.c \
-	lib/report-json.c \
-	lib/report-junit.c \
-	lib/report-markdown.c \
-	lib/report-sarif.c \
-	lib/report-tap.c \
-	lib/report-text.c \
-	lib/report.c lib/report.h \
-	lib/rule.c lib/rule.h \
+	lib/judge/report-github.c \
+	lib/judge/report-html.c \
+	lib/judge/report-json.c \
+	lib/judge/report-junit.c \
+	lib/judge/report-markdown.c \
+	lib/judge/report-sarif.c \
+	lib/judge/report-tap.c \
+	lib/judge/report-text.c \
+	lib/judge/report.c lib/judge/report.h \
+	lib/judge/rule.c lib/judge/rule.h \
 	lib/compare/sample.c lib/compare/sample.h \
 	lib/model/save.c lib/model/save.h \
 	lib/compute/scales.c lib/compute/scales.h \
@@ -77,14 +77,14 @@ libtensorutils_la_LIBADD = libkernels-baseline.la $(MSGPACK_LIBS) $(YAJL_LIBS) $
 	$(CRYPTO_LIBS) $(XXHASH_LIBS)
 
 # The profiles of verdict are compiled in, and installed to be read and copied.
-PROFILES = lib/profiles/auto.profile lib/profiles/exact.profile lib/profiles/same-type.profile
+PROFILES = lib/judge/profiles/auto.profile lib/judge/profiles/exact.profile lib/judge/profiles/same-type.profile
 profiledir = $(pkgdatadir)/profiles
 dist_profile_DATA = $(PROFILES)
-nodist_libtensorutils_la_SOURCES = lib/profiles.c
-CLEANFILES += lib/profiles.c
-lib/profiles.c: $(PROFILES)
+nodist_libtensorutils_la_SOURCES = lib/judge/profiles.c
+CLEANFILES += lib/judge/profiles.c
+lib/judge/profiles.c: $(PROFILES)
 	$(AM_V_GEN){ \
-	    echo '#include "profile.h"'; \
+	    echo '#include "judge/profile.h"'; \
 	    echo 'const struct tu_profile tu_profiles[] = {'; \
 	    for profile in $(PROFILES); do \
 	        echo "{\"`basename $$profile .profile`\","; \

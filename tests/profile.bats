@@ -95,7 +95,7 @@ model_for() {
 @test "auto has a floor for every type that can be compared" {
     count=0
     while read -r type; do
-        grep -q "^\(cosine_similarity >=\|max_diff <=\).* if coarser == \(.*,\)\?$type\(,\|\$\)" "$srcdir/lib/profiles/auto.profile" || {
+        grep -q "^\(cosine_similarity >=\|max_diff <=\).* if coarser == \(.*,\)\?$type\(,\|\$\)" "$srcdir/lib/judge/profiles/auto.profile" || {
             echo "there is no floor for $type"
             return 1
         }
@@ -307,7 +307,7 @@ END
 }
 
 @test "the profiles that come along are those of the files" {
-    for file in "$srcdir"/lib/profiles/*.profile; do
+    for file in "$srcdir"/lib/judge/profiles/*.profile; do
         name=$(basename "$file" .profile)
         for profile in "$name" "$file"; do
             run judge a.tsr a.tsr --json --profile "$profile"

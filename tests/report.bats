@@ -91,14 +91,14 @@ reads() {
 
 @test "no report takes the place of what is read" {
     cp pass.tsr "$BATS_TEST_TMPDIR/r.tsr"
-    cp "$srcdir/lib/profiles/auto.profile" "$BATS_TEST_TMPDIR/p"
+    cp "$srcdir/lib/judge/profiles/auto.profile" "$BATS_TEST_TMPDIR/p"
     ln "$BATS_TEST_TMPDIR/r.tsr" "$BATS_TEST_TMPDIR/hard"
     refuses "is read, too" verdict --report "json=$BATS_TEST_TMPDIR/r.tsr" "$BATS_TEST_TMPDIR/r.tsr"
     refuses "is read, too" verdict --report "json=$BATS_TEST_TMPDIR/hard" "$BATS_TEST_TMPDIR/r.tsr"
     refuses "is read, too" sh -c 'verdict --report "json=$1" < "$1"' sh "$BATS_TEST_TMPDIR/r.tsr"
     refuses "is read, too" verdict --report "json=$BATS_TEST_TMPDIR/p" --profile "$BATS_TEST_TMPDIR/p" pass.tsr
     cmp pass.tsr "$BATS_TEST_TMPDIR/r.tsr"
-    cmp "$srcdir/lib/profiles/auto.profile" "$BATS_TEST_TMPDIR/p"
+    cmp "$srcdir/lib/judge/profiles/auto.profile" "$BATS_TEST_TMPDIR/p"
 }
 
 @test "a report that cannot be written is trouble" {

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "drift.h"
-#include "evidence.h"
+#include "judge/drift.h"
+#include "judge/evidence.h"
 
 static void check_contract(const struct tu_contract *c, const struct tu_rules *rules)
 {

@@ -12,7 +12,7 @@
 
 #include "model/parts.h"
 #include "base/json.h"
-#include "rule.h"
+#include "judge/rule.h"
 #include "model/select.h"
 #include "base/text.h"
 

@@ -2,7 +2,7 @@
 /* Rules: how they are written, and what keeps them. */
 #include "config.h"
 
-#include "rule.h"
+#include "judge/rule.h"
 
 #include "tap.h"
 

@@ -2,7 +2,7 @@
 /* The whole of a verdict as one JSON object. */
 #include "config.h"
 
-#include "report.h"
+#include "judge/report.h"
 
 #include <string.h>
 

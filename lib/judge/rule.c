@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "rule.h"
+#include "judge/rule.h"
 
 #include <ctype.h>
 #include <fnmatch.h>

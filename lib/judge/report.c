@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "report.h"
+#include "judge/report.h"
 
 #include <ctype.h>
 #include <errno.h>

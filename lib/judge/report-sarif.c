@@ -2,7 +2,7 @@
 /* SARIF 2.1.0: a result for each tensor that did not pass.  Tensors are logical locations. */
 #include "config.h"
 
-#include "report.h"
+#include "judge/report.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 /* TAP 13: a test point a tensor, with a YAML block where it did not pass. */
 #include "config.h"
 
-#include "report.h"
+#include "judge/report.h"
 
 #include "base/text.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "artifact.h"
+#include "judge/artifact.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /* Markdown for a job summary or a comment: counts, rules, and the tensors that did not pass. */
 #include "config.h"
 
-#include "report.h"
+#include "judge/report.h"
 
 #include <string.h>
 

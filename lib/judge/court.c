@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "judge.h"
+#include "judge/court.h"
 
 #include <math.h>
 #include <search.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "field.h"
+#include "judge/field.h"
 #include "base/text.h"
 
 const char *const tu_outcome_verdicts[] = {"pass", "fail", "fail", "fail", "allowed", "unjudged"};

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sets of rules: those that are given one by one, and profiles, which are files of them.  The
- * profiles that come with the tool are compiled in (lib/profiles/); tensor-rules(5) has the
+ * profiles that come with the tool are compiled in (lib/judge/profiles/); tensor-rules(5) has the
  * language.
  */
 #ifndef TU_PROFILE_H
 #define TU_PROFILE_H
 
-#include "rule.h"
+#include "judge/rule.h"
 
 /* Records of a status that are no failure. */
 struct tu_allowance {

@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#include "judge.h"
+#include "judge/court.h"
 
 /* What a report is made of: a court that was sorted. */
 struct tu_report {

@@ -6,14 +6,14 @@
  */
 #include "config.h"
 
-#include "report.h"
+#include "judge/report.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-#include "field.h"
-#include "heat.h"
+#include "judge/field.h"
+#include "judge/heat-map.h"
 #include "output.h"
 #include "base/text.h"
 

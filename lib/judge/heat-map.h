@@ -3,7 +3,7 @@
 #ifndef TU_HEAT_H
 #define TU_HEAT_H
 
-#include "judge.h"
+#include "judge/court.h"
 
 /* Where a judged tensor is in the map. */
 struct tu_heat_cell {

@@ -6,9 +6,9 @@
 #ifndef TU_EVIDENCE_H
 #define TU_EVIDENCE_H
 
-#include "artifact.h"
-#include "contract.h"
-#include "judge.h"
+#include "judge/artifact.h"
+#include "judge/contract.h"
+#include "judge/court.h"
 
 /* A program that had part in the results. */
 struct tu_maker {

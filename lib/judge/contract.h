@@ -4,7 +4,7 @@
 #define TU_CONTRACT_H
 
 #include "base/digest.h"
-#include "profile.h"
+#include "judge/profile.h"
 #include "base/value.h"
 
 /* A claim: the entry of falsification_tests[] that has its id. */

@@ -3,8 +3,8 @@
 #ifndef TU_DRIFT_H
 #define TU_DRIFT_H
 
-#include "contract.h"
-#include "judge.h"
+#include "judge/contract.h"
+#include "judge/court.h"
 
 /* What was found, each a line without control characters.  Zero-initialise. */
 struct tu_drift {

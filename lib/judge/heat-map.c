@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "heat.h"
+#include "judge/heat-map.h"
 
 #include <ctype.h>
 #include <math.h>

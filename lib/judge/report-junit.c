@@ -2,7 +2,7 @@
 /* JUnit XML, in the form of Jenkins' schema: a test case a tensor. */
 #include "config.h"
 
-#include "report.h"
+#include "judge/report.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "profile.h"
+#include "judge/profile.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/arena.h"
-#include "field.h"
+#include "judge/field.h"
 
 /* A profile larger than this, or including deeper or more, is a mistake. */
 enum { PROFILE_MAX = 1 << 20, INCLUDES_MAX = 8, PROFILES_MAX = 1000 };

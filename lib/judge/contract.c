@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "contract.h"
+#include "judge/contract.h"
 
 #include <inttypes.h>
 #include <math.h>

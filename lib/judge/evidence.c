@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "evidence.h"
+#include "judge/evidence.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 #include "model/parts.h"
 #include "base/json.h"
-#include "report.h"
+#include "judge/report.h"
 #include "base/text.h"
 
 enum { EVIDENCE_VERSION = 1, WORST = 5, EVIDENCE_MAX = 16 << 20 };

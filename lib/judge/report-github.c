@@ -2,7 +2,7 @@
 /* Workflow commands of GitHub Actions, which become annotations of a run. */
 #include "config.h"
 
-#include "report.h"
+#include "judge/report.h"
 
 /* GitHub shows no more of one step. */
 enum { ANNOTATIONS = 9 };

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "drift.h"
+#include "judge/drift.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "artifact.h"
-#include "evidence.h"
+#include "judge/artifact.h"
+#include "judge/evidence.h"
 #include "base/text.h"
 
 TU_PRINTF(3, 4)

@@ -4,7 +4,7 @@
 #define TU_JUDGE_H
 
 #include "base/arena.h"
-#include "profile.h"
+#include "judge/profile.h"
 
 enum tu_outcome {
     TU_PASSED,

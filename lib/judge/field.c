@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "field.h"
+#include "judge/field.h"
 
 #include <math.h>
 #include <string.h>
