@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attention-filter.h"
+#include "tool/attention.h"
 #include "compute/attention-gpu.h"
-#include "cli.h"
-#include "timing.h"
+#include "tool/main.h"
+#include "tool/bench.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

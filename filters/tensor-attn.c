@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "attention-filter.h"
-#include "cli.h"
+#include "tool/attention.h"
+#include "tool/main.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

@@ -2,7 +2,7 @@
 /* tensor-cat: model files and streams to one stream. */
 #include "config.h"
 
-#include "cli.h"
+#include "tool/main.h"
 #include "model/feed.h"
 
 static struct tu_tool tool;

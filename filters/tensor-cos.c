@@ -11,10 +11,10 @@
 
 #include "compare/apr-diff.h"
 #include "compare/cache.h"
-#include "cli.h"
-#include "output.h"
+#include "tool/main.h"
+#include "tool/output.h"
 #include "compare/operands.h"
-#include "timing.h"
+#include "tool/bench.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

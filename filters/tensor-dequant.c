@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "cli.h"
+#include "tool/main.h"
 #include "compute/convert.h"
 
 static struct tu_tool tool;

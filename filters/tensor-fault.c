@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "tool/main.h"
 #include "tensor/elements.h"
 #include "model/feed.h"
 #include "base/random.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "tool/main.h"
 #include "tensor/elements.h"
 #include "base/digest.h"
 #include "model/feed.h"

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "tool/main.h"
 #include "compute/heads.h"
-#include "output.h"
+#include "tool/output.h"
 #include "judge/report.h"
 #include "model/save.h"
 #include "base/text.h"

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "tool/main.h"
 #include "model/feed.h"
-#include "output.h"
+#include "tool/output.h"
 #include "map/apply.h"
 
 static struct tu_tool tool;

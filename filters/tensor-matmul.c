@@ -9,10 +9,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli.h"
+#include "tool/main.h"
 #include "compute/matmul.h"
-#include "output.h"
-#include "timing.h"
+#include "tool/output.h"
+#include "tool/bench.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

@@ -2,7 +2,7 @@
 /* tensor-quant: floating tensors to a narrower or quantized type. */
 #include "config.h"
 
-#include "cli.h"
+#include "tool/main.h"
 #include "compute/convert.h"
 
 static struct tu_tool tool;

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "tool/main.h"
 #include "compute/layout.h"
-#include "output.h"
+#include "tool/output.h"
 #include "base/random.h"
 #include "base/text.h"
 

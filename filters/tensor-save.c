@@ -8,7 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "tool/main.h"
 #include "compute/convert.h"
 #include "model/feed.h"
 #include "base/json.h"

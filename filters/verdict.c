@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "judge/artifact.h"
-#include "cli.h"
+#include "tool/main.h"
 #include "judge/contract.h"
 #include "judge/drift.h"
 #include "judge/evidence.h"

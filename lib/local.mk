@@ -8,7 +8,7 @@ libtensorutils_la_SOURCES = \
 	lib/compare/apr-buckets.c lib/compare/apr-buckets.h \
 	lib/base/buffer.c lib/base/buffer.h \
 	lib/compare/cache.c lib/compare/cache.h \
-	lib/cli.c lib/cli.h \
+	lib/tool/main.c lib/tool/main.h \
 	lib/compare/sums.c lib/compare/sums.h \
 	lib/judge/contract.c lib/judge/contract.h \
 	lib/compute/convert.c lib/compute/convert.h \
@@ -36,7 +36,7 @@ libtensorutils_la_SOURCES = \
 	lib/model/model.c lib/model/model.h \
 	lib/model/operand.c lib/model/operand.h \
 	lib/compare/oracle.c lib/compare/oracle.h \
-	lib/output.c lib/output.h \
+	lib/tool/output.c lib/tool/output.h \
 	lib/base/msgpack.c lib/base/msgpack.h \
 	lib/compare/pair.c lib/compare/pair.h \
 	lib/compare/matching.c lib/compare/matching.h \
@@ -67,7 +67,7 @@ libtensorutils_la_SOURCES = \
 	lib/base/source.c lib/base/source.h \
 	lib/stream/reader.c lib/stream/reader.h \
 	lib/base/text.c lib/base/text.h \
-	lib/timing.c lib/timing.h \
+	lib/tool/bench.c lib/tool/bench.h \
 	lib/model/tsr.c lib/model/tsr.h \
 	lib/base/value.c lib/base/value.h \
 	lib/map/view.c lib/map/view.h \
@@ -108,7 +108,7 @@ lib/compare/definition.c: $(DEFINITION)
 # Attention, apart because only its filters need a BLAS.
 noinst_LTLIBRARIES += libattention.la
 libattention_la_SOURCES = \
-	lib/attention-filter.c lib/attention-filter.h \
+	lib/tool/attention.c lib/tool/attention.h \
 	lib/compute/attention-gpu.c lib/compute/attention-gpu.h \
 	lib/compute/attention-exact.c \
 	lib/compute/attention.c lib/compute/attention.h \

@@ -26,7 +26,7 @@
 
 #include "compare/sums.h"
 #include "tensor/dtype.h"
-#include "timing.h"
+#include "tool/bench.h"
 
 enum { ELEMENTS = 4096, TURNS = 7 };
 

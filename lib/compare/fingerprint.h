@@ -6,7 +6,7 @@
 #ifndef TU_FINGERPRINT_H
 #define TU_FINGERPRINT_H
 
-#include "cli.h"
+#include "tool/main.h"
 #include "compare/store.h"
 
 struct tu_fingerprint {

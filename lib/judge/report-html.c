@@ -14,7 +14,7 @@
 
 #include "judge/field.h"
 #include "judge/heat-map.h"
-#include "output.h"
+#include "tool/output.h"
 #include "base/text.h"
 
 enum { SHADES = 8, BAD_SHADES = 4 };

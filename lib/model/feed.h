@@ -7,7 +7,7 @@
 #define TU_FEED_H
 
 #include "model/operand.h"
-#include "output.h"
+#include "tool/output.h"
 
 /* One item of the sequence.  Lives until the next. */
 struct tu_item {

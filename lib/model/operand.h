@@ -3,7 +3,7 @@
 #ifndef TU_OPERAND_H
 #define TU_OPERAND_H
 
-#include "cli.h"
+#include "tool/main.h"
 #include "model/model.h"
 #include "stream/reader.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "output.h"
+#include "tool/output.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

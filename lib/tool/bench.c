@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "timing.h"
+#include "tool/bench.h"
 
 #include <math.h>
 #include <stdint.h>

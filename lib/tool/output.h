@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "cli.h"
+#include "tool/main.h"
 #include "stream/reader.h"
 
 /* A column of tables and TSV: a key of the records that are printed. */

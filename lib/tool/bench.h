@@ -3,7 +3,7 @@
 #ifndef TU_TIMING_H
 #define TU_TIMING_H
 
-#include "output.h"
+#include "tool/output.h"
 
 /* Seconds of a clock that only goes forward. */
 double tu_seconds(void);

@@ -3,7 +3,7 @@
 #ifndef TU_ATTENTION_FILTER_H
 #define TU_ATTENTION_FILTER_H
 
-#include "output.h"
+#include "tool/output.h"
 #include "compute/qkv.h"
 
 /* What the command line asks for. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "attention-filter.h"
+#include "tool/attention.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "timing.h"
+#include "tool/bench.h"
 
 struct filter {
     struct tu_tool *tool;

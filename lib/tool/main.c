@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "cli.h"
+#include "tool/main.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "base/processors.h"
-#include "output.h"
+#include "tool/output.h"
 #include "base/text.h"
-#include "timing.h"
+#include "tool/bench.h"
 
 enum { STATUS_TROUBLE = 2 };
 
