@@ -11,7 +11,7 @@ bats_require_minimum_version 1.5.0
 if [ ! -e "$BATS_RUN_TMPDIR/interpreter" ]; then
     python3 -c 'import os, sys; print(os.path.dirname(sys.executable))' > "$BATS_RUN_TMPDIR/interpreter"
 fi
-PATH="$builddir/filters:$srcdir/tests:$(< "$BATS_RUN_TMPDIR/interpreter"):$PATH"
+PATH="$builddir/filters:$srcdir/tests/tools:$srcdir/tests/reference:$(< "$BATS_RUN_TMPDIR/interpreter"):$PATH"
 
 # Tests work in an empty folder of their own; setup_file in one that its tests share.
 if [ -n "${BATS_TEST_TMPDIR:-}" ]; then

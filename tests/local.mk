@@ -1,67 +1,67 @@
 # Tests.  A .bats file and a program of tests/unit are one line each; both print TAP.
 BATS_TESTS = \
-	tests/attn-gpu.bats \
-	tests/attn.bats \
-	tests/byte-order.bats \
-	tests/cache.bats \
-	tests/cat.bats \
-	tests/compat.bats \
-	tests/contract.bats \
-	tests/convert.bats \
-	tests/cos.bats \
-	tests/decode.bats \
-	tests/dequant.bats \
-	tests/every-filter.bats \
-	tests/evidence.bats \
-	tests/examples.bats \
-	tests/fault.bats \
-	tests/gate.bats \
-	tests/golden.bats \
-	tests/hash.bats \
-	tests/heads.bats \
-	tests/hostile.bats \
-	tests/ls.bats \
-	tests/matmul.bats \
-	tests/metrics.bats \
-	tests/map.bats \
-	tests/npy.bats \
-	tests/oracle.bats \
-	tests/parts.bats \
-	tests/pipeline.bats \
-	tests/plugin.bats \
-	tests/profile.bats \
-	tests/quant.bats \
-	tests/rand.bats \
-	tests/report.bats \
-	tests/runtime.bats \
-	tests/save.bats \
-	tests/scales.bats \
-	tests/stream.bats \
-	tests/verdict.bats
+	tests/filters/attn-gpu.bats \
+	tests/filters/attn.bats \
+	tests/formats/byte-order.bats \
+	tests/filters/cache.bats \
+	tests/filters/cat.bats \
+	tests/filters/compat.bats \
+	tests/judge/contract.bats \
+	tests/formats/convert.bats \
+	tests/filters/cos.bats \
+	tests/formats/decode.bats \
+	tests/filters/dequant.bats \
+	tests/filters/every-filter.bats \
+	tests/judge/evidence.bats \
+	tests/filters/examples.bats \
+	tests/filters/fault.bats \
+	tests/filters/gate.bats \
+	tests/suite/golden.bats \
+	tests/filters/hash.bats \
+	tests/filters/heads.bats \
+	tests/formats/hostile.bats \
+	tests/filters/ls.bats \
+	tests/filters/matmul.bats \
+	tests/filters/metrics.bats \
+	tests/filters/map.bats \
+	tests/formats/npy.bats \
+	tests/filters/oracle.bats \
+	tests/formats/parts.bats \
+	tests/filters/pipeline.bats \
+	tests/formats/plugin.bats \
+	tests/judge/profile.bats \
+	tests/filters/quant.bats \
+	tests/filters/rand.bats \
+	tests/judge/report.bats \
+	tests/suite/runtime.bats \
+	tests/filters/save.bats \
+	tests/filters/scales.bats \
+	tests/formats/stream.bats \
+	tests/filters/verdict.bats
 
 UNIT_TESTS = \
-	tests/unit/attention \
-	tests/unit/compare \
-	tests/unit/cpus \
-	tests/unit/decode \
-	tests/unit/detail \
-	tests/unit/dot \
-	tests/unit/dtype \
-	tests/unit/gpu \
-	tests/unit/oracle \
-	tests/unit/pack \
-	tests/unit/pool \
-	tests/unit/rule \
-	tests/unit/shelf \
-	tests/unit/steps \
-	tests/unit/stream \
-	tests/unit/text \
-	tests/unit/value \
-	tests/unit/yaml
+	tests/unit/compute/attention \
+	tests/unit/compare/sums \
+	tests/unit/base/processors \
+	tests/unit/tensor/elements \
+	tests/unit/compare/full \
+	tests/unit/kernels/dot \
+	tests/unit/tensor/dtype \
+	tests/unit/compute/gpu \
+	tests/unit/compare/oracle \
+	tests/unit/base/msgpack \
+	tests/unit/base/pipeline \
+	tests/unit/judge/rule \
+	tests/unit/compare/store \
+	tests/unit/kernels/steps \
+	tests/unit/stream/reader \
+	tests/unit/base/text \
+	tests/unit/base/value \
+	tests/unit/base/yaml
 
 check_PROGRAMS += $(UNIT_TESTS)
-tests_unit_attention_LDADD = libattention.la $(LDADD)
-tests_unit_gpu_LDADD = libattention.la $(LDADD)
+tests_unit_compute_attention_LDADD = libattention.la $(LDADD)
+tests_unit_compute_gpu_LDADD = libattention.la $(LDADD)
 check_DATA = tests/environment
 TESTS += $(BATS_TESTS) $(UNIT_TESTS)
 TEST_EXTENSIONS = .bats
@@ -74,42 +74,42 @@ AM_TESTS_ENVIRONMENT = BATS_LIB_PATH='$(srcdir)/tests'; TU_TEST_ENVIRONMENT='$(a
 # Makers and checkers: they run in their folder and need nothing but bash and python3.
 EXTRA_DIST += $(BATS_TESTS) \
 	tests/.shellcheckrc \
-	tests/blocks.py \
+	tests/tools/blocks.py \
 	tests/cuda-resources \
-	tests/cut-everywhere \
-	tests/decode.sha256 \
-	tests/dot.bits \
-	tests/evidence.schema.json \
-	tests/formats.py \
-	tests/golden-check \
+	tests/tools/cut-everywhere \
+	tests/reference/decode.sha256 \
+	tests/reference/dot.bits \
+	tests/judge/evidence.schema.json \
+	tests/tools/formats.py \
+	tests/reference/golden-check \
 	tests/helpers.bash \
-	tests/junit.xsd \
-	tests/liar.c \
-	tests/make-blocks \
-	tests/make-families \
-	tests/make-hostile-results \
-	tests/make-mislaid \
-	tests/make-model \
-	tests/make-results \
-	tests/make-samples \
-	tests/make-sparse \
-	tests/make-tiny-llama \
-	tests/reference_attention.py \
-	tests/reference_compare.py \
-	tests/reference_decode.py \
-	tests/reference_matmul.py \
-	tests/reference_random.py \
-	tests/samples_apr.py \
-	tests/samples_gguf.py \
-	tests/samples_npy.py \
-	tests/samples_safetensors.py \
-	tests/samples_stream.py \
-	tests/sarif.schema.json \
-	tests/seal \
-	tests/show-stream \
+	tests/judge/junit.xsd \
+	tests/formats/liar.c \
+	tests/tools/make-blocks \
+	tests/tools/make-families \
+	tests/tools/make-hostile-results \
+	tests/tools/make-mislaid \
+	tests/tools/make-model \
+	tests/tools/make-results \
+	tests/tools/make-samples \
+	tests/tools/make-sparse \
+	tests/tools/make-tiny-llama \
+	tests/reference/reference_attention.py \
+	tests/reference/reference_compare.py \
+	tests/reference/reference_decode.py \
+	tests/reference/reference_matmul.py \
+	tests/reference/reference_random.py \
+	tests/tools/samples_apr.py \
+	tests/tools/samples_gguf.py \
+	tests/tools/samples_npy.py \
+	tests/tools/samples_safetensors.py \
+	tests/tools/samples_stream.py \
+	tests/judge/sarif.schema.json \
+	tests/tools/seal \
+	tests/tools/show-stream \
 	tests/unit/tap.h \
-	tests/verdict.schema.json \
-	tests/walk-samples
+	tests/judge/verdict.schema.json \
+	tests/tools/walk-samples
 
 # What runs over the stand-in otherwise, on the device of this machine, with the machine code for it and
 # with PTX; a long cache and a long prefill against the processor; and how long the device takes for them.
@@ -120,8 +120,8 @@ GPU_RUNS = 20
 GPU_HEADS = heads=28,kv-heads=4,head-dim=128
 check-gpu: all
 	filters/tensor-attn-gpu --list-devices --table
-	TU_GPU=1 $(MAKE) check TESTS='tests/attn-gpu.bats tests/unit/gpu'
-	TU_GPU=1 CUDA_FORCE_PTX_JIT=1 $(MAKE) check TESTS=tests/unit/gpu
+	TU_GPU=1 $(MAKE) check TESTS='tests/filters/attn-gpu.bats tests/unit/compute/gpu'
+	TU_GPU=1 CUDA_FORCE_PTX_JIT=1 $(MAKE) check TESTS=tests/unit/compute/gpu
 	{ filters/tensor-rand --attention $(GPU_HEADS),kv-len=$(GPU_KEYS),name=decode --type F16 && \
 	    filters/tensor-rand --attention $(GPU_HEADS),kv-len=$(GPU_QUERIES),q-len=$(GPU_QUERIES),name=prefill --type F16; \
 	} > check-gpu.tsr

@@ -6,7 +6,7 @@
  *   1. plugins/NAME.c defines `const struct tensor_format tensor_format_NAME`, opened with
  *      TENSOR_FORMAT_HEADER and filled with designated initialisers;
  *   2. one line in Makefile.am (FORMATS), a page man/tensor-format-NAME.5, tests/NAME.bats and
- *      samples made by tests/make-samples; tests/formats.bats judges every format in the list.
+ *      samples made by tests/tools/make-samples; tests/formats.bats judges every format in the list.
  * Outside this tree: compile with `pkg-config --cflags tensorutils`, link a shared object NAME.so
  * (no library is needed) and name its folder in TENSORUTILS_PLUGINS.
  *

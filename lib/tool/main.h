@@ -6,7 +6,7 @@
  *   1. filters/NAME.c: a struct tu_command and a main of one line; options in one table, which
  *      drives parsing, --help and --list-options;
  *   2. its name in FILTERS (Makefile.am), man/NAME.1, tests/NAME.bats.
- * tests/every-filter.bats then judges it: help, version and man page in step, unknown options, a
+ * tests/filters/every-filter.bats then judges it: help, version and man page in step, unknown options, a
  * full standard output, a truncated stream.
  *
  * This file and filters/ are the only places that print messages or exit.

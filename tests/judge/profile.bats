@@ -1,0 +1,321 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Profiles and the language of rules: tensor-rules(5).
+
+load ../helpers
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return
+    tensor-rand --tensor w=64x1024 --tensor v=8x256 --deviation 0.02 > w.tsr
+    # numbers of a model that was trained as -d, 0 and d, and as -d and d
+    make-model ternary.tsr "w F32 8x256 = $(awk 'BEGIN { for (srand(1); i < 2048; i++) print int(rand() * 3) - 1 }' | tr '\n' ' ')" \
+        -- binary.tsr "w F32 8x256 = $(awk 'BEGIN { for (srand(2); i < 2048; i++) print int(rand() * 2) - 0.5 }' | tr '\n' ' ')"
+    make-model a.tsr 'w F32 2 = 1 2' 'b F32 2 = 3 4' 'half F16 2 = 1 2' 'i I64 2 = 7 8' 'z F32 2 = 0 0'
+}
+
+setup() {
+    cd "$BATS_FILE_TMPDIR" || return
+}
+
+# judge A B [OPTION]...: verdict on two files.
+judge() {
+    local a=$1 b=$2
+    shift 2
+    tensor-cos "$a" "$b" > "$BATS_TEST_TMPDIR/judged.tsr"
+    verdict "$@" "$BATS_TEST_TMPDIR/judged.tsr"
+}
+
+# profile LINE...: a profile of one's own.
+profile() {
+    printf '%s\n' "$@" > "$BATS_TEST_TMPDIR/my.profile"
+}
+
+# ---- auto ----
+
+# model_for TYPE: the numbers that the type is meant for.
+model_for() {
+    case $1 in
+    TQ1_0 | TQ2_0 | Q2_0) echo ternary.tsr ;;
+    Q1_0) echo binary.tsr ;;
+    *) echo w.tsr ;;
+    esac
+}
+
+@test "auto: each type passes, and fails with four rows in the wrong place" {
+    for type in F64 F32 F16 BF16 Q8_0 Q8_1 Q8_K Q6_K Q5_K Q5_0 Q5_1 Q4_K Q4_0 Q4_1 APR_Q4 MXFP4 Q3_K Q2_K TQ1_0 TQ2_0 Q2_0 Q1_0; do
+        model=$(model_for $type)
+        tensor-quant --to $type "$model" > q.tsr
+        run -0 judge "$model" q.tsr
+        says "verdict: pass"
+        run -0 judge q.tsr "$model"
+        run -0 judge q.tsr <(tensor-dequant q.tsr)
+        tensor-fault --fault swap-rows --match w "$model" | tensor-fault --seed 5 --fault swap-rows --match w |
+            tensor-quant --to $type > s.tsr
+        run -1 judge "$model" s.tsr
+        says "1 failed" "not cosine_similarity"
+    done
+}
+
+@test "auto: a tensor that is too large as a whole fails, though its cosine is good" {
+    tensor-rand --tensor w=64x1024 --tensor v=8x256 --deviation 0.024 > large.tsr
+    for type in F32 F16 BF16 Q8_0 Q6_K Q5_K Q4_K Q4_0 APR_Q4 MXFP4 Q3_K Q2_K; do
+        tensor-quant --to $type large.tsr > q.tsr
+        run -1 judge w.tsr q.tsr
+        says "not norm_ratio"
+        [[ $output != *"not cosine_similarity"* ]]
+    done
+}
+
+@test "auto: ordinary weights do not pass in a ternary or binary type" {
+    for type in TQ1_0 TQ2_0 Q2_0 Q1_0; do
+        tensor-quant --to $type w.tsr > q.tsr
+        run -1 judge w.tsr q.tsr
+    done
+}
+
+@test "auto: the coarser type of a pair sets the floor" {
+    tensor-quant --to Q4_K w.tsr > q4.tsr
+    tensor-quant --to Q8_0 w.tsr > q8.tsr
+    tensor-dequant q4.tsr > d4.tsr
+    run -0 judge q4.tsr q8.tsr
+    says "0.994 if coarser == Q4_K"
+    run -0 judge q8.tsr q4.tsr
+    # the noise of Q4_K is too much for Q8_0
+    run -1 judge d4.tsr q8.tsr
+    says "0.9999 if coarser == Q8_0"
+    tensor-quant --to F16 w.tsr > f16.tsr
+    tensor-quant --to BF16 w.tsr > bf16.tsr
+    run -0 judge f16.tsr bf16.tsr
+    says "0.99999 if coarser == BF16"
+    # float32 that has gone through BF16 says F32 and is not
+    tensor-dequant bf16.tsr > d16.tsr
+    run -1 judge w.tsr d16.tsr
+}
+
+@test "auto has a floor for every type that can be compared" {
+    count=0
+    while read -r type; do
+        grep -q "^\(cosine_similarity >=\|max_diff <=\).* if coarser == \(.*,\)\?$type\(,\|\$\)" "$srcdir/lib/judge/profiles/auto.profile" || {
+            echo "there is no floor for $type"
+            return 1
+        }
+        count=$((count + 1))
+    done < <(sed -n 's/^ *X(\([A-Z0-9_]*\), .*/\1/p' "$srcdir/lib/tensorutils/dtype.h" | grep -v -e '^ID$' -e '^C64$')
+    [ $count -ge 45 ]
+}
+
+@test "auto: integers are equal" {
+    make-model i.tsr 'i I64 3 = 1 2 3' 'u U8 2 = 1 2' 't BOOL 2 = 0 1' -- j.tsr 'i I64 3 = 1 2 3' 'u U8 2 = 1 2' 't BOOL 2 = 0 1' \
+        -- k.tsr 'i I64 3 = 1000000000 1000000001 1000000002' 'u U8 2 = 1 2' 't BOOL 2 = 0 1' \
+        -- l.tsr 'i I64 3 = 1000000000 1000000001 1000000003' 'u U8 2 = 1 2' 't BOOL 2 = 0 1'
+    run -0 judge i.tsr j.tsr
+    run -0 judge k.tsr k.tsr
+    run -1 judge k.tsr l.tsr
+    says "1 broke a rule" "not max_diff <= 0: 1"
+}
+
+@test "auto: no NaN, not even where both have one" {
+    make-model n.tsr 'w F32 3 = nan 1 2'
+    run -1 judge n.tsr n.tsr
+    says "nonfinite: 1 (0 allowed)"
+    run -1 judge n.tsr n.tsr --allow nonfinite
+    says "not nan_a == 0: 1" "not nan_b == 0: 1"
+    # infinities can be allowed
+    make-model inf.tsr 'w F32 3 = inf 1 2'
+    run -1 judge inf.tsr inf.tsr
+    run -0 judge inf.tsr inf.tsr --allow nonfinite
+}
+
+@test "auto: zeros are equal to zeros, and to nothing else" {
+    make-model z.tsr 'w F32 2 = 0 0' -- y.tsr 'w F32 2 = 0 1e-30'
+    run -0 judge z.tsr z.tsr
+    says "1 passed"
+    run -1 judge z.tsr y.tsr
+    run -1 judge y.tsr z.tsr
+}
+
+# record FIELD:VALUE...: results of one compare record with these fields and those of a Q4_K pair.
+record() {
+    python3 - "$srcdir/tests/tools" "$@" << 'END' > "$BATS_TEST_TMPDIR/record.tsr"
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+import formats
+r = {"kind": "compare", "name": "w", "status": "ok", "dtype_a": "F32", "dtype_b": "Q4_K", "shape_a": [4, 256],
+     "shape_b": [4, 256], "element_count": 1024, "cosine_similarity": 0.9975, "max_diff": 0.1, "norm_a": 1.0,
+     "norm_b": 1.0, "identical_count": 3, "nan_a": 0, "nan_b": 0}
+for pair in sys.argv[2:]:
+    key, _, value = pair.partition(":")
+    r[key] = int(value) if value.isdigit() else float(value)
+sys.stdout.buffer.write(formats.stream([], [formats.pack(r)]))
+END
+}
+
+@test "auto: noise and worst row are judged where a record has them" {
+    record
+    run -0 verdict "$BATS_TEST_TMPDIR/record.tsr"
+    [[ $output != *noise_ratio* ]]
+    for good in noise_ratio:0.78 noise_ratio:1.3 noise_ratio:0.01 worst_row_cosine:0.99 worst_row_noise_ratio:1.6 worst_row_gain:0.95 worst_row_gain:1.05 norm_b:0.985 norm_b:1.015; do
+        record $good
+        run -0 verdict "$BATS_TEST_TMPDIR/record.tsr"
+    done
+    for bad in noise_ratio:1.7 noise_ratio:nan worst_row_noise_ratio:1.7 worst_row_noise_ratio:nan worst_row_gain:0.94 worst_row_gain:1.06 worst_row_cosine:0.9 worst_row_cosine:nan norm_b:0.97 norm_b:1.03 \
+        cosine_similarity:0.9939 cosine_similarity:nan nan_a:1 nan_b:1; do
+        record $bad
+        run -1 verdict "$BATS_TEST_TMPDIR/record.tsr"
+        says "1 broke a rule"
+    done
+}
+
+@test "auto judges records of --repeat" {
+    run -0 pipeline 'tensor-cos --repeat 3 a.tsr a.tsr | verdict'
+    says "rule: differing? == 0" "5 passed"
+}
+
+# ---- exact and same-type ----
+
+@test "exact: the numbers are equal, the types need not be" {
+    tensor-quant --to F16 w.tsr > f16.tsr
+    tensor-dequant f16.tsr > d.tsr
+    run -0 judge f16.tsr d.tsr --profile exact
+    says "profile: exact" "rule: max_diff <= 0"
+    run -1 judge w.tsr f16.tsr --profile exact
+    run -0 judge a.tsr a.tsr --profile exact
+    make-model inf.tsr 'w F32 2 = inf 1' -- neg.tsr 'w F32 2 = -inf 1' -- nan.tsr 'w F32 2 = nan 1'
+    run -0 judge inf.tsr inf.tsr --profile exact
+    run -1 judge inf.tsr neg.tsr --profile exact
+    run -1 judge nan.tsr nan.tsr --profile exact
+}
+
+@test "same-type: nothing is rounded where the type stays" {
+    tensor-quant --to Q4_K --match w w.tsr > mixed.tsr
+    run -0 judge w.tsr mixed.tsr --profile same-type
+    # one unit in the last place of a tensor that stayed F32
+    make-model x.tsr 'w F32 2 = 1 2' -- y.tsr 'w F32 2 = 0x1.000002p0 2'
+    run -0 judge x.tsr y.tsr
+    run -1 judge x.tsr y.tsr --profile same-type
+    says "not identical_share == 1: 0.5"
+    run -0 judge a.tsr a.tsr --profile same-type
+}
+
+# ---- Files ----
+
+@test "a profile is a file of rules, allowances and comments" {
+    profile '# mine' '' '  w:max_diff <= 0  ' $'\tb:max_diff <= 1\r' 'max_diff <= 0 if coarser == I64,F16' 'z:max_diff == 0' 'allow undefined if max_diff == 0'
+    run -0 judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile"
+    says "profile: " "rule: w:max_diff <= 0" "rule: max_diff <= 0 if coarser == I64,F16" "5 passed"
+    # rules of the command line come after it, --min before it
+    run -1 judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile" --rule 'w:max_diff > 0'
+    says "1 broke a rule"
+    run -1 judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile" --min 1.5
+    says "cosine_similarity:"
+}
+
+@test "profiles that include each other many times are given up" {
+    for i in 1 2 3; do
+        yes "include $((i + 1)).profile" | head -100 > "$BATS_TEST_TMPDIR/$i.profile"
+    done
+    echo 'max_diff < 1' > "$BATS_TEST_TMPDIR/4.profile"
+    run -2 timeout 60 verdict --profile "$BATS_TEST_TMPDIR/1.profile" /dev/null
+    says "more than 1000 profiles are included"
+}
+
+@test "a profile includes others" {
+    profile 'include auto' 'w:max_diff <= 0'
+    run -0 judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile"
+    mkdir -p sub
+    echo 'include below.profile' > sub/above.profile
+    echo 'max_diff <= 0' > sub/below.profile
+    run -1 judge a.tsr a.tsr --profile sub/above.profile
+    says "rule: max_diff <= 0" "undefined: 1"
+    run -0 judge a.tsr a.tsr --profile sub/above.profile --allow undefined
+    echo 'include loop.profile' > sub/loop.profile
+    refuses "nested too deeply" judge a.tsr a.tsr --profile sub/loop.profile
+}
+
+@test "what is wrong in a profile is said with its line" {
+    while read -r wrong line; do
+        profile 'max_diff <= 0' '# two' "${line#*|}"
+        refuses "my.profile: line 3: " judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile"
+        [[ $stderr == *"$wrong"* ]]
+    done << 'END'
+no max_diff
+element max_diff <= 0 if coarser == Q4K
+element max_diff <= 0 if dtype_a == F32,F8
+more max_diff <= 0 if *:max_diff <= 0
+more max_diff <= 0 if rmse? <= 0
+more max_diff <= 0 if rmse <= 0 if rmse <= 0
+status allow everything
+operator allow
+operator include
+operator allow undefined if max_diff
+no include absent.profile
+END
+}
+
+@test "no profile" {
+    refuses "auto, exact, same-type" judge a.tsr a.tsr --profile absent
+    refuses "Is a directory" judge a.tsr a.tsr --profile .
+    : > "$BATS_TEST_TMPDIR/my.profile"
+    refuses "no rule in it" judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile"
+    refuses "no profile" judge a.tsr a.tsr --profile w.tsr
+    head -c 2000000 /dev/zero | tr '\0' '\n' > "$BATS_TEST_TMPDIR/my.profile"
+    refuses "no profile" judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile"
+}
+
+# ---- Rules about nothing ----
+
+@test "a rule of one's own that is about nothing is trouble" {
+    for rule in 'absent*:max_diff <= 0' 'w:max_diff <= 0 if no_such_field == 1' 'absent:max_diff? <= 0 if coarser == F32'; do
+        profile 'include exact' "$rule"
+        case $rule in
+        *\?*) run -0 judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile" ;;
+        *)
+            run -2 judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile"
+            says "verdict: a rule was about no record" "the rule '$rule' was about no record"
+            ;;
+        esac
+        run judge a.tsr a.tsr --profile exact --rule "$rule"
+        [[ $rule == *\?* ]] || [ "$status" -eq 2 ]
+    done
+    # that no pair has the type a condition asks for is no mistake
+    profile 'include exact' 'cosine_similarity >= 0.9 if coarser == Q4_K'
+    run -0 judge a.tsr a.tsr --profile "$BATS_TEST_TMPDIR/my.profile"
+}
+
+# ---- The language ----
+
+@test "conditions, words and fields that follow" {
+    run -0 judge a.tsr a.tsr --allow undefined --rule 'same_type == 1' --rule 'coarser == F32,F16,I64' --rule 'coarser != Q4_K,Q8_0' \
+        --rule 'identical_share == 1' --rule 'norm_ratio == 1' --rule 'max_diff > 0 if coarser == BF16'
+    tensor-quant --to Q4_K w.tsr > q.tsr
+    run -0 judge w.tsr q.tsr --rule 'same_type == 0' --rule 'coarser == Q4_K' --rule 'identical_share < 0.5'
+    run -1 judge w.tsr q.tsr --rule 'coarser == Q8_0,Q6_K'
+    run -1 judge w.tsr q.tsr --rule 'coarser != Q8_0,Q4_K'
+    run -1 judge w.tsr q.tsr --rule 'max_diff <= 0 if norm_ratio < 2'
+    run -2 judge w.tsr q.tsr --rule 'max_diff <= 0 if norm_ratio > 2'
+    says "2 not judged"
+}
+
+@test "a condition may allow a status" {
+    make-model z.tsr 'w F32 2 = 0 0' 'x F32 1 = 1' -- y.tsr 'w F32 2 = 0 1' 'x F32 1 = 1'
+    run -0 judge z.tsr z.tsr --min 1 --allow 'undefined if max_diff == 0'
+    run -1 judge z.tsr y.tsr --min 1 --allow 'undefined if max_diff == 0'
+    run -0 judge z.tsr y.tsr --min 1 --allow 'undefined:w if max_diff == 1'
+    run -1 judge z.tsr y.tsr --min 1 --allow 'undefined:v if max_diff == 1'
+    refuses "--allow" judge z.tsr y.tsr --min 1 --allow 'undefined if'
+}
+
+@test "the profiles that come along are those of the files" {
+    for file in "$srcdir"/lib/judge/profiles/*.profile; do
+        name=$(basename "$file" .profile)
+        for profile in "$name" "$file"; do
+            run judge a.tsr a.tsr --json --profile "$profile"
+            sed 's/"profile":"[^"]*"//; s/"rules":\[[^]]*\]//' <<< "$status $output" > "$BATS_TEST_TMPDIR/said"
+            [ "$profile" = "$file" ] || mv "$BATS_TEST_TMPDIR/said" "$BATS_TEST_TMPDIR/said.name"
+        done
+        cmp "$BATS_TEST_TMPDIR/said.name" "$BATS_TEST_TMPDIR/said"
+        grep -q '"passed":5' "$BATS_TEST_TMPDIR/said"
+        grep -q "^.B ${name/-/.*-}$" "$srcdir/man/tensor-rules.5"
+    done
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT */
+/* The layout oracle: what was done to a tensor on purpose is found out, and nothing else is. */
+#include "config.h"
+
+#include "compare/oracle.h"
+
+#include <unistd.h>
+
+#include "../tap.h"
+
+enum { TENSORS = 8, LARGEST = 1 << 16 };
+
+/* Tensors in a temporary file. */
+static struct world {
+    struct tu_arena arena;
+    struct tu_view_maker maker;
+    struct tu_model model;
+    struct tu_tensor tensors[TENSORS];
+    struct tu_extent extents[TENSORS];
+    uint64_t shapes[TENSORS][4];
+    size_t count;
+    uint64_t end;
+    struct tu_hypothesis found;
+    struct tu_error error;
+} w;
+
+static void begin(void)
+{
+    w = (struct world){.maker = {&w.arena, tu_kernels_choose(NULL)}};
+    w.model.source = (struct tu_source){.fd = tu_temporary(&w.error), .path = "test"};
+}
+
+static void end(void)
+{
+    close(w.model.source.fd);
+    tu_arena_free(&w.arena);
+    if (w.error.code)
+        tap_fail(__FILE__, __LINE__, "%s", w.error.text);
+}
+
+static struct tu_member add_bytes(const char *name, enum tensor_dtype dtype, const uint64_t *shape,
+                                  uint32_t rank, const void *bytes)
+{
+    struct tu_tensor *t = &w.tensors[w.count];
+    struct tu_geometry g;
+    memcpy(w.shapes[w.count], shape, rank * sizeof *shape);
+    CHECK(tu_geometry(dtype, TENSOR_PACKING_ROWS, shape, rank, &g, &w.error) == 0);
+    w.extents[w.count] = (struct tu_extent){w.end, g.nbytes};
+    *t = (struct tu_tensor){name,
+                            strlen(name),
+                            dtype,
+                            TENSOR_PACKING_ROWS,
+                            rank,
+                            w.shapes[w.count],
+                            g.elements,
+                            g.nbytes,
+                            &w.extents[w.count],
+                            1,
+                            {0}};
+    w.count++;
+    CHECK(pwrite(w.model.source.fd, bytes, g.nbytes, (off_t)w.end) == (ssize_t)g.nbytes);
+    w.model.source.size = w.end += g.nbytes;
+    return (struct tu_member){&w.model, t};
+}
+
+static struct tu_member add(const char *name, enum tensor_dtype dtype, const uint64_t *shape,
+                            uint32_t rank, const float *values)
+{
+    static uint8_t bytes[LARGEST * 8];
+    size_t n = 1;
+    for (uint32_t i = 0; i < rank; i++)
+        n *= shape[i];
+    w.maker.kernels->encode[dtype](values, n / tu_dtype(dtype)->elements, bytes);
+    return add_bytes(name, dtype, shape, rank, bytes);
+}
+
+/* Asks of two tensors; heads of queries and keys, and other tensors, where there are some. */
+static const char *ask(struct tu_member a, struct tu_member b, uint64_t queries, uint64_t keys,
+                       const struct tu_other *others, size_t other_count)
+{
+    const struct tu_view *sides[2] = {tu_view_leaf(&w.maker, a, &w.error),
+                                      tu_view_leaf(&w.maker, b, &w.error)};
+    struct tu_partial sums = {0};
+    struct tu_geometry geometry[2];
+    bool same = a.tensor->rank == b.tensor->rank &&
+                memcmp(a.tensor->shape, b.tensor->shape, a.tensor->rank * sizeof(uint64_t)) == 0;
+    for (int i = 0; i < 2; i++)
+        geometry[i] = sides[i]->geometry;
+    if (same && a.tensor->elements) {
+        struct tu_comparison c = {.kernels = w.maker.kernels, .row = a.tensor->elements};
+        static uint8_t raw[2][LARGEST * 8];
+        const uint8_t *const spans[2] = {raw[0], raw[1]};
+        for (int i = 0; i < 2; i++) {
+            CHECK(tu_decoder_init(&c.decoders[i], &geometry[i], c.kernels, NULL, &w.error) == 0);
+            CHECK(tu_view_read(sides[i], 0, raw[i], geometry[i].nbytes, &w.error) == 0);
+        }
+        tu_compare_range(&c, spans, 0, a.tensor->elements, &sums, NULL, NULL);
+    }
+    const struct tu_oracle_case c = {.kernels = w.maker.kernels,
+                                     .sides = {sides[0], sides[1]},
+                                     .sums = same ? &sums : NULL,
+                                     .name = a.tensor->name,
+                                     .same_names = true,
+                                     .heads = {queries, keys},
+                                     .others = others,
+                                     .other_count = other_count};
+    CHECK(tu_oracle_ask(&c, &w.arena, &w.found, &w.error) == 0);
+    return w.found.text ? w.found.text : "nothing";
+}
+
+/* Numbers with two digits, which every type holds that is used here. */
+static void fill(float *out, size_t count, uint64_t seed)
+{
+    uint64_t state = seed * 7919 + 1;
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)((int)(tap_random(&state) >> 57) - 64) / 64;
+}
+
+/* Rows of b: row order(i) of a. */
+static void move_rows(const float *a, float *b, size_t rows, size_t columns,
+                      size_t (*order)(size_t row))
+{
+    for (size_t i = 0; i < rows; i++)
+        memcpy(b + i * columns, a + order(i) * columns, columns * sizeof *b);
+}
+
+enum { R = 64, C = 48, N = R * C };
+static const uint64_t shape[] = {R, C};
+static float va[N], vb[N];
+
+/* What is said of va, as F32, and vb. */
+static void says(const char *text, const char *remedy, uint64_t queries, uint64_t keys)
+{
+    begin();
+    CHECK_STRING(ask(add("w", TENSOR_F32, shape, 2, va), add("w", TENSOR_F32, shape, 2, vb), queries,
+                     keys, NULL, 0),
+                 text);
+    if (remedy)
+        CHECK_STRING(w.found.remedy, remedy);
+    else
+        CHECK(!w.found.remedy);
+    end();
+}
+
+TEST(other_numbers_have_no_explanation)
+{
+    for (uint64_t seed = 1; seed < 20; seed++) {
+        fill(va, N, seed);
+        fill(vb, N, seed + 100);
+        says("nothing", NULL, 4, 2);
+    }
+}
+
+TEST(numbers_that_were_changed)
+{
+    fill(va, N, 1);
+    for (size_t i = 0; i < N; i++)
+        vb[i] = -va[i];
+    says("sign", "w = w : scale(-1)", 0, 0);
+    CHECK_REAL(w.found.cosine, 1);
+    for (size_t i = 0; i < N; i++)
+        vb[i] = va[i] * 4;
+    says("scale(0.25)", "w = w : scale(0.25)", 0, 0);
+    for (size_t i = 0; i < N; i++)
+        vb[i] = va[i] * -0.5F;
+    says("scale(-2)", "w = w : scale(-2)", 0, 0);
+    for (size_t i = 0; i < N; i++)
+        vb[i] = va[i] + 1;
+    says("add(-1)", "w = w : add(-1)", 0, 0);
+    for (size_t i = 0; i < N; i++)
+        vb[i] = va[i] - 1;
+    says("add(1)", "w = w : add(1)", 0, 0);
+}
+
+TEST(a_matrix_the_other_way_round)
+{
+    static const uint64_t turned[] = {C, R};
+    fill(va, N, 1);
+    for (size_t r = 0; r < R; r++)
+        for (size_t c = 0; c < C; c++)
+            vb[c * R + r] = va[r * C + c];
+    says("transpose", "w = w : reshape(48,64), transpose", 0, 0);
+    begin();
+    CHECK_STRING(ask(add("w", TENSOR_F32, shape, 2, va), add("w", TENSOR_F32, turned, 2, vb), 0, 0,
+                     NULL, 0),
+                 "transpose");
+    CHECK_STRING(w.found.remedy, "w = w : transpose");
+    CHECK_STRING(ask(add("w", TENSOR_F32, shape, 2, va), add("w", TENSOR_F32, turned, 2, va), 0, 0,
+                     NULL, 0),
+                 "label");
+    CHECK_STRING(w.found.remedy, "w = w : reshape(64,48)");
+    end();
+}
+
+static size_t pairs_of_4(size_t i)
+{
+    size_t size = R / 4, head = i / size, at = i % size;
+    return head * size + at % 2 * (size / 2) + at / 2;
+}
+static size_t halves_of_4(size_t i)
+{
+    size_t size = R / 4, head = i / size, at = i % size;
+    return head * size + at % (size / 2) * 2 + at / (size / 2);
+}
+static size_t alternating(size_t i)
+{
+    return i % 2 * (R / 2) + i / 2;
+}
+static size_t other_half(size_t i)
+{
+    return (i + R / 2) % R;
+}
+/* Queries of 4 heads, keys and values of 2, each of 8 rows: q0 q1 q2 q3 k0 k1 v0 v1 become
+ * q0 q1 k0 v0 q2 q3 k1 v1. */
+static size_t by_group(size_t i)
+{
+    static const size_t from[] = {0, 1, 4, 6, 2, 3, 5, 7};
+    return from[i / 8] * 8 + i % 8;
+}
+
+static size_t heads_backwards(size_t i)
+{
+    return (3 - i / 16) * 16 + i % 16;
+}
+
+TEST(rows_in_another_order)
+{
+    fill(va, N, 1);
+    move_rows(va, vb, R, C, pairs_of_4);
+    says("unrope(4)", "w = w : unrope(4)", 4, 2);
+    says("unrope(4)", "w = w : unrope(4)", 8, 4);
+    move_rows(va, vb, R, C, halves_of_4);
+    says("rope(4)", "w = w : rope(4)", 4, 2);
+    move_rows(va, vb, R, C, alternating);
+    says("deinterleave", "w = w : unrope(1)", 4, 2);
+    move_rows(va, vb, R, C, other_half);
+    says("halves(1,0)", "w = w : order(1,0)", 0, 0);
+    move_rows(va, vb, R, C, heads_backwards);
+    says("heads(3,2,1,0)", "w = w : order(3,2,1,0)", 4, 2);
+    move_rows(va, vb, R, C, by_group);
+    says("qkv(0,1,4,5,2,6,3,7)", "w = w : order(0,1,4,5,2,6,3,7)", 4, 2);
+}
+
+TEST(a_head_size_that_is_common_needs_no_metadata)
+{
+    enum { ROWS = 128, COLUMNS = 32 };
+    static const uint64_t two_heads[] = {ROWS, COLUMNS};
+    static float a[ROWS * COLUMNS], b[ROWS * COLUMNS];
+    fill(a, ROWS * COLUMNS, 3);
+    for (size_t i = 0; i < ROWS; i++)
+        memcpy(b + i * COLUMNS, a + (i / 64 * 64 + i % 2 * 32 + i % 64 / 2) * COLUMNS,
+               COLUMNS * sizeof *b);
+    begin();
+    CHECK_STRING(ask(add("q", TENSOR_F32, two_heads, 2, a), add("q", TENSOR_F32, two_heads, 2, b), 0,
+                     0, NULL, 0),
+                 "unrope(2)");
+    end();
+}
+
+TEST(stacks)
+{
+    enum { E = 3, F = 16, K = 64 };
+    static const uint64_t stack[] = {E, F, K}, order[] = {2, 0, 1};
+    fill(va, N, 5);
+    for (size_t e = 0; e < E; e++)
+        memcpy(vb + e * F * K, va + order[e] * F * K, sizeof(float[F * K]));
+    begin();
+    struct tu_member a = add("x", TENSOR_F32, stack, 3, va);
+    CHECK_STRING(ask(a, add("x", TENSOR_F32, stack, 3, vb), 0, 0, NULL, 0), "experts(1,2,0)");
+    CHECK_STRING(w.found.remedy, "x = x : reshape(48,64), order(1,2,0), reshape(3,16,64)");
+    for (size_t e = 0; e < E; e++)
+        for (size_t f = 0; f < F; f++)
+            memcpy(vb + (e * F + f) * K, va + (e * F + (f + F / 2) % F) * K, sizeof(float[K]));
+    CHECK_STRING(ask(a, add("x", TENSOR_F32, stack, 3, vb), 0, 0, NULL, 0), "halves(1,0,3,2,5,4)");
+    for (size_t e = 0; e < E; e++)
+        for (size_t f = 0; f < F; f++)
+            memcpy(vb + (e * F + f) * K, va + (e * F + f % 2 * F / 2 + f / 2) * K,
+                   sizeof(float[K]));
+    CHECK_STRING(ask(a, add("x", TENSOR_F32, stack, 3, vb), 0, 0, NULL, 0), "deinterleave");
+    CHECK_STRING(w.found.remedy, "x = x : reshape(48,64), unrope(3), reshape(3,16,64)");
+    end();
+}
+
+TEST(types_and_bytes)
+{
+    static uint16_t half[N];
+    fill(va, N, 1);
+    begin();
+    struct tu_member a = add("w", TENSOR_F32, shape, 2, va);
+    w.maker.kernels->encode[TENSOR_F16](va, N, (void *)half);
+    CHECK_STRING(ask(a, add_bytes("w", TENSOR_BF16, shape, 2, half), 0, 0, NULL, 0), "type(F16)");
+    CHECK_STRING(w.found.remedy, "w = w : type(F16)");
+    CHECK_REAL(w.found.cosine, 1);
+    CHECK_STRING(ask(add_bytes("w", TENSOR_BF16, shape, 2, half), a, 0, 0, NULL, 0), "a:type(F16)");
+    CHECK(!w.found.remedy);
+    for (size_t i = 0; i < N; i++)
+        half[i] = __builtin_bswap16(half[i]);
+    CHECK_STRING(ask(a, add_bytes("w", TENSOR_F16, shape, 2, half), 0, 0, NULL, 0), "byteswap");
+    CHECK_STRING(w.found.remedy, "w = w : byteswap");
+    CHECK_STRING(ask(add_bytes("w", TENSOR_F16, shape, 2, half), a, 0, 0, NULL, 0), "a:byteswap");
+    end();
+}
+
+TEST(shifts)
+{
+    fill(va, N, 1);
+    fill(vb, N, 2);
+    memcpy(vb + C, va, (N - C) * sizeof *vb);
+    says("shift(1 row)", NULL, 0, 0);
+    memcpy(vb, va + C, (N - C) * sizeof *vb);
+    says("shift(-1 row)", NULL, 0, 0);
+    memcpy(vb + 1, va, (N - 1) * sizeof *vb);
+    says("shift(1 element)", NULL, 0, 0);
+    static const uint64_t blocks[] = {N / 96, 96};
+    static uint8_t q[N / 32 * 34];
+    begin();
+    w.maker.kernels->encode[TENSOR_Q8_0](va, N / 32, q);
+    memmove(q + 34, q, sizeof q - 34);
+    CHECK_STRING(ask(add("w", TENSOR_F32, blocks, 2, va), add_bytes("w", TENSOR_Q8_0, blocks, 2, q), 0,
+                     0, NULL, 0),
+                 "shift(1 block)");
+    end();
+}
+
+TEST(exchanged_tensors)
+{
+    static float other[N];
+    fill(va, N, 1);
+    fill(vb, N, 2);
+    fill(other, N, 3);
+    begin();
+    struct tu_member a = add("x", TENSOR_F32, shape, 2, va), b = add("x", TENSOR_F32, shape, 2, vb);
+    struct tu_member ay = add("y", TENSOR_F32, shape, 2, vb), by = add("y", TENSOR_F32, shape, 2, va);
+    struct tu_member z = add("z", TENSOR_F32, shape, 2, other);
+    const struct tu_other mutual[] = {{1, z, {0}}, {1, by, ay}}, one_way = {1, by, z},
+                          of_a = {0, ay, {0}};
+    CHECK_STRING(ask(a, b, 0, 0, mutual, 2), "exchange(y)");
+    CHECK_STRING(w.found.remedy, "y = x");
+    CHECK_STRING(ask(a, b, 0, 0, &one_way, 1), "copy(y)");
+    CHECK_STRING(ask(a, b, 0, 0, &of_a, 1), "exchange(y)");
+    CHECK_STRING(w.found.remedy, "x = y");
+    CHECK_STRING(ask(a, b, 0, 0, mutual, 1), "nothing");
+    end();
+}
+
+TEST(what_says_nothing)
+{
+    static const uint64_t few[] = {3, 5}, none[] = {0, 5};
+    for (size_t i = 0; i < N; i++)
+        va[i] = 3, vb[i] = 2;
+    says("nothing", NULL, 4, 2);
+    for (size_t i = 0; i < N; i++)
+        vb[i] = 0;
+    says("nothing", NULL, 4, 2);
+    fill(va, N, 1);
+    says("nothing", NULL, 4, 2);
+    for (size_t i = 0; i < N; i++)
+        va[i] = 0, vb[i] = (float)i;
+    says("nothing", NULL, 4, 2);
+    for (size_t i = 0; i < N; i++)
+        va[i] = vb[i] = NAN;
+    says("nothing", NULL, 4, 2);
+    fill(va, N, 1);
+    says("nothing", NULL, 4, 2);
+    begin();
+    fill(va, N, 1);
+    for (size_t i = 0; i < 15; i++)
+        vb[i] = -va[i];
+    CHECK_STRING(ask(add("w", TENSOR_F32, few, 2, va), add("w", TENSOR_F32, few, 2, vb), 1, 1, NULL,
+                     0),
+                 "nothing");
+    CHECK_STRING(ask(add("w", TENSOR_F32, none, 2, va), add("w", TENSOR_F32, none, 2, vb), 1, 1, NULL,
+                     0),
+                 "nothing");
+    CHECK_STRING(ask(add("w", TENSOR_F32, few, 0, va), add("w", TENSOR_F32, few, 0, vb), 1, 1, NULL,
+                     0),
+                 "nothing");
+    end();
+}
+
+TEST(names_that_a_map_cannot_hold_have_no_remedy)
+{
+    static const char *const names[] = {"w {x}", "w x", "w*", "count", "a#b = c", "w #", "", "w\nx",
+                                        "\"w\"", "=", "w[2]"};
+    fill(va, N, 1);
+    for (size_t i = 0; i < N; i++)
+        vb[i] = -va[i];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        begin();
+        const struct tu_view *a =
+            tu_view_leaf(&w.maker, add("w", TENSOR_F32, shape, 2, va), &w.error);
+        const struct tu_view *b =
+            tu_view_leaf(&w.maker, add("w", TENSOR_F32, shape, 2, vb), &w.error);
+        const struct tu_partial sums = {.elements = N, .finite = N, .dot = {-1, 0}, .aa = {1, 0},
+                                        .bb = {1, 0}, .dd = {4, 0}};
+        const struct tu_oracle_case c = {
+            .kernels = w.maker.kernels, .sides = {a, b}, .sums = &sums, .name = names[i]};
+        CHECK(tu_oracle_ask(&c, &w.arena, &w.found, &w.error) == 0);
+        CHECK_STRING(w.found.text, "sign");
+        if (!CHECK(!w.found.remedy))
+            printf("# '%s'\n", w.found.remedy);
+        end();
+    }
+}
+
+TEST(when_the_oracle_is_wanted)
+{
+    struct tu_partial s = {.elements = 4, .finite = 4, .dot = {1, 0}, .aa = {1, 0}, .bb = {1, 0}};
+    CHECK(!tu_oracle_wanted(&s, TENSOR_F32, TENSOR_F32)); /* dd is 0: equal */
+    s.dd.value = 0.1;
+    CHECK(!tu_oracle_wanted(&s, TENSOR_F32, TENSOR_F32));
+    s.dot.value = 0.89;
+    CHECK(tu_oracle_wanted(&s, TENSOR_F32, TENSOR_F32));
+    CHECK(!tu_oracle_wanted(&s, TENSOR_F32, TENSOR_IQ1_S));
+    s.dot.value = 1;
+    s.bb.value = 4; /* norms 1 and 2 */
+    CHECK(tu_oracle_wanted(&s, TENSOR_F32, TENSOR_F32));
+    s.aa.value = 0;
+    CHECK(tu_oracle_wanted(&s, TENSOR_F32, TENSOR_F32));
+    s = (struct tu_partial){.elements = 4};
+    CHECK(tu_oracle_wanted(&s, TENSOR_F32, TENSOR_F32));
+    s.elements = 0;
+    CHECK(!tu_oracle_wanted(&s, TENSOR_F32, TENSOR_F32));
+}
