@@ -3,7 +3,7 @@
  * The hot loops: decode blocks, encode blocks, reduce two decoded runs.  Pure functions of their
  * arguments: no allocation, no I/O, no errors.
  *
- * Every source in this folder named in KERNEL_SOURCES (lib/local.mk) is compiled once for each
+ * Every source in this folder named in KERNEL_SOURCES (lib/kernels/local.mk) is compiled once for each
  * instruction set with TU_ISA set to its name, but for avx512wide, which has some of its own and
  * shares the rest (TU_BASE); all of them give the same bits.  kernels.c, which is compiled once and
  * without instruction-set flags, chooses among them.

@@ -461,6 +461,6 @@ open("a.gguf", "wb").write(formats.gguf([formats.Tensor("qkv", "F32", [8, 1], fo
     for map in "$srcdir"/lib/map/maps/*.map; do
         name=$(basename "$map" .map)
         tensor-map --map "$name" --to hf a.tsr > /dev/null
-        grep -q "lib/map/maps/$name.map" "$srcdir/lib/local.mk"
+        grep -q "lib/map/maps/$name.map" "$srcdir/lib/map/local.mk"
     done
 }

@@ -1,0 +1,27 @@
+# Names of layouts, and a tensor seen another way.
+MAP_SOURCES = \
+	lib/map/apply.c \
+	lib/map/apply.h \
+	lib/map/language.c \
+	lib/map/language.h \
+	lib/map/maps.c \
+	lib/map/maps.h \
+	lib/map/partner.c \
+	lib/map/partner.h \
+	lib/map/view.c \
+	lib/map/view.h
+libtensorutils_la_SOURCES += $(MAP_SOURCES)
+
+# Maps: what names in one layout are in another.
+mapdir = $(pkgdatadir)/maps
+dist_map_DATA = \
+	lib/map/maps/gemma.map \
+	lib/map/maps/gemma2.map \
+	lib/map/maps/gpt2.map \
+	lib/map/maps/llama.map \
+	lib/map/maps/phi2.map \
+	lib/map/maps/phi3.map \
+	lib/map/maps/qwen.map
+distclean-local:
+	test . = '$(srcdir)' || rm -f lib/map/maps
+.PHONY: distclean-local
