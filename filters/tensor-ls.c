@@ -8,7 +8,7 @@
 
 #include "tool/main.h"
 #include "model/feed.h"
-#include "base/json.h"
+#include "tree/json.h"
 #include "base/text.h"
 
 static struct tu_tool tool;

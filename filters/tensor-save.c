@@ -11,7 +11,7 @@
 #include "tool/main.h"
 #include "compute/convert.h"
 #include "model/feed.h"
-#include "base/json.h"
+#include "tree/json.h"
 #include "model/save.h"
 
 enum { COPY_BYTES = 256 * 1024, MOVE_BYTES = 16 << 20, SPARE_FILES = 32 };

@@ -13,6 +13,7 @@ pkgconfig_DATA = lib/tensorutils.pc
 EXTRA_DIST += lib/WINGS
 include lib/kernels/local.mk
 include lib/base/local.mk
+include lib/tree/local.mk
 include lib/tensor/local.mk
 include lib/stream/local.mk
 include lib/model/local.mk

@@ -16,8 +16,8 @@ plugins_apr_la_SOURCES = plugins/apr.c plugins/apr-expand.c plugins/apr-expand.h
 plugins_gguf_la_SOURCES = plugins/gguf.c plugins/gguf-swap.c plugins/gguf-swap.h plugins/bytes.h
 plugins_npy_la_SOURCES = plugins/npy.c plugins/npy-header.c plugins/npy-header.h plugins/bytes.h
 plugins_npz_la_SOURCES = plugins/npz.c plugins/npy-header.c plugins/npy-header.h plugins/bytes.h
-plugins_safetensors_la_SOURCES = plugins/safetensors.c plugins/bytes.h lib/base/json-memory.c lib/base/json-memory.h \
-	lib/base/json-check.c lib/base/json-check.h
+plugins_safetensors_la_SOURCES = plugins/safetensors.c plugins/bytes.h lib/tree/json-memory.c lib/tree/json-memory.h \
+	lib/tree/json-check.c lib/tree/json-check.h
 
 plugins_apr_la_LIBADD = $(ZLIB_LIBS) $(ZSTD_LIBS)
 plugins_npz_la_LIBADD = $(ZLIB_LIBS)

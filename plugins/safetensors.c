@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "base/json-memory.h"
-#include "base/json-check.h"
+#include "tree/json-memory.h"
+#include "tree/json-check.h"
 #include "tensorutils/format.h"
 
 #define METADATA_KEY "__metadata__"

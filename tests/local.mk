@@ -49,15 +49,15 @@ UNIT_TESTS = \
 	tests/unit/tensor/dtype \
 	tests/unit/compute/gpu \
 	tests/unit/compare/oracle \
-	tests/unit/base/msgpack \
+	tests/unit/tree/msgpack \
 	tests/unit/base/pipeline \
 	tests/unit/judge/rule \
 	tests/unit/compare/store \
 	tests/unit/kernels/steps \
 	tests/unit/stream/reader \
 	tests/unit/base/text \
-	tests/unit/base/value \
-	tests/unit/base/yaml
+	tests/unit/tree/value \
+	tests/unit/tree/yaml
 
 check_PROGRAMS += $(UNIT_TESTS)
 tests_unit_compute_attention_LDADD = libattention.la $(LDADD)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "compare/fingerprint.h"
-#include "base/msgpack.h"
+#include "tree/msgpack.h"
 #include "compare/store.h"
 
 /* Pairs that are less alike are compared anew each time: why they disagree may depend on other

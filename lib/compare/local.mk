@@ -31,7 +31,7 @@ COMPARE_SOURCES = \
 libtensorutils_la_SOURCES += $(COMPARE_SOURCES)
 
 # What results follow from: a cache of them is that of these sources and no others.
-DEFINITION = $(KERNEL_TABLE_SOURCES) $(KERNEL_SOURCES) $(BASE_SOURCES) $(TENSOR_SOURCES) $(STREAM_SOURCES) \
+DEFINITION = $(KERNEL_TABLE_SOURCES) $(KERNEL_SOURCES) $(BASE_SOURCES) $(TREE_SOURCES) $(TENSOR_SOURCES) $(STREAM_SOURCES) \
 	$(MODEL_SOURCES) $(MAP_SOURCES) $(COMPARE_SOURCES) filters/tensor-cos.c
 nodist_libtensorutils_la_SOURCES += lib/compare/definition.c
 CLEANFILES += lib/compare/definition.c

@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/value.h"
+#include "tree/value.h"
 
 /* Sizes of a model; 0 stands for that of the layout's best known member. */
 struct tu_layout_options {

@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 #include "base/digest.h"
-#include "base/value.h"
+#include "tree/value.h"
 
 struct tu_artifact {
     const char *path, *role; /* role: "a", "b", or "artifact" */

@@ -11,7 +11,7 @@
 
 #include "base/source.h"
 #include "base/text.h"
-#include "base/yaml.h"
+#include "tree/yaml.h"
 
 /* A contract larger than this is a mistake. */
 enum { CONTRACT_MAX = 4 << 20 };

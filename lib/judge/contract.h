@@ -5,7 +5,7 @@
 
 #include "base/digest.h"
 #include "judge/profile.h"
-#include "base/value.h"
+#include "tree/value.h"
 
 /* A claim: the entry of falsification_tests[] that has its id. */
 struct tu_contract {

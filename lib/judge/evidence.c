@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "model/parts.h"
-#include "base/json.h"
+#include "tree/json.h"
 #include "judge/report.h"
 #include "base/text.h"
 

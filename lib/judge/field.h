@@ -4,7 +4,7 @@
 #define TU_FIELD_H
 
 #include "tensor/dtype.h"
-#include "base/value.h"
+#include "tree/value.h"
 
 /* A field of a record, or NULL.  What follows from other fields is made in *room:
  *   norm_ratio       norm_b / norm_a

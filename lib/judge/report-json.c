@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-#include "base/json.h"
-#include "base/value.h"
+#include "tree/json.h"
+#include "tree/value.h"
 
 int tu_put_judged(struct tu_builder *b, const char *key, const struct tu_judged *j,
                   struct tu_error *error)

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "base/value.h"
+#include "tree/value.h"
 
 static int open_map(struct tu_builder *b, const char *key, struct tu_error *error)
 {

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/json.h"
+#include "tree/json.h"
 #include "model/save.h"
 #include "base/text.h"
 

@@ -7,7 +7,7 @@
 #define TU_RULE_H
 
 #include "base/error.h"
-#include "base/value.h"
+#include "tree/value.h"
 
 enum tu_operator { TU_LESS, TU_LESS_EQUAL, TU_GREATER, TU_GREATER_EQUAL, TU_EQUAL, TU_NOT_EQUAL };
 

@@ -15,7 +15,7 @@
 #include "model/plugin.h"
 #include "base/source.h"
 #include "base/text.h"
-#include "base/value.h"
+#include "tree/value.h"
 
 static const char suffix[] = ".map";
 

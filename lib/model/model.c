@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/json.h"
+#include "tree/json.h"
 #include "base/text.h"
 
 /* The state of one call of a format's read. */

@@ -9,7 +9,7 @@
 #include "model/plugin.h"
 #include "tensor/scope.h"
 #include "base/source.h"
-#include "base/value.h"
+#include "tree/value.h"
 
 /* Part of a tensor's bytes that lies in one piece. */
 struct tu_extent {

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/json.h"
+#include "tree/json.h"
 #include "base/source.h"
 
 enum { JSON_BYTES_MAX = 256 << 20 };

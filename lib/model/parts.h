@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/value.h"
+#include "tree/value.h"
 
 /* Where the parts of a model lie. */
 struct tu_parts {

@@ -14,7 +14,7 @@
 
 #include <zlib.h>
 
-#include "base/json.h"
+#include "tree/json.h"
 
 enum { BUFFER_BYTES = 1 << 20, WRITE_BEHIND = 32 << 20 };
 

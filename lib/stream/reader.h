@@ -11,8 +11,8 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "model/model.h"
-#include "base/msgpack.h"
-#include "base/value.h"
+#include "tree/msgpack.h"
+#include "tree/value.h"
 
 #define TU_STREAM_VERSION 1u
 #define TU_RECORD_MAX     (1u << 30)

@@ -10,7 +10,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-#include "base/value.h"
+#include "tree/value.h"
 
 struct tu_population {
     const char *stage; /* NULL: not said */

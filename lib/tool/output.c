@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/json.h"
+#include "tree/json.h"
 #include "base/text.h"
 
 const struct tu_column tu_tensor_columns[] = {

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "tree/json.h"
 #include "model/operand.h"
-#include "base/msgpack.h"
+#include "tree/msgpack.h"
 #include "base/text.h"
 
 void fuzz_broken(const char *file, int line, const char *what)

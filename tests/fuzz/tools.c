@@ -11,7 +11,7 @@
 
 #include <zlib.h>
 
-#include "base/json.h"
+#include "tree/json.h"
 
 void fuzz_append(struct fuzz_bytes *out, const void *bytes, size_t length)
 {

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "model/parts.h"
-#include "base/json.h"
+#include "tree/json.h"
 #include "judge/rule.h"
 #include "model/select.h"
 #include "base/text.h"

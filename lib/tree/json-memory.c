@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "base/json-memory.h"
+#include "tree/json-memory.h"
 
 #include <stdlib.h>
 

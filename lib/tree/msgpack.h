@@ -3,7 +3,7 @@
 #ifndef TU_PACK_H
 #define TU_PACK_H
 
-#include "base/value.h"
+#include "tree/value.h"
 
 /* Values of one object: each takes some 60 bytes of memory, whatever it takes in the stream. */
 #define TU_SCAN_OBJECTS (UINT64_C(1) << 24)

@@ -3,7 +3,7 @@
 #ifndef TU_YAMLTEXT_H
 #define TU_YAMLTEXT_H
 
-#include "base/value.h"
+#include "tree/value.h"
 
 /* Parses one document, whose outermost value is a mapping.  Plain scalars are what the core schema
  * of YAML 1.2 says, so that yes and no are strings; integers that fit 64 bits keep their value,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "base/value.h"
+#include "tree/value.h"
 
 #include <stdlib.h>
 #include <string.h>

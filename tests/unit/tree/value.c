@@ -2,9 +2,9 @@
 /* Trees of values, and JSON there and back. */
 #include "config.h"
 
-#include "base/value.h"
+#include "tree/value.h"
 
-#include "base/json.h"
+#include "tree/json.h"
 #include "../tap.h"
 
 /* ---- Building ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "base/yaml.h"
+#include "tree/yaml.h"
 
 #include <errno.h>
 #include <math.h>

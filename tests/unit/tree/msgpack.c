@@ -2,7 +2,7 @@
 /* MessagePack: where objects end in bytes that are still arriving, and trees there and back. */
 #include "config.h"
 
-#include "base/msgpack.h"
+#include "tree/msgpack.h"
 
 #include <malloc.h>
 

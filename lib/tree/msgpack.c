@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "base/msgpack.h"
+#include "tree/msgpack.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "base/yaml.h"
+#include "tree/yaml.h"
 
 static struct tu_arena arena;
 static struct tensor_value map;

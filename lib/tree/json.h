@@ -3,7 +3,7 @@
 #ifndef TU_JSON_H
 #define TU_JSON_H
 
-#include "base/value.h"
+#include "tree/value.h"
 
 /* Parses one JSON object, given in pieces, into the map that is open in a builder; later members
  * replace earlier ones when the builder says so.  Integers that fit 64 bits keep their value,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "base/json-check.h"
+#include "tree/json-check.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "base/json.h"
+#include "tree/json.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json-memory.h"
-#include "base/json-check.h"
+#include "tree/json-memory.h"
+#include "tree/json-check.h"
 #include "base/text.h"
 
 /* ---- Reading ---- */
