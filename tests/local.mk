@@ -62,7 +62,12 @@ UNIT_TESTS = \
 check_PROGRAMS += $(UNIT_TESTS)
 tests_unit_compute_attention_LDADD = libattention.la $(LDADD)
 tests_unit_compute_gpu_LDADD = libattention.la $(LDADD)
-check_DATA = tests/environment
+# Looked for when tests run: what was not there when configure ran may be now.  Checked before they do.
+BATS = bats
+check_DATA = tests/environment tools-are-there
+tools-are-there:
+	@BATS='$(BATS)' sh $(srcdir)/tests/tools/need-tools
+.PHONY: tools-are-there
 TESTS += $(BATS_TESTS) $(UNIT_TESTS)
 TEST_EXTENSIONS = .bats
 BATS_LOG_COMPILER = $(BATS)
@@ -94,6 +99,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/tools/make-samples \
 	tests/tools/make-sparse \
 	tests/tools/make-tiny-llama \
+	tests/tools/need-tools \
 	tests/reference/reference_attention.py \
 	tests/reference/reference_compare.py \
 	tests/reference/reference_decode.py \

@@ -39,18 +39,20 @@ CUDA_KERNEL_FILES = \
 	lib/compute/cuda/rows.h \
 	lib/compute/cuda/tile.h
 EXTRA_DIST += $(CUDA_KERNEL_FILES)
+# The makefile says whether there are some, of which architectures, and by which compiler.  By variables:
+# automake would take a rule of these names for one instead of its own.
+CUDA_EMBEDDING = lib/compute/cuda/libattention_la-embed.lo
+CUDA_USERS = lib/compute/libattention_la-attention-gpu.lo $(CUDA_EMBEDDING)
+$(CUDA_USERS): Makefile
 if CUDA_KERNELS
 CUDA_PTX = lib/compute/cuda/attention-f32.ptx lib/compute/cuda/attention-f16.ptx lib/compute/cuda/attention-bf16.ptx
 CUDA_IMAGES = lib/compute/cuda/attention-f32.ptx.gz lib/compute/cuda/attention-f16.ptx.gz lib/compute/cuda/attention-bf16.ptx.gz \
 	$(TU_CUDA_IMAGES)
 libattention_la_SOURCES += lib/compute/cuda/embed.c
-# By a variable: automake would take a rule of that name for one instead of its own.
-CUDA_EMBEDDING = lib/compute/cuda/libattention_la-embed.lo
-# The makefile says of which architectures there are some.
-$(CUDA_EMBEDDING): $(CUDA_IMAGES) Makefile
+$(CUDA_EMBEDDING): $(CUDA_IMAGES)
 # nvcc writes the number of its own version of PTX, which drivers older than it refuse.  That of the first
 # devices that the kernels run on is enough, which nvcc's assembler can tell, but for a hint.
-$(CUDA_PTX): $(CUDA_KERNEL_FILES)
+$(CUDA_PTX): $(CUDA_KERNEL_FILES) Makefile
 	$(AM_V_GEN)$(MKDIR_P) lib/compute/cuda && base=$@ && base=$${base%.ptx} && \
 	$(TU_CUDA_COMPILE) -DTU_TYPE=$${base##*-} $(TU_CUDA_FLAGS) -o $$base-new.ptx $(srcdir)/lib/compute/cuda/attention.cu && \
 	sed -e 's/^\.version .*/.version 6.3/' -e '/\.pragma "used_bytes_mask/d' $$base-new.ptx > $$base-old.ptx && \

@@ -196,7 +196,8 @@ struct parser {
     struct tu_map *map;
     const char *path;
     unsigned line;
-    char *rest; /* of the line */
+    char text[LINE_MAX_BYTES]; /* of the line, with a NUL behind each word that was read */
+    char *rest;                /* of text */
     size_t section;
     struct tu_error *error;
 };
@@ -773,13 +774,13 @@ static void cut_comment(char *line)
 
 static int parse_lines(struct parser *p, const char *text, size_t length)
 {
-    char line[LINE_MAX_BYTES];
+    char *line = p->text;
     for (size_t at = 0; at < length;) {
         const char *end = memchr(text + at, '\n', length - at);
         size_t n = end ? (size_t)(end - text) - at : length - at;
         p->line++;
-        if (n >= sizeof line)
-            return bad(p, "longer than %zu bytes", sizeof line - 1);
+        if (n >= sizeof p->text)
+            return bad(p, "longer than %zu bytes", sizeof p->text - 1);
         memcpy(line, text + at, n);
         line[n] = '\0';
         if (n && line[n - 1] == '\r')

@@ -179,11 +179,14 @@ static uint32_t read_lane(const struct warp *w, int32_t operand, unsigned lane)
     return ((const uint32_t *)source(w, operand))[lane];
 }
 
+/* An aligned barrier is for all threads of the warp that have not ended, which it waits for (PTX
+ * ISA, barrier).  Sides may come to it one by one: where some path ends in between, there is no
+ * place at which all of them meet before it. */
 static bool arrive(struct warp *w, const struct instr *i, uint32_t mask)
 {
     unsigned lane = (unsigned)__builtin_ctz(mask);
     if (mask != w->alive) {
-        if (try_another(w))
+        if (merge_blocked(w) || try_another(w))
             return true;
         return fault(
             w, i, (unsigned)__builtin_ctz(w->alive & ~mask), CUDA_ERROR_LAUNCH_FAILED,

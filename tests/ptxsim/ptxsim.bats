@@ -26,7 +26,7 @@ compile() {
         tool=$(PATH=$PATH:/usr/local/cuda/bin type -P nvcc) || { echo "no nvcc" > "$to.why"; return 0; }
         "$tool" -ptx -arch=compute_75 -w -o "$to.ptx" "$from" > "$to.why" 2>&1 && return
     else
-        tool=$(type -P clang clang-14 clang-15 clang-16 | head -n 1)
+        tool=$(type -P clang clang-{21..14} | head -n 1)
         if [ -z "$tool" ]; then
             echo "no clang" > "$to.why"
             return

@@ -375,6 +375,30 @@ TEST(named_barriers)
     CHECK_UINT(out[90], 0);
 }
 
+/* Lanes 0 and 3 of each four end on two paths, so that the others, which part, meet nowhere but at
+ * the barrier; as some compilers end a switch that has no default. */
+TEST(barriers_of_parted_lanes)
+{
+    uint64_t out[64], in[64][3];
+    memset(in, 0, sizeof in);
+    static const char code[] =
+        "mov.u32 rc, s; shl.b32 rb, t, 2; add.u32 rb, rb, rc;\n"
+        "and.b32 ra, t, 3; setp.gt.u32 p, ra, 1; @p bra high;\n"
+        "setp.eq.u32 p, ra, 0; @p bra gone; st.shared.u32 [rb], t; bra.uni all;\n"
+        "high: setp.eq.u32 p, ra, 3; @p bra gone; st.shared.u32 [rb], t; %s\n"
+        "all: bar.sync 0; behind: xor.b32 ra, t, 35; shl.b32 ra, ra, 2; add.u32 ra, ra, rc;\n"
+        "ld.shared.u32 ro, [ra]; cvt.u64.u32 o, ro; bra.uni end; gone: exit; end:";
+    char text[1024];
+    snprintf(text, sizeof text, code, "");
+    CHECK_UINT(run_code(text, 64, (const uint64_t(*)[3])in, out), 0);
+    for (unsigned t = 0; t < 64; t++)
+        if (t % 4 == 1 || t % 4 == 2)
+            CHECK_UINT(out[t], t ^ 35);
+    /* Each side at a barrier of its own is a warp that does not come as one. */
+    snprintf(text, sizeof text, code, "bar.sync 0; bra.uni behind;");
+    CHECK_UINT(run_code(text, 64, (const uint64_t(*)[3])in, out), CUDA_ERROR_LAUNCH_FAILED);
+}
+
 TEST(functions)
 {
     char log[512] = "";
