@@ -245,7 +245,7 @@ static int announce(struct tu_court *c, struct tu_error *error)
     for (size_t i = 0; i < orders.count; i++)
         if (put_report(&orders.items[i], &report, error) < 0)
             return -1;
-    tu_report_trouble(c, trouble, sizeof trouble);
+    tu_court_trouble(c, trouble, sizeof trouble);
     if (tu_court_ruling(c) > TU_WRONG_COUNT)
         return tu_fail(error, TU_EINVALID, "%s", trouble);
     return tu_court_ruling(c) == TU_PASS ? STATUS_PASS : STATUS_FAIL;

@@ -3,6 +3,7 @@
 
 #include "judge/court.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <search.h>
 #include <stdio.h>
@@ -310,6 +311,36 @@ const char *tu_court_words(const struct tu_court *c)
     static const char *const words[] = {
         "pass", "fail", "fail", "a rule was about no record", "nothing judged", "not all judged"};
     return words[tu_court_ruling(c)];
+}
+
+void tu_court_trouble(const struct tu_court *c, char *out, size_t size)
+{
+    char rule[400], claim[200];
+    const struct tu_rule *idle = tu_court_idle(c);
+    switch (tu_court_ruling(c)) {
+    case TU_PASS:
+    case TU_FAIL:
+        *out = '\0';
+        return;
+    case TU_WRONG_COUNT:
+        tu_escape(c->claim, strlen(c->claim), claim, sizeof claim);
+        snprintf(out, size, "%zu tensors were judged, the claim %s expects %" PRIu64,
+                 tu_court_judged(c), claim, c->expected);
+        return;
+    case TU_IDLE_RULE:
+        tu_rule_text(idle, false, rule, sizeof rule);
+        snprintf(out, size, "the rule '%s' was about no record", rule);
+        return;
+    case TU_NOTHING_JUDGED:
+        snprintf(
+            out, size,
+            "no record was judged (is there a tensor-cos before this? --allow-empty accepts it)");
+        return;
+    case TU_NOT_ALL_JUDGED:
+        snprintf(out, size, "%zu records have no rule about them (--allow unjudged accepts it)",
+                 c->counts[TU_UNJUDGED]);
+        return;
+    }
 }
 
 static int compare_worst(const void *a, const void *b, void *wants_large)

@@ -73,6 +73,8 @@ void tu_court_free(struct tu_court *c);
 enum tu_ruling tu_court_ruling(const struct tu_court *c);
 /* "pass", "fail", or what is the trouble. */
 const char *tu_court_words(const struct tu_court *c);
+/* Why a verdict is neither pass nor fail; "" where it is one of them. */
+void tu_court_trouble(const struct tu_court *c, char *out, size_t size);
 /* A rule of the user's that was about nothing; NULL: there is none. */
 const struct tu_rule *tu_court_idle(const struct tu_court *c);
 

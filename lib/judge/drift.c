@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "judge/artifact.h"
+#include "judge/canonical.h"
 #include "judge/evidence.h"
 #include "base/text.h"
 

@@ -45,14 +45,6 @@ int tu_evidence_results(const struct tu_court *c, struct tu_arena *arena, struct
 int tu_evidence_read(const char *path, struct tu_arena *arena, struct tensor_value *out,
                      struct tu_error *error) TU_MUST_CHECK;
 
-/* The canonical form of a value that was read from JSON: keys sorted, no blanks, integers as they
- * are, other numbers as by %.17g, strings with short escapes of what has to be escaped. */
-int tu_evidence_canonical(const struct tensor_value *value, char **text, size_t *length,
-                          struct tu_error *error) TU_MUST_CHECK;
-/* The digest that seals a map: of its canonical form without the member `seal`. */
-int tu_evidence_seal(const struct tensor_value *map, char out[static TU_DIGEST_TEXT],
-                     struct tu_error *error) TU_MUST_CHECK;
-
 /* Rules and allowances as users write them, in the arena. */
 int tu_evidence_rules(const struct tu_rules *rules, struct tu_arena *arena,
                       struct tensor_value *out, struct tu_error *error) TU_MUST_CHECK;

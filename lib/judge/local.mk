@@ -2,6 +2,8 @@
 JUDGE_SOURCES = \
 	lib/judge/artifact.c \
 	lib/judge/artifact.h \
+	lib/judge/canonical.c \
+	lib/judge/canonical.h \
 	lib/judge/contract.c \
 	lib/judge/contract.h \
 	lib/judge/court.c \
@@ -21,6 +23,8 @@ JUDGE_SOURCES = \
 	lib/judge/report-json.c \
 	lib/judge/report-junit.c \
 	lib/judge/report-markdown.c \
+	lib/judge/report-parts.c \
+	lib/judge/report-parts.h \
 	lib/judge/report-sarif.c \
 	lib/judge/report-tap.c \
 	lib/judge/report-text.c \

@@ -2,7 +2,7 @@
 /* Workflow commands of GitHub Actions, which become annotations of a run. */
 #include "config.h"
 
-#include "judge/report.h"
+#include "judge/report-parts.h"
 
 /* GitHub shows no more of one step. */
 enum { ANNOTATIONS = 9 };
@@ -24,7 +24,7 @@ int tu_report_github(FILE *out, const struct tu_report *r, struct tu_error *erro
         tu_report_put(out, TU_MARKUP_COMMAND, j->reason);
         putc('\n', out);
     }
-    tu_report_trouble(c, trouble, sizeof trouble);
+    tu_court_trouble(c, trouble, sizeof trouble);
     fprintf(out, "::%s title=verdict::%s: ", tu_court_ruling(c) == TU_PASS ? "notice" : "error",
             tu_court_words(c));
     tu_report_put(out, TU_MARKUP_COMMAND, trouble);

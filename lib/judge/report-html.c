@@ -6,7 +6,7 @@
  */
 #include "config.h"
 
-#include "judge/report.h"
+#include "judge/report-parts.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -131,7 +131,7 @@ static void put_summary(FILE *out, const struct tu_court *c)
 {
     char trouble[512];
     const char *words = tu_court_words(c);
-    tu_report_trouble(c, trouble, sizeof trouble);
+    tu_court_trouble(c, trouble, sizeof trouble);
     fprintf(out, "<h1>verdict: <b class=\"%s\">%s</b></h1>\n",
             tu_court_ruling(c) == TU_PASS ? "pass" : "fail", words);
     if (*trouble) {

@@ -2,27 +2,11 @@
 /* The whole of a verdict as one JSON object. */
 #include "config.h"
 
-#include "judge/report.h"
+#include "judge/report-parts.h"
 
 #include <string.h>
 
-#include "tree/json.h"
 #include "tree/value.h"
-
-int tu_put_judged(struct tu_builder *b, const char *key, const struct tu_judged *j,
-                  struct tu_error *error)
-{
-    if (tu_builder_open(b, key, key ? strlen(key) : 0, TENSOR_MAP, TENSOR_NULL, error) < 0 ||
-        tu_put_string(b, "name", j->name, error) < 0 ||
-        tu_put_string(b, "verdict", tu_outcome_verdicts[j->outcome], error) < 0 ||
-        tu_put_string(b, "status", j->status, error) < 0 ||
-        tu_put_real(b, "value", j->value, error) < 0 ||
-        tu_put_string(b, "reason", j->reason, error) < 0 ||
-        (j->hypothesis && tu_put_string(b, "hypothesis", j->hypothesis, error) < 0) ||
-        (j->remedy && tu_put_string(b, "remedy", j->remedy, error) < 0))
-        return -1;
-    return tu_builder_close(b, error);
-}
 
 static int put_rule(struct tu_builder *b, const char *key, const struct tu_rule *r,
                     struct tu_error *error)
@@ -49,48 +33,6 @@ static int put_rules(struct tu_builder *b, const struct tu_court *c, struct tu_e
         if (tu_court_names(c, i) && put_rule(b, NULL, &c->rules.items[i], error) < 0)
             return -1;
     return tu_builder_close(b, error);
-}
-
-int tu_put_records(struct tu_builder *b, const char *key, const struct tu_court *c, size_t count,
-                   bool failures, struct tu_error *error)
-{
-    if (tu_builder_open(b, key, strlen(key), TENSOR_ARRAY, TENSOR_MAP, error) < 0)
-        return -1;
-    for (size_t i = 0; i < count; i++)
-        if ((!failures || tu_outcome_fails(c->items[i].outcome)) &&
-            tu_put_judged(b, NULL, &c->items[i], error) < 0)
-            return -1;
-    return tu_builder_close(b, error);
-}
-
-int tu_put_totals(struct tu_builder *b, const struct tu_court *c, struct tu_error *error)
-{
-    const struct tu_judged *least = tu_court_extreme(c, true), *most = tu_court_extreme(c, false);
-    const size_t *n = c->counts;
-    const struct {
-        const char *key;
-        size_t value;
-    } totals[] = {
-        {"records", c->count},
-        {"judged", tu_court_judged(c)},
-        {"passed", n[TU_PASSED]},
-        {"failed", tu_court_failures(c)},
-        {"broke_a_rule", n[TU_FAILED]},
-        {"not_compared", n[TU_INCOMPARABLE] + n[TU_MISSING]},
-        {"incomparable", n[TU_INCOMPARABLE]},
-        {"missing", n[TU_MISSING]},
-        {"allowed", n[TU_ALLOWED]},
-        {"unjudged", n[TU_UNJUDGED]},
-    };
-    for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
-        if (tu_put_uint(b, totals[i].key, totals[i].value, error) < 0)
-            return -1;
-    if (tu_put_string(b, "field", tu_court_field(c), error) < 0)
-        return -1;
-    return least
-               ? (tu_put_judged(b, "min", least, error) < 0 ? -1
-                                                            : tu_put_judged(b, "max", most, error))
-               : 0;
 }
 
 static int fill(struct tu_builder *b, const struct tu_report *r, struct tu_error *error)

@@ -2,7 +2,7 @@
 /* JUnit XML, in the form of Jenkins' schema: a test case a tensor. */
 #include "config.h"
 
-#include "judge/report.h"
+#include "judge/report-parts.h"
 
 #include <string.h>
 
@@ -89,7 +89,7 @@ int tu_report_junit(FILE *out, const struct tu_report *r, struct tu_error *error
     put_properties(out, c);
     for (size_t i = 0; i < c->count; i++)
         put_case(out, c, &c->items[i]);
-    tu_report_trouble(c, trouble, sizeof trouble);
+    tu_court_trouble(c, trouble, sizeof trouble);
     if (*trouble) {
         fputs("    <testcase classname=\"verdict\" name=\"verdict\">\n      <error", out);
         put_attribute(out, "message", trouble);

@@ -2,7 +2,7 @@
 /* Markdown for a job summary or a comment: counts, rules, and the tensors that did not pass. */
 #include "config.h"
 
-#include "judge/report.h"
+#include "judge/report-parts.h"
 
 #include <string.h>
 
@@ -65,7 +65,7 @@ int tu_report_markdown(FILE *out, const struct tu_report *r, struct tu_error *er
     const struct tu_court *c = r->court;
     char trouble[512];
     (void)error;
-    tu_report_trouble(c, trouble, sizeof trouble);
+    tu_court_trouble(c, trouble, sizeof trouble);
     fprintf(out, "## verdict: %s\n\n", tu_court_words(c));
     if (*trouble) {
         tu_report_put(out, TU_MARKUP_MARKDOWN, trouble);

@@ -2,7 +2,7 @@
 /* SARIF 2.1.0: a result for each tensor that did not pass.  Tensors are logical locations. */
 #include "config.h"
 
-#include "judge/report.h"
+#include "judge/report-parts.h"
 
 #include <string.h>
 
@@ -104,7 +104,7 @@ static int put_invocation(struct tu_builder *b, const struct tu_court *c, struct
 {
     char trouble[512];
     struct tensor_value successful = {.type = TENSOR_BOOLEAN};
-    tu_report_trouble(c, trouble, sizeof trouble);
+    tu_court_trouble(c, trouble, sizeof trouble);
     successful.boolean = !*trouble;
     if (open_array(b, "invocations", error) < 0 || open_map(b, NULL, error) < 0 ||
         tu_builder_add(b, "executionSuccessful", 19, &successful, error) < 0)

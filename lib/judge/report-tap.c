@@ -2,7 +2,7 @@
 /* TAP 13: a test point a tensor, with a YAML block where it did not pass. */
 #include "config.h"
 
-#include "judge/report.h"
+#include "judge/report-parts.h"
 
 #include "base/text.h"
 
@@ -20,7 +20,7 @@ int tu_report_tap(FILE *out, const struct tu_report *r, struct tu_error *error)
     const struct tu_court *c = r->court;
     char trouble[512];
     (void)error;
-    tu_report_trouble(c, trouble, sizeof trouble);
+    tu_court_trouble(c, trouble, sizeof trouble);
     fprintf(out, "TAP version 13\n1..%zu%s\n", c->count + (*trouble != '\0'),
             c->count || *trouble ? "" : " # SKIP nothing to judge, which was allowed");
     for (size_t i = 0; i < c->count; i++) {

@@ -4,8 +4,8 @@
 #include "map/language.h"
 
 #include <ctype.h>
-#include <inttypes.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,182 +13,7 @@
 #include "tensor/dtype.h"
 #include "base/text.h"
 
-enum { LINE_MAX_BYTES = 4096, ITEMS_MAX = 4096, DIGITS_MAX = 9 };
-
-/* ---- Names ---- */
-
-static const char *const prefixes[] = {"model.",       "language_model.", "text_model.",
-                                       "transformer.", "module.",         "_orig_mod."};
-
-const char *tu_bare_name(const char *name, size_t *length)
-{
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        size_t n = strlen(prefixes[i]);
-        if (*length > n && memcmp(name, prefixes[i], n) == 0) {
-            name += n;
-            *length -= n;
-            i = (size_t)-1; /* from the first one again */
-        }
-    }
-    return name;
-}
-
-/* A whole number without leading zeros; its digits, or 0. */
-static size_t read_number(const char *text, size_t length, uint64_t *out)
-{
-    size_t digits = 0;
-    *out = 0;
-    while (digits < length && isdigit((unsigned char)text[digits]) && digits <= DIGITS_MAX)
-        *out = *out * 10 + (uint64_t)(text[digits++] - '0');
-    return digits > DIGITS_MAX || (digits > 1 && *text == '0') ? 0 : digits;
-}
-
-static bool bind_number(struct tu_bindings *b, unsigned variable, uint64_t number)
-{
-    if (b->bound & 1u << variable)
-        return b->numbers[variable] == number;
-    b->bound |= 1u << variable;
-    b->numbers[variable] = number;
-    return true;
-}
-
-static size_t part_length(const char *text, size_t length)
-{
-    static const char *const parts[] = {"weight", "bias"};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (length >= strlen(parts[i]) && memcmp(text, parts[i], strlen(parts[i])) == 0)
-            return strlen(parts[i]);
-    return 0;
-}
-
-static bool bind_text(const char **bound, size_t *bound_length, const char *text, size_t length)
-{
-    if (*bound)
-        return *bound_length == length && memcmp(*bound, text, length) == 0;
-    *bound = text;
-    *bound_length = length;
-    return true;
-}
-
-static bool match_pieces(const struct tu_piece *pieces, size_t count, const char *name,
-                         size_t length, struct tu_bindings *b);
-
-/* A pattern has one star at most, so this does not branch again. */
-static bool match_star(const struct tu_piece *pieces, size_t count, const char *name, size_t length,
-                       const struct tu_bindings *before, struct tu_bindings *b)
-{
-    for (size_t n = 0; n <= length; n++) {
-        *b = *before;
-        if (bind_text(&b->star, &b->star_length, name, n) &&
-            match_pieces(pieces + 1, count - 1, name + n, length - n, b))
-            return true;
-    }
-    return false;
-}
-
-static bool match_pieces(const struct tu_piece *pieces, size_t count, const char *name,
-                         size_t length, struct tu_bindings *b)
-{
-    for (; count; pieces++, count--) {
-        size_t n = 0;
-        uint64_t number;
-        switch (pieces->kind) {
-        case TU_PIECE_TEXT:
-            n = pieces->length;
-            if (length < n || memcmp(name, pieces->text, n) != 0)
-                return false;
-            break;
-        case TU_PIECE_NUMBER:
-            n = read_number(name, length, &number);
-            if (!n || !bind_number(b, pieces->variable, number))
-                return false;
-            break;
-        case TU_PIECE_PART:
-            n = part_length(name, length);
-            if (!n || !bind_text(&b->part, &b->part_length, name, n))
-                return false;
-            break;
-        case TU_PIECE_STAR: {
-            const struct tu_bindings before = *b;
-            return match_star(pieces, count, name, length, &before, b);
-        }
-        }
-        name += n;
-        length -= n;
-    }
-    return length == 0;
-}
-
-/* The same with the prefixes of both left out. */
-static bool match_bare(const struct tu_pattern *pattern, const char *name, size_t length,
-                       struct tu_bindings *b)
-{
-    const struct tu_piece *first = &pattern->pieces[0];
-    name = tu_bare_name(name, &length);
-    if (first->kind != TU_PIECE_TEXT)
-        return match_pieces(first, pattern->count, name, length, b);
-    /* A prefix may be all the text before a placeholder, though never the whole name. */
-    bool more = pattern->count > 1;
-    size_t n = first->length + more;
-    const char *text = tu_bare_name(first->text, &n);
-    n -= more;
-    return length >= n && memcmp(name, text, n) == 0 &&
-           match_pieces(first + 1, pattern->count - 1, name + n, length - n, b);
-}
-
-bool tu_pattern_matches(const struct tu_pattern *pattern, const char *name, size_t length,
-                        struct tu_bindings *bindings)
-{
-    struct tu_bindings found = *bindings;
-    bool matches = match_pieces(pattern->pieces, pattern->count, name, length, &found);
-    if (!matches) {
-        found = *bindings;
-        matches = match_bare(pattern, name, length, &found);
-    }
-    if (matches)
-        *bindings = found;
-    return matches;
-}
-
-static size_t put_text(char *out, size_t at, const char *text, size_t length)
-{
-    if (out)
-        memcpy(out + at, text, length);
-    return at + length;
-}
-
-/* Writes a name, or measures it where out is NULL. */
-static size_t write_name(const struct tu_pattern *pattern, const struct tu_bindings *b, char *out)
-{
-    size_t at = 0;
-    for (size_t i = 0; i < pattern->count; i++) {
-        const struct tu_piece *p = &pattern->pieces[i];
-        char number[24];
-        if (p->kind == TU_PIECE_TEXT) {
-            at = put_text(out, at, p->text, p->length);
-        } else if (p->kind == TU_PIECE_NUMBER) {
-            int n = snprintf(number, sizeof number, "%" PRIu64, b->numbers[p->variable]);
-            at = put_text(out, at, number, (size_t)n);
-        } else if (p->kind == TU_PIECE_PART) {
-            at = put_text(out, at, b->part, b->part_length);
-        } else {
-            at = put_text(out, at, b->star, b->star_length);
-        }
-    }
-    return at;
-}
-
-char *tu_pattern_name(const struct tu_pattern *pattern, const struct tu_bindings *bindings,
-                      struct tu_arena *arena, size_t *length)
-{
-    *length = write_name(pattern, bindings, NULL);
-    char *name = tu_arena_alloc(arena, *length + 1);
-    if (!name)
-        return NULL;
-    write_name(pattern, bindings, name);
-    name[*length] = '\0';
-    return name;
-}
+enum { LINE_MAX_BYTES = 4096, ITEMS_MAX = 4096 };
 
 /* ---- Parsing ---- */
 
@@ -371,7 +196,7 @@ static int parse_pattern(struct parser *p, struct tu_map_rule *rule, const char 
 static int read_heads(struct parser *p, const char *text, struct tu_step *s)
 {
     size_t length = strlen(text);
-    if (length && read_number(text, length, &s->head_count) == length && s->head_count)
+    if (length && tu_pattern_number(text, length, &s->head_count) == length && s->head_count)
         return 0;
     if (!tu_map_count(p->map, text))
         return bad(p, "no count is called '%s'", text);
@@ -384,7 +209,7 @@ static int read_numbers(struct parser *p, const char *text, struct tu_step *s)
 {
     while (*text) {
         uint64_t number = 0;
-        size_t n = *text == '*' ? 1 : read_number(text, strlen(text), &number);
+        size_t n = *text == '*' ? 1 : tu_pattern_number(text, strlen(text), &number);
         if (!n || s->rank == TU_MAP_RANK_MAX)
             return bad(p, "'%s' is no list of at most %d numbers", text, TU_MAP_RANK_MAX);
         s->shape[s->rank++] = number;
@@ -429,8 +254,9 @@ static int read_axes(struct parser *p, const char *text, struct tu_step *s)
 
 static int read_range(struct parser *p, const char *text, struct tu_step *s)
 {
-    size_t n = read_number(text, strlen(text), &s->first);
-    size_t m = n && text[n] == ':' ? read_number(text + n + 1, strlen(text + n + 1), &s->end) : 0;
+    size_t n = tu_pattern_number(text, strlen(text), &s->first);
+    size_t m =
+        n && text[n] == ':' ? tu_pattern_number(text + n + 1, strlen(text + n + 1), &s->end) : 0;
     if (!m || text[n + 1 + m] || s->end <= s->first)
         return bad(p, "'%s' is no range (as 0:128)", text);
     return 0;
@@ -454,7 +280,7 @@ static int read_order(struct parser *p, const char *text, struct tu_step *s)
     memset(back, 0xff, sizeof back);
     while (*text) {
         uint64_t share;
-        size_t n = read_number(text, strlen(text), &share);
+        size_t n = tu_pattern_number(text, strlen(text), &share);
         if (!n || count == TU_MAP_ORDER_MAX || share >= TU_MAP_ORDER_MAX ||
             back[share] != UINT64_MAX)
             return bad(p, "'%s' is no order of at most %d shares", text, TU_MAP_ORDER_MAX);

@@ -10,39 +10,14 @@
 
 #include <stdint.h>
 
-#include "base/arena.h"
 #include "base/error.h"
+#include "map/pattern.h"
 
 #define TU_MAP_BYTES_MAX (1u << 20)
 #define TU_MAP_SIDE_MAX  8 /* names on one side of a rule */
 #define TU_MAP_STEPS_MAX 8
 #define TU_MAP_RANK_MAX  8
 #define TU_MAP_ORDER_MAX 512
-
-/* Placeholders of whole numbers in one rule. */
-#define TU_MAP_NUMBERS_MAX 4
-
-/* A name with placeholders. */
-struct tu_pattern {
-    struct tu_piece {
-        enum { TU_PIECE_TEXT, TU_PIECE_NUMBER, TU_PIECE_PART, TU_PIECE_STAR } kind;
-        const char *text; /* of TEXT */
-        size_t length;
-        unsigned variable; /* of NUMBER: its place in struct tu_bindings */
-    } * pieces;
-    size_t count;
-    unsigned numbers; /* bits of the variables it has */
-    bool part, star;
-    const char *weight; /* the count that its share of the rows is measured by, or NULL */
-};
-
-/* What the placeholders of a rule stand for. */
-struct tu_bindings {
-    uint64_t numbers[TU_MAP_NUMBERS_MAX];
-    unsigned bound; /* bits */
-    const char *part, *star;
-    size_t part_length, star_length;
-};
 
 struct tu_step {
     enum tu_step_kind {
@@ -117,17 +92,6 @@ struct tu_map {
 int tu_map_parse(struct tu_map *map, const char *path, const char *text, size_t length,
                  struct tu_error *error) TU_MUST_CHECK;
 void tu_map_free(struct tu_map *map);
-
-/* The name without prefixes that say nothing of the model ("model.", "language_model.", ...). */
-const char *tu_bare_name(const char *name, size_t *length);
-
-/* Whether a name is of a pattern, as they stand or else with the prefixes of both left out; the
- * placeholders are then bound, those that were bound before to the same. */
-bool tu_pattern_matches(const struct tu_pattern *pattern, const char *name, size_t length,
-                        struct tu_bindings *bindings);
-/* The name of a pattern whose placeholders are bound; NULL without memory. */
-char *tu_pattern_name(const struct tu_pattern *pattern, const struct tu_bindings *bindings,
-                      struct tu_arena *arena, size_t *length);
 
 #define TU_ANY_SECTION SIZE_MAX
 

@@ -2,12 +2,16 @@
 MAP_SOURCES = \
 	lib/map/apply.c \
 	lib/map/apply.h \
+	lib/map/catalogue.c \
+	lib/map/catalogue.h \
 	lib/map/language.c \
 	lib/map/language.h \
 	lib/map/maps.c \
 	lib/map/maps.h \
 	lib/map/partner.c \
 	lib/map/partner.h \
+	lib/map/pattern.c \
+	lib/map/pattern.h \
 	lib/map/view.c \
 	lib/map/view.h
 libtensorutils_la_SOURCES += $(MAP_SOURCES)

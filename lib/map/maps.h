@@ -3,25 +3,8 @@
 #ifndef TU_ATLAS_H
 #define TU_ATLAS_H
 
+#include "map/catalogue.h"
 #include "map/language.h"
-#include "model/select.h"
-
-/* Tensors that can be found by their names and read in any order. */
-struct tu_catalogue {
-    struct tu_entry {
-        const char *bare; /* its name without known prefixes */
-        size_t bare_length;
-        struct tu_member member;
-    } * entries; /* sorted */
-    size_t count, capacity;
-};
-
-int tu_catalogue_add(struct tu_catalogue *c, struct tu_member member, struct tu_error *error);
-void tu_catalogue_sort(struct tu_catalogue *c);
-void tu_catalogue_free(struct tu_catalogue *c);
-/* The tensor of a name, or the only one whose name differs in prefixes alone; NULL tensor if there
- * is none. */
-struct tu_member tu_catalogue_find(const struct tu_catalogue *c, const char *name, size_t length);
 
 /* What the metadata of two models says; either may be NULL. */
 struct tu_facts {
