@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Collects the files that evidence is about, each once, and digests them, a file a thread. */
 #include "config.h"
 
 #include "judge/artifact.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Writes a value so that equal values are equal bytes, which a digest then seals. */
 #include "config.h"
 
 #include "judge/canonical.h"

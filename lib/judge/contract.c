@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Reads one claim of a contract in YAML: its rules, and how many tensors they have to be about. */
 #include "config.h"
 
 #include "judge/contract.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Tries each record by every rule that is about it, counts the outcomes, and rules on the whole. */
 #include "config.h"
 
 #include "judge/court.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Holds evidence against its seal, the files, the contract and new results; each difference is a
+ * reason. */
 #include "config.h"
 
 #include "judge/drift.h"

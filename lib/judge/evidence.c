@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Writes down what was judged, by what, where and when, and reads it again. */
 #include "config.h"
 
 #include "judge/evidence.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Makes the fields that follow from others when a rule asks for them, so that no stream has to
+ * carry them. */
 #include "config.h"
 
 #include "judge/field.h"

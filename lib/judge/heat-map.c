@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Lays the judged tensors out by layer and role, from their names, and grades how bad each is. */
 #include "config.h"
 
 #include "judge/heat-map.h"

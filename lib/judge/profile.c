@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Gathers rules and allowances: from options one by one, or from profiles with all they include. */
 #include "config.h"
 
 #include "judge/profile.h"

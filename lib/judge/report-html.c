@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * HTML: one file that needs no other.  Its policy lets nothing run or load but the one style and
- * the one script below, whose digests it names (tests/judge/report.bats holds them together); what a name
- * could smuggle in would be dead.
+ * the one script below, whose digests it names (tests/judge/report.bats holds them together); what
+ * a name could smuggle in would be dead.
  */
 #include "config.h"
 

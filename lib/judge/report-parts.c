@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What several reports share: text that no dialect misreads, and the JSON of counts and records. */
 #include "config.h"
 
 #include "judge/report-parts.h"

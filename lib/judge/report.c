@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The table of reports: which ones a user ordered, and where each of them goes. */
 #include "config.h"
 
 #include "judge/report.h"

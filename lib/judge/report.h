@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A verdict in the dialects of others.  How to add one: lib/report-NAME.c with a tu_report_fn, its
- * row in report.c, its paragraph in verdict(1).
+ * A verdict in the dialects of others.  How to add one: lib/judge/report-NAME.c with a
+ * tu_report_fn, its row in report.c, its paragraph in verdict(1).
  *
  * Reports are the same bytes for the same records: no times, no host, no order but that of the
  * court.  Names of tensors come from strangers; whatever a report says of them goes through

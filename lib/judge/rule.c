@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Parses a rule, which is never evaluated as code, and holds a value against it. */
 #include "config.h"
 
 #include "judge/rule.h"

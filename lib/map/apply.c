@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Turns a name of one layout into a view of the tensors that hold it in the other, step by step. */
 #include "config.h"
 
 #include "map/apply.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Keeps the tensors of a model sorted by bare name, to find one in logarithmic time. */
 #include "config.h"
 
 #include "map/catalogue.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Parses a map line by line, into rules that can be followed from either side. */
 #include "config.h"
 
 #include "map/language.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Loads the maps that are installed or given, and chooses the one that fits two models. */
 #include "config.h"
 
 #include "map/maps.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Finds the partner of a tensor: by its name, by the rules of the map, or made of several. */
 #include "config.h"
 
 #include "map/partner.h"

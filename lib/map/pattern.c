@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Matches a name against one with placeholders, binds them, and writes the name that they make. */
 #include "config.h"
 
 #include "map/pattern.h"

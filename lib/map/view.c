@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Reads any range of bytes of a tensor that is seen another way, without keeping the whole of it.
+ */
 #include "config.h"
 
 #include "map/view.h"
