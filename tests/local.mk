@@ -1,5 +1,6 @@
 # Tests.  A .bats file and a program of tests/unit are one line each; both print TAP.
 BATS_TESTS = \
+	tests/house.bats \
 	tests/filters/attn-gpu.bats \
 	tests/filters/attn.bats \
 	tests/formats/byte-order.bats \
@@ -86,6 +87,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/reference/dot.bits \
 	tests/judge/evidence.schema.json \
 	tests/tools/formats.py \
+	tests/tools/house \
 	tests/reference/golden-check \
 	tests/helpers.bash \
 	tests/judge/junit.xsd \
