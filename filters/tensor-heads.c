@@ -10,7 +10,7 @@
 #include "tool/main.h"
 #include "compute/heads.h"
 #include "tool/output.h"
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 #include "model/save.h"
 #include "base/text.h"
 

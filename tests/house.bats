@@ -72,7 +72,7 @@ teardown() {
 @test "an inner header that is included from outside is found" {
     plant filters/verdict.c '#include "judge/field.h"'
     cp lib/WINGS "$BATS_TEST_TMPDIR/WINGS"
-    echo 'face judge court report report-parts artifact drift evidence' >> lib/WINGS
+    echo 'face judge court report reports/parts artifact drift evidence' >> lib/WINGS
     run -1 house faces
     cp "$BATS_TEST_TMPDIR/WINGS" lib/WINGS
     says "filters/verdict.c:$(wc -l < filters/verdict.c): judge/field.h is an inner header of judge"

@@ -14,7 +14,7 @@
 #include "model/parts.h"
 #include "tree/json.h"
 #include "judge/canonical.h"
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 #include "base/text.h"
 
 enum { EVIDENCE_VERSION = 1, WORST = 5, EVIDENCE_MAX = 16 << 20 };

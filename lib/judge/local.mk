@@ -14,24 +14,24 @@ JUDGE_SOURCES = \
 	lib/judge/evidence.h \
 	lib/judge/field.c \
 	lib/judge/field.h \
-	lib/judge/heat-map.c \
-	lib/judge/heat-map.h \
 	lib/judge/profile.c \
 	lib/judge/profile.h \
-	lib/judge/report-github.c \
-	lib/judge/report-html.c \
-	lib/judge/report-json.c \
-	lib/judge/report-junit.c \
-	lib/judge/report-markdown.c \
-	lib/judge/report-parts.c \
-	lib/judge/report-parts.h \
-	lib/judge/report-sarif.c \
-	lib/judge/report-tap.c \
-	lib/judge/report-text.c \
 	lib/judge/report.c \
 	lib/judge/report.h \
 	lib/judge/rule.c \
-	lib/judge/rule.h
+	lib/judge/rule.h \
+	lib/judge/reports/github.c \
+	lib/judge/reports/heat-map.c \
+	lib/judge/reports/heat-map.h \
+	lib/judge/reports/html.c \
+	lib/judge/reports/json.c \
+	lib/judge/reports/junit.c \
+	lib/judge/reports/markdown.c \
+	lib/judge/reports/parts.c \
+	lib/judge/reports/parts.h \
+	lib/judge/reports/sarif.c \
+	lib/judge/reports/tap.c \
+	lib/judge/reports/text.c
 libtensorutils_la_SOURCES += $(JUDGE_SOURCES)
 
 # The profiles of verdict are compiled in, and installed to be read and copied.

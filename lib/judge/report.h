@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A verdict in the dialects of others.  How to add one: lib/judge/report-NAME.c with a
+ * A verdict in the dialects of others.  How to add one: lib/judge/reports/NAME.c with a
  * tu_report_fn, its row in report.c, its paragraph in verdict(1).
  *
  * Reports are the same bytes for the same records: no times, no host, no order but that of the

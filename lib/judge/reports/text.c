@@ -2,7 +2,7 @@
 /* A verdict for people, and a row a tensor for scripts. */
 #include "config.h"
 
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 
 #include <inttypes.h>
 #include <string.h>

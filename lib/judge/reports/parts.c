@@ -2,7 +2,7 @@
 /* What several reports share: text that no dialect misreads, and the JSON of counts and records. */
 #include "config.h"
 
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 
 #include <ctype.h>
 #include <string.h>

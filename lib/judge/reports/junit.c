@@ -2,7 +2,7 @@
 /* JUnit XML, in the form of Jenkins' schema: a test case a tensor. */
 #include "config.h"
 
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 /* Workflow commands of GitHub Actions, which become annotations of a run. */
 #include "config.h"
 
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 
 /* GitHub shows no more of one step. */
 enum { ANNOTATIONS = 9 };

@@ -2,7 +2,7 @@
 /* TAP 13: a test point a tensor, with a YAML block where it did not pass. */
 #include "config.h"
 
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 
 #include "base/text.h"
 

@@ -2,7 +2,7 @@
 /* Lays the judged tensors out by layer and role, from their names, and grades how bad each is. */
 #include "config.h"
 
-#include "judge/heat-map.h"
+#include "judge/reports/heat-map.h"
 
 #include <ctype.h>
 #include <math.h>

@@ -2,7 +2,7 @@
 /* SARIF 2.1.0: a result for each tensor that did not pass.  Tensors are logical locations. */
 #include "config.h"
 
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 
 #include <string.h>
 

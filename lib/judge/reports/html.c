@@ -6,14 +6,14 @@
  */
 #include "config.h"
 
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
 #include "judge/field.h"
-#include "judge/heat-map.h"
+#include "judge/reports/heat-map.h"
 #include "tool/output.h"
 #include "base/text.h"
 

@@ -2,7 +2,7 @@
 /* Markdown for a job summary or a comment: counts, rules, and the tensors that did not pass. */
 #include "config.h"
 
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 /* The whole of a verdict as one JSON object. */
 #include "config.h"
 
-#include "judge/report-parts.h"
+#include "judge/reports/parts.h"
 
 #include <string.h>
 
