@@ -7,7 +7,7 @@ load helpers
 setup_file() {
     cd "$BATS_FILE_TMPDIR"
     (cd "$srcdir" && tar -cf - --exclude='*.o' --exclude=.libs --exclude=.deps \
-        Makefile.am configure.ac CONTRIBUTING.md README.md filters lib man plugins scripts tests) | tar -xf -
+        --exclude=tests/fuzz/found Makefile.am configure.ac CONTRIBUTING.md README.md filters lib man plugins scripts tests) | tar -xf -
 }
 
 # holds CHECK...: the tree keeps the rules.
@@ -48,7 +48,7 @@ teardown() {
 
 @test "a wing that includes one below it in lib/WINGS is found" {
     plant lib/WINGS
-    sed -i 's/^base        -   /base        tool/' lib/WINGS
+    sed -i 's/^base  *- /base        tool /' lib/WINGS
     line=$(grep -n ^base lib/WINGS)
     catches wings "${line%%:*}" 'base includes tool, which stands below it'
 }
@@ -80,14 +80,14 @@ teardown() {
 
 @test "a tag, an enumerator and a macro that others see are defined once" {
     plant lib/map/partner.c 'struct tu_arena {' '    int x;' '};' 'enum { A, TU_DUPLICATES_REFUSED };' '#define TU_GROW(x) x'
-    catches doubles '$' 'macro TU_GROW is defined in lib/base/buffer.h, too'
+    catches doubles '$' 'macro TU_GROW is defined in lib/base/arena.h, too'
     last=$(wc -l < "$planted")
     says "$planted:$((last - 1)): enumerator TU_DUPLICATES_REFUSED" "$planted:$((last - 4)): tag tu_arena"
 }
 
 @test "a circle of headers is found" {
     holds circles
-    plant lib/base/error.h '#include "base/value.h"'
+    plant lib/base/error.h '#include "tree/value.h"'
     run -1 house circles
     says 'base/error.h, which leads back to it'
 }
@@ -132,13 +132,13 @@ teardown() {
 @test "the drawing in CONTRIBUTING.md is that of lib/WINGS" {
     holds drawing
     plant CONTRIBUTING.md
-    sed -i 's/^ judge        o |/ judge        o o/' CONTRIBUTING.md
+    sed -i 's/^\( judge .*\)|/\1o/' CONTRIBUTING.md
     line=$(grep -n '^ judge ' CONTRIBUTING.md)
     catches drawing "${line%%:*}" 'the drawing is not that of lib/WINGS'
 }
 
 @test "a file, a function, a filter and a folder that have grown too large are found" {
-    plant filters/attic.c 'int f(void)' '{' "$(yes '    f();' | head -n 49)" '}' "$(yes '' | head -n 750)"
+    plant filters/attic.c 'int f(void)' '{' "$(printf '    f();\n%.0s' {1..49})" '}' "$(seq -f '// %g' 750)"
     catches sizes 2 'a function of 51 lines'
     catches sizes 400 'a filter of 400 lines or more'
     catches sizes 801 'a file of more than 800 lines'

@@ -37,7 +37,7 @@ struct tu_report_orders {
     size_t count, capacity;
 };
 
-/* Adds "FORMAT=FILE,..."; target as of an option (cli.h). */
+/* Adds "FORMAT=FILE,..."; target as of an option (tool/main.h). */
 int tu_report_parse(void *target, const char *text, struct tu_error *error);
 /* Removes the files of an earlier run, so that none is taken for one of this. */
 int tu_report_clear(const struct tu_report_orders *orders, struct tu_error *error) TU_MUST_CHECK;
