@@ -32,7 +32,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     struct tu_feed feed;
     if (tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
         return -1;
-    tu_feed_open(&feed, t, operands, count, true);
+    tu_feed_open(&feed, &t->session, operands, count, true);
     feed.announcing = tu_output_streams(&output);
     int result = pass_items(&feed, error);
     tu_feed_close(&feed);

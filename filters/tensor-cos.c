@@ -380,7 +380,7 @@ static void keep_known(const struct tu_pair_result *r, const struct tensor_value
     if (tu_cache_store(r->cache, r->key, record, &error) == 0 || cache.failed)
         return;
     cache.failed = true;
-    tu_warn(&tool, "--cache: %s", error.text);
+    tu_warn(&tool.session, "--cache: %s", error.text);
 }
 
 static int put_result(const struct tu_pair_result *r, struct tu_error *error)
@@ -483,9 +483,9 @@ static int run_repeatedly(struct tu_tool *t, char **operands, struct tu_error *e
     for (uint64_t i = 0; i < repeat && result == 0; i++) {
         char how[64];
         unsigned threads;
-        struct tu_tool varied = *t;
-        tu_vary(t, i, &varied.kernels, &threads, how);
-        varied.jobs = threads;
+        struct tu_session varied = t->session;
+        tu_vary(&t->session, i, &varied.kernels, &threads, how);
+        varied.threads = threads;
         runs.how = how;
         runs.position = 0;
         result = tu_compare_operands(&varied, operands[0], operands[1], &how_to_pair,
@@ -512,11 +512,11 @@ static int note_result(const struct tu_pair_result *r, struct tu_error *error)
 static void warn_of_absent(struct tu_tool *t)
 {
     if (aprdiff.absent)
-        tu_warn(t, "%zu tensors are on one side only and not in the object, as '%s'",
+        tu_warn(&t->session, "%zu tensors are on one side only and not in the object, as '%s'",
                 aprdiff.absent, aprdiff.some_absent);
     if (aprdiff.unlike)
         tu_warn(
-            t,
+            &t->session,
             "%zu tensors differ in shape, or have no real numbers, and are not compared, as '%s'",
             aprdiff.unlike, aprdiff.some_unlike);
 }
@@ -525,20 +525,21 @@ static void warn_of_absent(struct tu_tool *t)
 static int run_compatible(struct tu_tool *t, char **operands, struct tu_error *error)
 {
     static const struct tu_pair_sink sink = {note_result, drop_record};
-    uint64_t limit = t->selection.limit;
+    uint64_t limit = t->session.selection.limit;
     if (t->mode != TU_MODE_JSON || repeat || how_to_pair.cache)
         return tu_fail(error, TU_EUSAGE, "--compat goes with --json%s",
                        repeat              ? ", and without --repeat"
                        : how_to_pair.cache ? ", and without --cache"
                                            : "");
-    t->selection.limit = 0;
+    t->session.selection.limit = 0;
     how_to_pair.buckets = true;
     how_to_pair.oracle = false;
     aprdiff.model_a = operands[0];
     aprdiff.model_b = operands[1];
     int result = tu_output_open(&output, t, NULL, columns, error);
     if (result == 0)
-        result = tu_compare_operands(t, operands[0], operands[1], &how_to_pair, &sink, error);
+        result =
+            tu_compare_operands(&t->session, operands[0], operands[1], &how_to_pair, &sink, error);
     if (result == 0) {
         tu_aprdiff_close(&aprdiff, limit);
         result = tu_output_built(&output, tu_aprdiff_fill, &aprdiff, error);
@@ -571,7 +572,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (repeat)
         return run_repeatedly(t, operands, error);
     if (tu_output_open(&output, t, "compare", columns, error) < 0 ||
-        tu_compare_operands(t, operands[0], operands[1], &how_to_pair, &sink, error) < 0)
+        tu_compare_operands(&t->session, operands[0], operands[1], &how_to_pair, &sink, error) < 0)
         return -1;
     if (how_to_pair.cache && t->progress && !t->quiet)
         fprintf(stderr, "%s: %" PRIu64 " of %" PRIu64 " results were in the cache\n", t->name,

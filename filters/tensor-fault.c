@@ -304,10 +304,10 @@ static bool scale_row(const struct tu_dtype *t, uint8_t *row, uint64_t length, f
 {
     uint64_t n = length / t->bytes;
     memcpy(before, row, length);
-    tool.kernels->decode[t->code](row, n, values);
+    tool.session.kernels->decode[t->code](row, n, values);
     for (uint64_t i = 0; i < n * t->elements; i++)
         values[i] *= 1.15f;
-    tool.kernels->encode[t->code](values, n, row);
+    tool.session.kernels->encode[t->code](values, n, row);
     return memcmp(before, row, length) != 0;
 }
 
@@ -319,7 +319,7 @@ static int scale_channel(struct victim *v, struct tu_error *error)
     const struct tu_dtype *t = v->geometry.dtype;
     if (rows_of(v, &rows, &length, error) < 0)
         return -1;
-    if (!tool.kernels->encode[t->code] || t->head)
+    if (!tool.session.kernels->encode[t->code] || t->head)
         return refuse(v, error, "its type cannot be made from numbers");
     float *values = malloc(length / t->bytes * t->elements * sizeof *values);
     uint8_t *before = malloc(length);
@@ -358,8 +358,8 @@ static int check_matrix(const struct victim *v, struct tu_error *error)
     const struct tu_dtype *t = v->geometry.dtype;
     if (v->tensor->rank != 2)
         return refuse(v, error, "it is no matrix");
-    if (t->head || (t->elements != 1 &&
-                    (!tool.kernels->encode[t->code] || v->tensor->shape[1] % t->elements != 0)))
+    if (t->head || (t->elements != 1 && (!tool.session.kernels->encode[t->code] ||
+                                         v->tensor->shape[1] % t->elements != 0)))
         return refuse(v, error, "its type cannot be made from numbers");
     return 0;
 }
@@ -488,7 +488,7 @@ static int put_number(struct blocks_out *out, float value, struct tu_error *erro
     if (out->count < out->dtype->elements)
         return 0;
     out->count = 0;
-    tool.kernels->encode[out->dtype->code](out->values, 1, block);
+    tool.session.kernels->encode[out->dtype->code](out->values, 1, block);
     return tu_writer_bytes(&output.writer, block, out->dtype->bytes, error);
 }
 
@@ -504,7 +504,7 @@ static int write_block_columns(const struct victim *v, uint64_t first, uint64_t 
         uint64_t block = (i * columns + first) / t->elements;
         if (read_original(v, block * t->bytes, raw, n * t->bytes, error) < 0)
             return -1;
-        tool.kernels->decode[t->code](raw, n, numbers + i * count);
+        tool.session.kernels->decode[t->code](raw, n, numbers + i * count);
     }
     for (uint64_t j = 0; j < count; j++)
         for (uint64_t i = 0; i < rows; i++)
@@ -569,7 +569,7 @@ static int put_items(struct tu_feed *feed, struct tu_error *error)
     int more, result = 0;
     while (result == 0 && (more = tu_feed_next(feed, &item, error)) > 0) {
         bool tensor = item.kind == TU_KIND_TENSOR;
-        if (tensor && tu_selects(&tool.selection, &item.tensor)) {
+        if (tensor && tu_selects(&tool.session.selection, &item.tensor)) {
             if (fault == FAULT_TRUNCATE && tu_output_streams(&output))
                 return break_off(feed, &item, error);
             result = put_victim(feed, &item, error);
@@ -592,7 +592,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
         return tu_fail(error, TU_EUSAGE, "--fault swap-heads needs --heads");
     if (tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
         return -1;
-    tu_feed_open(&feed, t, operands, count, false);
+    tu_feed_open(&feed, &t->session, operands, count, false);
     feed.access = TU_ACCESS_RANDOM;
     int result = put_items(&feed, error);
     tu_feed_close(&feed);

@@ -161,7 +161,8 @@ static int hash_stored(struct piece *p, struct tu_error *error)
  * format keeps in the same order. */
 static bool is_exact(const struct piece *p)
 {
-    return tool.kernels->decode[p->tensor.dtype] && !(p->geometry.dtype->flags & TENSOR_DTYPE_WIDE);
+    return tool.session.kernels->decode[p->tensor.dtype] &&
+           !(p->geometry.dtype->flags & TENSOR_DTYPE_WIDE);
 }
 
 static int hash_decoded(struct piece *p, struct tu_error *error)
@@ -179,7 +180,7 @@ static int hash_decoded(struct piece *p, struct tu_error *error)
         return -1;
     if (g->elements && g->dtype->head)
         memcpy(head, p->raw, g->dtype->head);
-    if (tu_decoder_init(&decoder, g, tool.kernels, head, error) < 0)
+    if (tu_decoder_init(&decoder, g, tool.session.kernels, head, error) < 0)
         return -1;
     for (uint64_t first = 0; first < g->elements;) {
         size_t n = tu_geometry_tile(g, tu_geometry_unit(g), TU_TILE, first);
@@ -187,7 +188,7 @@ static int hash_decoded(struct piece *p, struct tu_error *error)
         if (read_bytes(p, length, error) < 0)
             return -1;
         tu_decode(&decoder, p->raw, first, n, p->values);
-        tool.kernels->encode[TENSOR_F32](p->values, n, bytes);
+        tool.session.kernels->encode[TENSOR_F32](p->values, n, bytes);
         tu_digest_add(p->d, bytes, n * sizeof(float));
         first += n;
     }
@@ -293,7 +294,7 @@ static int put_job(void *context, void *slot, struct tu_error *error)
     struct piece *p = slot;
     (void)error;
     strcpy(p->job->digest, p->digest);
-    tu_progress(&tool, batch->feed->done += p->tensor.nbytes, batch->feed->total);
+    tu_progress(&tool.session, batch->feed->done += p->tensor.nbytes, batch->feed->total);
     return 0;
 }
 
@@ -318,7 +319,7 @@ static int run_jobs(struct batch *batch, struct tu_error *error)
     for (size_t i = 0; i < batch->count; i++)
         batch->by_size[i] = &batch->jobs[i];
     qsort(batch->by_size, batch->count, sizeof *batch->by_size, compare_sizes);
-    if (tu_pipeline_run(&pipeline, (unsigned)tool.jobs, error) < 0)
+    if (tu_pipeline_run(&pipeline, (unsigned)tool.session.threads, error) < 0)
         return -1;
     for (size_t i = 0; i < batch->count; i++)
         if (put_digest(batch->jobs[i].member.tensor, batch->jobs[i].digest, error) < 0)
@@ -492,7 +493,7 @@ static int conclude(struct tu_error *error)
         if (wanted.items[i]->met)
             continue;
         missing++;
-        tu_warn(&tool, "tensor '%s' of %s is missing", wanted.items[i]->name, check_path);
+        tu_warn(&tool.session, "tensor '%s' of %s is missing", wanted.items[i]->name, check_path);
     }
     if (made.count == 0)
         return tu_fail(error, TU_EINVALID, "no tensor was checked");
@@ -513,7 +514,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     int result =
         tu_output_open(&output, t, "hash", check_path ? check_columns : hash_columns, error);
     if (result == 0) {
-        tu_feed_open(&feed, t, operands, count, true);
+        tu_feed_open(&feed, &t->session, operands, count, true);
         result = hash_items(&feed, &piece, error);
         if (result == 0)
             result = hash_model(piece.d, error);

@@ -215,7 +215,7 @@ static int check_output(const struct tu_qkv *g, const struct tu_operand *outputs
         return tu_fail(error, TU_EINVALID,
                        "%s: tensor '%s' is not one head of an output for each query and head",
                        member.model->source.path, member.tensor->name);
-    return tu_qkv_open(out, member, &tool, error);
+    return tu_qkv_open(out, member, &tool.session, error);
 }
 
 static int compare_group(struct tu_qkv *g, const struct tu_operand *outputs, struct tu_error *error)
@@ -223,7 +223,7 @@ static int compare_group(struct tu_qkv *g, const struct tu_operand *outputs, str
     struct tu_qkv_tensor out;
     struct tu_heads heads;
     if (check_output(g, outputs, &out, error) < 0 ||
-        tu_heads_compare(g, &out, &tool, &heads, error) < 0)
+        tu_heads_compare(g, &out, &tool.session, &heads, error) < 0)
         return -1;
     const char *name = out.member.tensor->name;
     int result = put_records(name, &heads, error);
@@ -240,7 +240,7 @@ static int compare_groups(const struct tu_operand *outputs, const struct tu_oper
 {
     struct tu_qkv *groups = NULL;
     size_t count = 0;
-    int result = tu_qkv_find(inputs, &tool, &group_options, &groups, &count, error);
+    int result = tu_qkv_find(inputs, &tool.session, &group_options, &groups, &count, error);
     if (result == 0 && picture && !(drawing.file = open_memstream(&drawing.text, &drawing.length)))
         result = tu_fail_memory(error);
     if (result == 0)
@@ -248,7 +248,7 @@ static int compare_groups(const struct tu_operand *outputs, const struct tu_oper
                                 matrix ? head_columns : mapping_columns, error);
     for (size_t i = 0; i < count && result == 0; i++) {
         result = compare_group(&groups[i], outputs, error);
-        tu_progress(&tool, i + 1, count);
+        tu_progress(&tool.session, i + 1, count);
     }
     if (result == 0 && picture)
         result = finish_picture(error);
@@ -264,9 +264,9 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     (void)count;
     if (strcmp(operands[0], "-") == 0 && strcmp(operands[1], "-") == 0)
         return tu_fail(error, TU_EUSAGE, "both operands are standard input");
-    if (tu_operand_open(&outputs, t, operands[0], TU_ACCESS_RANDOM, error) < 0)
+    if (tu_operand_open(&outputs, &t->session, operands[0], TU_ACCESS_RANDOM, error) < 0)
         return -1;
-    int result = tu_operand_open(&inputs, t, operands[1], TU_ACCESS_RANDOM, error);
+    int result = tu_operand_open(&inputs, &t->session, operands[1], TU_ACCESS_RANDOM, error);
     if (result == 0) {
         result = compare_groups(&outputs, &inputs, error);
         tu_operand_close(&inputs);

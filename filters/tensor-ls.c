@@ -190,7 +190,7 @@ static int list_operands(struct tu_tool *t, char **operands, size_t operand_coun
                                                   : entry_columns;
     if (tu_output_open(&output, t, kind, columns, error) < 0)
         return -1;
-    tu_feed_open(&feed, t, operands, operand_count, true);
+    tu_feed_open(&feed, &t->session, operands, operand_count, true);
     int result = list_items(&feed, &totals, error);
     tu_feed_close(&feed);
     if (result == 0 && show_totals)
@@ -226,9 +226,9 @@ static void list_kernels(const struct tu_kernels *chosen)
 static int run(struct tu_tool *t, char **operands, size_t operand_count, struct tu_error *error)
 {
     if (show_formats)
-        list_formats(&t->plugins);
+        list_formats(&t->session.plugins);
     if (show_cpu)
-        list_kernels(t->kernels);
+        list_kernels(t->session.kernels);
     if ((show_formats || show_cpu) && operand_count == 0)
         return 0;
     return list_operands(t, operands, operand_count, error);

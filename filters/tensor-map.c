@@ -159,7 +159,7 @@ static int put_bytes(struct work *w, const struct tu_view *v, struct tu_error *e
         if (result == 0)
             result = tu_writer_bytes(&output.writer, buffer, n, error);
         w->feed.done += n;
-        tu_progress(&tool, w->feed.done, w->feed.total);
+        tu_progress(&tool.session, w->feed.done, w->feed.total);
     }
     free(buffer);
     return result;
@@ -341,7 +341,7 @@ static int map_tensor(struct work *w, struct tu_item *item, struct tu_error *err
                                   .in = &w->catalogue,
                                   .facts = w->facts,
                                   .section = to_left ? TU_ANY_SECTION : (size_t)w->direction,
-                                  .maker = {&arena, tool.kernels}};
+                                  .maker = {&arena, tool.session.kernels}};
     int result = map_name_of(w, &r, item, error);
     tu_arena_free(&arena);
     return result;
@@ -351,7 +351,7 @@ static int map_item(struct work *w, struct tu_item *item, struct tu_error *error
 {
     if (item->kind != TU_KIND_TENSOR)
         return tu_output_record(&output, &item->map, error);
-    if (!tu_selects(&tool.selection, &item->tensor))
+    if (!tu_selects(&tool.session.selection, &item->tensor))
         return pass(w, item, error);
     if (w->renaming)
         return rename_passing(w, item, error);
@@ -393,7 +393,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (result == 0)
         result = load(&w, error);
     if (result == 0) {
-        tu_feed_open(&w.feed, t, operands, count, false);
+        tu_feed_open(&w.feed, &t->session, operands, count, false);
         w.feed.access = w.renaming ? TU_ACCESS_SEQUENTIAL : TU_ACCESS_RANDOM;
         result = map_items(&w, error);
         tu_feed_close(&w.feed);

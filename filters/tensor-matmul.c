@@ -89,7 +89,7 @@ static bool is_divided(const struct tu_tensor *x, const struct tu_tensor *w)
 
 static bool fits(const struct tu_tensor *t, const struct tu_tensor *w)
 {
-    return has_columns(t, w) && tool.kernels->decode[t->dtype] &&
+    return has_columns(t, w) && tool.session.kernels->decode[t->dtype] &&
            (w->rank == 2 || t->rank < 3 || (t->rank == 3 && t->shape[0] == w->shape[0]));
 }
 
@@ -131,7 +131,7 @@ static struct tu_member find_own(const struct run *r, const struct tu_tensor *w,
 static int fail_fit(const char *in, const struct tu_tensor *x, const struct tu_tensor *w,
                     struct tu_error *error)
 {
-    if (!tool.kernels->decode[x->dtype])
+    if (!tool.session.kernels->decode[x->dtype])
         return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s': type %s is no x", in, x->name,
                        tu_dtype(x->dtype)->name);
     if (has_columns(x, w))
@@ -186,7 +186,7 @@ static int load_x(struct run *r, const struct tu_member *member, struct tu_error
         return 0;
     tu_vectors_free(&r->vectors);
     r->member = *member;
-    return tu_vectors_load(&r->vectors, member, tool.kernels, error);
+    return tu_vectors_load(&r->vectors, member, tool.session.kernels, error);
 }
 
 /* ---- y as a tensor ---- */
@@ -335,7 +335,7 @@ static int put_product(const struct task *t, struct tu_error *error)
     if (result == 0 && tu_output_streams(&output)) {
         result = make_result(t, t->path == TU_PATH_F64, &y, error);
         if (result == 0)
-            result = multiply(t, (unsigned)tool.jobs, &y, error);
+            result = multiply(t, (unsigned)tool.session.threads, &y, error);
     }
     if (result == 0)
         result = tu_output_tensor(&output, &made, &extra, error);
@@ -414,9 +414,10 @@ static int fill_timing(struct tu_builder *b, const void *subject, struct tu_erro
     };
     if (put_names(b, "timing", t->task, error) < 0 ||
         put_all(b, reals, sizeof reals / sizeof *reals, error) < 0 ||
-        tu_put_uint(b, "runs", bench, error) < 0 || tu_put_uint(b, "threads", tool.jobs, error) < 0)
+        tu_put_uint(b, "runs", bench, error) < 0 ||
+        tu_put_uint(b, "threads", tool.session.threads, error) < 0)
         return -1;
-    return tu_put_string(b, "instructions", tool.kernels->name, error);
+    return tu_put_string(b, "instructions", tool.session.kernels->name, error);
 }
 
 /* The times of so many runs, sorted; without products the matrix is only read. */
@@ -425,7 +426,7 @@ static int time_runs(const struct task *t, const struct tu_product *products, si
 {
     for (uint64_t i = 0; i <= bench; i++) {
         double started = tu_seconds();
-        if (tu_multiply(&t->w, products, count, (unsigned)tool.jobs, error) < 0)
+        if (tu_multiply(&t->w, products, count, (unsigned)tool.session.threads, error) < 0)
             return -1;
         if (i > 0) /* the first one warms up */
             times[i - 1] = tu_seconds() - started;
@@ -554,7 +555,7 @@ static int repeat_with(struct repetition *r, const struct tu_kernels *kernels,
 {
     struct task t = *r->task;
     struct tu_vectors vectors;
-    const unsigned counts[] = {1, 2, 3, (unsigned)tool.jobs};
+    const unsigned counts[] = {1, 2, 3, (unsigned)tool.session.threads};
     if (tu_vectors_load(&vectors, x, kernels, error) < 0)
         return -1;
     t.x = &vectors;
@@ -563,7 +564,7 @@ static int repeat_with(struct repetition *r, const struct tu_kernels *kernels,
     for (size_t i = 0; i < sizeof counts / sizeof *counts && result == 0; i++)
         if (i < 3 || counts[i] > 3)
             result = repeat_runs(r, &t, counts[i], error);
-    r->threads = tool.jobs > 3 ? tool.jobs : 3;
+    r->threads = tool.session.threads > 3 ? tool.session.threads : 3;
     r->sets++;
     tu_vectors_free(&vectors);
     return result;
@@ -736,7 +737,7 @@ static int open_other(const struct run *r, const struct tu_tensor *w, struct tu_
         memcmp(m.tensor->shape, w->shape, w->rank * sizeof *w->shape) != 0)
         return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s' has another shape", against,
                        w->name);
-    *out = (struct tu_matrix){.kernels = tool.kernels, .tensor = m.tensor, .member = m};
+    *out = (struct tu_matrix){.kernels = tool.session.kernels, .tensor = m.tensor, .member = m};
     check = *m.tensor;
     return tu_tensor_check(&check, &out->geometry, error);
 }
@@ -762,10 +763,11 @@ static int compute(const struct run *r, struct explanation *e, struct tu_vectors
             return -1;
         products[k] = product_of(t, paths[k], k == ROUNDED ? rounded : t->x, &e->y[k]);
     }
-    if (tu_multiply(&t->w, products, count, (unsigned)tool.jobs, error) < 0)
+    if (tu_multiply(&t->w, products, count, (unsigned)tool.session.threads, error) < 0)
         return -1;
     e->other = against ? other.tensor : NULL;
-    return against ? tu_multiply(&other, &products[OTHER], 1, (unsigned)tool.jobs, error) : 0;
+    return against ? tu_multiply(&other, &products[OTHER], 1, (unsigned)tool.session.threads, error)
+                   : 0;
 }
 
 static int put_explanation(const struct run *r, const struct task *t, struct tu_error *error)
@@ -792,14 +794,14 @@ static int do_matrix(struct run *r, const struct tu_item *item, struct tu_error 
     int found = find_x(r, w, &x, error);
     if (found <= 0)
         return found;
-    if (!tool.kernels->decode[w->dtype])
+    if (!tool.session.kernels->decode[w->dtype])
         return tu_fail(error, TU_EINVALID,
                        "tensor '%.200s': type %s does not decode to real numbers", w->name,
                        tu_dtype(w->dtype)->name);
     r->matrices++;
     if (load_x(r, &x, error) < 0)
         return -1;
-    struct task t = {.w = {.kernels = tool.kernels,
+    struct task t = {.w = {.kernels = tool.session.kernels,
                            .tensor = w,
                            .geometry = item->geometry,
                            .feed = &r->feed,
@@ -873,9 +875,10 @@ static int open_output(struct tu_tool *t, struct tu_error *error)
 
 static int run_all(struct run *r, struct tu_error *error)
 {
-    if (tu_operand_open(&r->x, &tool, r->operands[1], TU_ACCESS_RANDOM, error) < 0)
+    if (tu_operand_open(&r->x, &tool.session, r->operands[1], TU_ACCESS_RANDOM, error) < 0)
         return -1;
-    if (against && tu_operand_open(&r->against, &tool, against, TU_ACCESS_RANDOM, error) < 0)
+    if (against &&
+        tu_operand_open(&r->against, &tool.session, against, TU_ACCESS_RANDOM, error) < 0)
         return -1;
     if (bench || repeat)
         r->feed.access = TU_ACCESS_RANDOM;
@@ -890,7 +893,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     (void)count;
     if (check_options(operands, error) < 0 || open_output(t, error) < 0)
         return -1;
-    tu_feed_open(&r.feed, t, operands, 1, true);
+    tu_feed_open(&r.feed, &t->session, operands, 1, true);
     int result = run_all(&r, error);
     tu_feed_close(&r.feed);
     tu_vectors_free(&r.vectors);

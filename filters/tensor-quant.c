@@ -25,18 +25,19 @@ static bool meant(const struct tu_tensor *t)
 {
     bool is_float = tu_dtype(t->dtype)->kind == TENSOR_KIND_FLOAT;
     bool small = t->rank < 2 && to->kind == TENSOR_KIND_QUANT;
-    return is_float && t->dtype != to->code && (all || !small) && tu_selects(&tool.selection, t);
+    return is_float && t->dtype != to->code && (all || !small) &&
+           tu_selects(&tool.session.selection, t);
 }
 
 static const struct tu_dtype *plan(const struct tu_tensor *t, bool has_come)
 {
     if (!meant(t))
         return NULL;
-    if (tu_can_convert(&tool, t, to))
+    if (tu_can_convert(&tool.session, t, to))
         return to;
     if (has_come)
-        tu_warn(&tool, "tensor '%s' stays %s: its rows are no whole blocks of %u elements", t->name,
-                tu_dtype(t->dtype)->name, to->elements);
+        tu_warn(&tool.session, "tensor '%s' stays %s: its rows are no whole blocks of %u elements",
+                t->name, tu_dtype(t->dtype)->name, to->elements);
     return NULL;
 }
 
@@ -44,7 +45,7 @@ static int check_type(struct tu_tool *t, struct tu_error *error)
 {
     if (!to)
         return tu_fail(error, TU_EUSAGE, "--to TYPE is needed (see tensor-quant --help)");
-    if (!t->kernels->encode[to->code])
+    if (!t->session.kernels->encode[to->code])
         return tu_fail(error, TU_EUSAGE, "--to: %s has no quantizer here", to->name);
     return 0;
 }

@@ -107,7 +107,7 @@ static int write_elements(const struct tu_layout_tensor *t, uint64_t elements,
         size_t n = elements - first < PIECE ? (size_t)(elements - first) : PIECE;
         if (type->kind == TENSOR_KIND_FLOAT) {
             make_reals(&random, t, first, n, values);
-            tool.kernels->encode[type->code](values, n, bytes);
+            tool.session.kernels->encode[type->code](values, n, bytes);
         } else {
             make_integers(&random, first, n, bytes);
         }
@@ -285,7 +285,7 @@ static int put_model(struct tu_error *error)
         if (have_deviation)
             tensors[i].deviation = deviation;
         result = put_tensor(&tensors[i], error);
-        tu_progress(&tool, i + 1, count);
+        tu_progress(&tool.session, i + 1, count);
     }
     tu_arena_free(&arena);
     return result;
@@ -296,7 +296,7 @@ static int check_options(struct tu_error *error)
     if (!type)
         type = tu_dtype(TENSOR_F32);
     bool plain = type->elements == 1 && type->head == 0;
-    if (!plain || (type->kind == TENSOR_KIND_FLOAT && !tool.kernels->encode[type->code]) ||
+    if (!plain || (type->kind == TENSOR_KIND_FLOAT && !tool.session.kernels->encode[type->code]) ||
         type->kind == TENSOR_KIND_QUANT || type->kind == TENSOR_KIND_COMPLEX)
         return tu_fail(error, TU_EUSAGE, "--type: %s cannot be made here (pipe into tensor-quant)",
                        type->name);

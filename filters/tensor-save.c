@@ -97,7 +97,7 @@ static bool would_take(const struct tu_tensor *t, const struct tu_dtype *to)
 {
     struct tu_tensor made;
     struct tu_error ignored = {0};
-    return to->code != t->dtype && tu_can_convert(&tool, t, to) &&
+    return to->code != t->dtype && tu_can_convert(&tool.session, t, to) &&
            tu_convert_describe(t, to, &made, &ignored) == 0 && !tu_save_refuses(format, &made);
 }
 
@@ -184,9 +184,9 @@ static void report_conversions(void)
     for (size_t i = 0; i < conversions.count; i++) {
         const struct conversion *c = &conversions.items[i];
         bool rounds = c->to->kind != TENSOR_KIND_INT && !tu_holds_values(c->to, c->from);
-        tu_warn(&tool, "%zu tensor%s converted from %s to %s%s (%s %s): first %.256s", c->count,
-                c->count == 1 ? "" : "s", c->from->name, c->to->name, rounds ? ", rounded" : "",
-                format->name, c->why, c->first);
+        tu_warn(&tool.session, "%zu tensor%s converted from %s to %s%s (%s %s): first %.256s",
+                c->count, c->count == 1 ? "" : "s", c->from->name, c->to->name,
+                rounds ? ", rounded" : "", format->name, c->why, c->first);
     }
 }
 
@@ -530,14 +530,14 @@ static void report(void)
     size_t lost = format->drops_metadata ? files.items[0].metadata.map.count : 0;
     report_conversions();
     if (lost)
-        tu_warn(&tool, "%zu key%s of metadata %s lost: %s has no place for them", lost,
+        tu_warn(&tool.session, "%zu key%s of metadata %s lost: %s has no place for them", lost,
                 lost == 1 ? "" : "s", lost == 1 ? "is" : "are", format->name);
 }
 
 static int check_convert(struct tu_error *error)
 {
     bool can = !convert_to || convert_to->kind == TENSOR_KIND_INT ||
-               tool.kernels->encode[convert_to->code];
+               tool.session.kernels->encode[convert_to->code];
     return can ? 0
                : tu_fail(error, TU_EUSAGE, "--convert: tensors cannot be made %s",
                          convert_to->name);
@@ -546,12 +546,13 @@ static int check_convert(struct tu_error *error)
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
     struct tu_feed feed;
-    format = choose_format(&t->plugins, operands[0], error);
+    format = choose_format(&t->session.plugins, operands[0], error);
     if (!format || check_convert(error) < 0 || add_file(operands[0], error) < 0)
         return -1;
-    bool choosing = t->selection.match.count || t->selection.exclude.count ||
-                    t->selection.layer_count || t->selection.by_dtype || t->selection.limit;
-    tu_feed_open(&feed, t, operands + 1, count - 1, choosing);
+    bool choosing = t->session.selection.match.count || t->session.selection.exclude.count ||
+                    t->session.selection.layer_count || t->session.selection.by_dtype ||
+                    t->session.selection.limit;
+    tu_feed_open(&feed, &t->session, operands + 1, count - 1, choosing);
     feed.announcing = true;
     int result = save_items(&feed, error);
     tu_feed_close(&feed);

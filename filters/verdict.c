@@ -132,7 +132,7 @@ static int hear(struct trial *t, char **operands, size_t count, struct tu_error 
     struct tu_feed feed;
     struct tu_item item;
     int more;
-    tu_feed_open(&feed, &tool, operands, count, false);
+    tu_feed_open(&feed, &tool.session, operands, count, false);
     while ((more = tu_feed_next(&feed, &item, error)) > 0) {
         if (hear_item(t, &feed, &item, error) < 0) {
             more = -1;
@@ -180,7 +180,7 @@ static int check_target(const char *option, const char *path, struct tu_error *e
     size_t length = size < sizeof head ? (size_t)size : sizeof head;
     bool read = tu_source_read(&source, 0, head, length, &ignored) == 0;
     tu_source_close(&source);
-    if (!read || !tu_plugins_detect(&tool.plugins, head, length, size))
+    if (!read || !tu_plugins_detect(&tool.session.plugins, head, length, size))
         return 0;
     return tu_fail(error, TU_EUSAGE, "%s: %s is a model, and is not replaced", option, path);
 }
@@ -268,7 +268,7 @@ static int collect_artifacts(struct tu_artifacts *a, struct tu_error *error)
         if (is_same(&st, a->items[i].path))
             return tu_fail(error, TU_EUSAGE, "--evidence: %s is one of the artifacts",
                            evidence_path);
-    if (tu_artifacts_hash(a, (unsigned)tool.jobs, error) < 0)
+    if (tu_artifacts_hash(a, (unsigned)tool.session.threads, error) < 0)
         return -1;
     for (size_t i = 0; i < a->count; i++)
         if (a->items[i].trouble)
@@ -379,7 +379,7 @@ static int run_check(struct trial *t, char **operands, size_t count, struct tu_e
             take_claim(t, claim ? claim : tu_value_get(&evidence, "claim_id")->string.bytes, error);
     if (result == 0)
         result = tu_drift_check(&check.drift, &evidence, &t->contract, &t->court.rules,
-                                (unsigned)tool.jobs, error);
+                                (unsigned)tool.session.threads, error);
     if (result == 0)
         result = check_results(t, &evidence, operands, count, &check.drift, error);
     check.claim = t->contract.claim;

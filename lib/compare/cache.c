@@ -45,10 +45,10 @@ void tu_cache_close(struct tu_cache *c)
     free(c);
 }
 
-int tu_cache_learn(struct tu_cache *c, struct tu_tool *tool, const struct tu_member *members,
+int tu_cache_learn(struct tu_cache *c, struct tu_session *session, const struct tu_member *members,
                    size_t count, struct tu_error *error)
 {
-    return tu_fingerprints_learn(c->prints, tool, members, count, error);
+    return tu_fingerprints_learn(c->prints, session, members, count, error);
 }
 
 /* ---- Keys ---- */

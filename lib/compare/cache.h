@@ -28,8 +28,8 @@ struct tu_cache *tu_cache_open(const struct tu_pair_options *options, struct tu_
  * were asked about have to be open still. */
 void tu_cache_close(struct tu_cache *c);
 
-/* Makes the digests of tensors that are not known, on all of the tool's threads. */
-int tu_cache_learn(struct tu_cache *c, struct tu_tool *tool, const struct tu_member *members,
+/* Makes the digests of tensors that are not known, on all of the session's threads. */
+int tu_cache_learn(struct tu_cache *c, struct tu_session *session, const struct tu_member *members,
                    size_t count, struct tu_error *error) TU_MUST_CHECK;
 
 /* A pair whose result may be known. */

@@ -254,7 +254,7 @@ int tu_fingerprint_of(struct tu_fingerprints *f, struct tu_member member,
 /* The work is laid out before it begins, since take and put run at the same time. */
 struct learning {
     struct tu_fingerprints *prints;
-    struct tu_tool *tool;
+    struct tu_session *session;
     struct slot *slots;
     size_t count, next;
     uint64_t done, total; /* bytes */
@@ -301,19 +301,19 @@ static int put(void *context, void *slot, struct tu_error *error)
     struct learning *l = context;
     const struct slot *s = slot;
     l->done += s->member.tensor->nbytes;
-    tu_progress(l->tool, l->done, l->total);
+    tu_progress(l->session, l->done, l->total);
     return keep(l->prints, s, error);
 }
 
-int tu_fingerprints_learn(struct tu_fingerprints *f, struct tu_tool *tool,
+int tu_fingerprints_learn(struct tu_fingerprints *f, struct tu_session *session,
                           const struct tu_member *members, size_t count, struct tu_error *error)
 {
-    struct learning l = {.prints = f, .tool = tool};
+    struct learning l = {.prints = f, .session = session};
     const struct tu_pipeline pipeline = {
         .context = &l, .slot_size = sizeof(struct slot), .take = take, .work = work, .put = put};
     int result = lay_out(&l, members, count, error);
     if (result == 0)
-        result = tu_pipeline_run(&pipeline, (unsigned)tool->jobs, error);
+        result = tu_pipeline_run(&pipeline, (unsigned)session->threads, error);
     free(l.slots);
     return result;
 }

@@ -6,7 +6,7 @@
 #ifndef TU_FINGERPRINT_H
 #define TU_FINGERPRINT_H
 
-#include "tool/main.h"
+#include "model/session.h"
 #include "compare/store.h"
 
 struct tu_fingerprint {
@@ -25,8 +25,8 @@ void tu_fingerprints_close(struct tu_fingerprints *f);
 /* The digest of a tensor's bytes, known or made.  False in *has for one that lies in no file. */
 int tu_fingerprint_of(struct tu_fingerprints *f, struct tu_member member,
                       struct tu_fingerprint *out, bool *has, struct tu_error *error) TU_MUST_CHECK;
-/* Makes those that are not known, on all of the tool's threads. */
-int tu_fingerprints_learn(struct tu_fingerprints *f, struct tu_tool *tool,
+/* Makes those that are not known, on all of the session's threads. */
+int tu_fingerprints_learn(struct tu_fingerprints *f, struct tu_session *session,
                           const struct tu_member *members, size_t count,
                           struct tu_error *error) TU_MUST_CHECK;
 

@@ -37,7 +37,7 @@ static int excuse(struct tu_pairing *pairing, struct tu_error *reason, struct tu
     if (strcmp(pairing->options->map, "auto") != 0 || reason->code != TU_EINVALID)
         return tu_fail(error, reason->code, "%s", reason->text);
     if (!pairing->warned)
-        tu_warn(pairing->tool, "%s", reason->text);
+        tu_warn(pairing->session, "%s", reason->text);
     pairing->warned = true;
     return TU_ENDED;
 }
@@ -198,7 +198,7 @@ static int fill_pair(struct tu_pairing *pairing, struct tu_pair *p, struct tu_er
 /* Types differ between the sides: a pair is selected where one of them is asked for. */
 static bool is_selected(const struct tu_pairing *pairing, const struct tu_pair *p)
 {
-    const struct tu_selection *s = &pairing->tool->selection;
+    const struct tu_selection *s = &pairing->session->selection;
     return !s->by_dtype || (p->present[0] && s->dtypes[p->stored[0].dtype]) ||
            (p->present[1] && s->dtypes[p->stored[1].dtype]);
 }
@@ -231,7 +231,7 @@ static void count_heads(const struct tu_pairing *pairing, struct tu_pair *p)
  */
 static bool beyond_limit(struct tu_pairing *pairing)
 {
-    uint64_t limit = pairing->tool->selection.limit;
+    uint64_t limit = pairing->session->selection.limit;
     return limit && pairing->given >= limit;
 }
 
@@ -261,16 +261,16 @@ int tu_pairing_next(struct tu_pairing *pairing, struct tu_pair **out, struct tu_
     }
 }
 
-int tu_pairing_open(struct tu_pairing *p, struct tu_tool *tool, const char *const paths[2],
+int tu_pairing_open(struct tu_pairing *p, struct tu_session *session, const char *const paths[2],
                     const struct tu_pair_options *options, struct tu_error *error)
 {
-    *p = (struct tu_pairing){.tool = tool, .names = tool->selection, .options = options};
+    *p = (struct tu_pairing){.session = session, .names = session->selection, .options = options};
     p->names.by_dtype = false;
-    p->terms = (struct tu_terms){tool->kernels, options->transposing, options->oracle,
+    p->terms = (struct tu_terms){session->kernels, options->transposing, options->oracle,
                                  options->detailed, &p->partners};
     for (int i = 0; i < 2; i++) {
         p->opened++;
-        if (tu_side_open(&p->sides[i], tool, &p->names, paths[i], i ? "b" : "a", &p->sources,
+        if (tu_side_open(&p->sides[i], session, &p->names, paths[i], i ? "b" : "a", &p->sources,
                          error) < 0)
             return -1;
     }

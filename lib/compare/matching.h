@@ -6,11 +6,11 @@
 #include "compare/pair.h"
 
 struct tu_pairing {
-    struct tu_tool *tool;
+    struct tu_session *session;
     const struct tu_pair_options *options;
     struct tu_side sides[2]; /* a, b */
     unsigned opened;
-    struct tu_selection names; /* what the tool's selection says of names */
+    struct tu_selection names; /* what the session's selection says of names */
     int lead;                  /* the side that is gone through; the other is asked */
     struct tu_pair *filling;   /* being found; a record may come in between */
     uint64_t given, sources;   /* that were put out */
@@ -21,7 +21,7 @@ struct tu_pairing {
 };
 
 /* Opens both operands.  To be closed in any case; it must not move meanwhile. */
-int tu_pairing_open(struct tu_pairing *p, struct tu_tool *tool, const char *const paths[2],
+int tu_pairing_open(struct tu_pairing *p, struct tu_session *session, const char *const paths[2],
                     const struct tu_pair_options *options, struct tu_error *error) TU_MUST_CHECK;
 void tu_pairing_close(struct tu_pairing *p);
 

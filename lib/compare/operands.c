@@ -356,7 +356,7 @@ static int put_pair(struct run *run, const struct tu_pair *p, struct tu_error *e
         result.detail_metrics = &metrics;
     }
     run->done += p->stored[p->lead].nbytes;
-    tu_progress(run->pairing.tool, run->done, run->total);
+    tu_progress(run->pairing.session, run->done, run->total);
     return run->sink->pair(&result, error);
 }
 
@@ -428,7 +428,7 @@ static int run_pairs(struct run *run, struct tu_error *error)
     const struct tu_side *lead = &run->pairing.sides[run->pairing.lead];
     for (size_t i = 0; i < lead->selected; i++)
         run->total += lead->order[i].tensor->nbytes;
-    int result = tu_pipeline_run(&pipeline, (unsigned)run->pairing.tool->jobs, error);
+    int result = tu_pipeline_run(&pipeline, (unsigned)run->pairing.session->threads, error);
     if (run->pair)
         tu_pair_free(run->pair);
     release_scratch(&run->scratch);
@@ -447,8 +447,8 @@ static int open_cache(struct run *run, struct tu_error *error)
         return -1;
     bool files =
         !run->pairing.sides[0].operand.is_stream && !run->pairing.sides[1].operand.is_stream;
-    for (int i = 0; i < 2 && files && !run->pairing.tool->selection.limit; i++)
-        if (tu_cache_learn(run->cache, run->pairing.tool, run->pairing.sides[i].order,
+    for (int i = 0; i < 2 && files && !run->pairing.session->selection.limit; i++)
+        if (tu_cache_learn(run->cache, run->pairing.session, run->pairing.sides[i].order,
                            run->pairing.sides[i].selected, error) < 0)
             return -1;
     return 0;
@@ -473,7 +473,7 @@ static int say_sources(struct run *run, struct tu_error *error)
     return result;
 }
 
-int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
+int tu_compare_operands(struct tu_session *session, const char *a, const char *b,
                         const struct tu_pair_options *options, const struct tu_pair_sink *sink,
                         struct tu_error *error)
 {
@@ -481,7 +481,7 @@ int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
     struct run run = {.sink = sink};
     if (strcmp(a, "-") == 0 && strcmp(b, "-") == 0)
         return tu_fail(error, TU_EUSAGE, "both operands are standard input");
-    int result = tu_pairing_open(&run.pairing, tool, paths, options, error);
+    int result = tu_pairing_open(&run.pairing, session, paths, options, error);
     if (result == 0)
         result = say_sources(&run, error);
     if (result == 0)

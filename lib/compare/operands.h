@@ -67,8 +67,8 @@ struct tu_pair_sink {
     int (*record)(const struct tensor_value *map, struct tu_error *error);
 };
 
-/* Compares every selected tensor of a and b (paths, or "-") on all of the tool's threads. */
-int tu_compare_operands(struct tu_tool *tool, const char *a, const char *b,
+/* Compares every selected tensor of a and b (paths, or "-") on all of the session's threads. */
+int tu_compare_operands(struct tu_session *session, const char *a, const char *b,
                         const struct tu_pair_options *options, const struct tu_pair_sink *sink,
                         struct tu_error *error) TU_MUST_CHECK;
 

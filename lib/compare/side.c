@@ -195,17 +195,17 @@ int tu_side_unmeet(struct tu_side *s, struct tu_error *error)
 
 /* ---- Opening ---- */
 
-int tu_side_open(struct tu_side *s, struct tu_tool *tool, const struct tu_selection *names,
+int tu_side_open(struct tu_side *s, struct tu_session *session, const struct tu_selection *names,
                  const char *path, const char *operand_name, uint64_t *sources,
                  struct tu_error *error)
 {
     /* Standard input is read as a stream even where it is a file, so that other records in it pass.
      */
-    enum tu_access access = tool->selection.order != TU_ORDER_FILE ? TU_ACCESS_RANDOM
-                            : strcmp(path, "-") == 0               ? TU_ACCESS_SEQUENTIAL
-                                                                   : TU_ACCESS_PREFERRED;
+    enum tu_access access = session->selection.order != TU_ORDER_FILE ? TU_ACCESS_RANDOM
+                            : strcmp(path, "-") == 0                  ? TU_ACCESS_SEQUENTIAL
+                                                                      : TU_ACCESS_PREFERRED;
     *s = (struct tu_side){.names = names, .operand_name = operand_name, .sources = sources};
-    if (tu_operand_open(&s->operand, tool, path, access, error) < 0)
+    if (tu_operand_open(&s->operand, session, path, access, error) < 0)
         return -1;
     if (s->operand.is_stream)
         return 0;

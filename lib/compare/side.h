@@ -71,9 +71,9 @@ enum {
     TU_PASSED, /* a record was met, which is in passing: put it out and go on */
 };
 
-/* names is what the tool's selection says of names; sources counts the sources of both sides that
- * were put out.  They live as long as the side. */
-int tu_side_open(struct tu_side *s, struct tu_tool *tool, const struct tu_selection *names,
+/* names is what the session's selection says of names; sources counts the sources of both sides
+ * that were put out.  They live as long as the side. */
+int tu_side_open(struct tu_side *s, struct tu_session *session, const struct tu_selection *names,
                  const char *path, const char *operand_name, uint64_t *sources,
                  struct tu_error *error) TU_MUST_CHECK;
 /* Also after tu_side_open failed. */

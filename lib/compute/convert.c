@@ -93,7 +93,7 @@ bool tu_holds_values(const struct tu_dtype *to, const struct tu_dtype *from)
     return a.bits >= b.bits && a.bottom <= b.bottom && a.top >= b.top;
 }
 
-bool tu_can_convert(const struct tu_tool *tool, const struct tu_tensor *t,
+bool tu_can_convert(const struct tu_session *session, const struct tu_tensor *t,
                     const struct tu_dtype *to)
 {
     if (to->kind == TENSOR_KIND_INT)
@@ -101,7 +101,7 @@ bool tu_can_convert(const struct tu_tool *tool, const struct tu_tensor *t,
     uint64_t row = t->rank ? t->shape[t->rank - 1] : 1;
     bool whole =
         to->flags & TENSOR_DTYPE_FLAT ? t->elements % to->elements == 0 : row % to->elements == 0;
-    return tool->kernels->decode[t->dtype] && tool->kernels->encode[to->code] && whole;
+    return session->kernels->decode[t->dtype] && session->kernels->encode[to->code] && whole;
 }
 
 static int reserve(uint8_t **buffer, size_t *capacity, size_t length, struct tu_error *error)
@@ -349,16 +349,17 @@ static int convert_bytes(struct job *c, const struct tu_geometry *from, struct t
                                          .work = work,
                                          .put = put,
                                          .release = release};
-    const struct tu_tool *tool = c->feed->tool;
+    const struct tu_session *session = c->feed->session;
     uint8_t head[8] = {0};
     if (from->elements && from->dtype->head &&
         tu_feed_read(c->feed, head, from->dtype->head, error) < 0)
         return -1;
-    if (tu_decoder_init(&c->decoder, from, tool->kernels, head, error) < 0)
+    if (tu_decoder_init(&c->decoder, from, session->kernels, head, error) < 0)
         return -1;
     c->unit = tu_geometry_unit(from);
     /* Threads are not worth starting for a tensor of one piece. */
-    return tu_pipeline_run(&pipeline, from->elements > TU_TILE ? (unsigned)tool->jobs : 1, error);
+    return tu_pipeline_run(&pipeline, from->elements > TU_TILE ? (unsigned)session->threads : 1,
+                           error);
 }
 
 int tu_convert_bytes(struct tu_feed *feed, const struct tu_item *item, const struct tu_dtype *to,
@@ -369,7 +370,7 @@ int tu_convert_bytes(struct tu_feed *feed, const struct tu_item *item, const str
                     .sink = sink,
                     .sink_context = context,
                     .from = &item->tensor,
-                    .encode = feed->tool->kernels->encode[to->code]};
+                    .encode = feed->session->kernels->encode[to->code]};
     if (describe(&item->tensor, to, &made, &c.to, error) < 0)
         return -1;
     return convert_bytes(&c, &item->geometry, error);
@@ -389,14 +390,14 @@ static int convert_tensor(struct tu_feed *feed, const struct tu_item *item,
                     .sink = write_bytes,
                     .sink_context = &output->writer,
                     .from = &item->tensor,
-                    .encode = feed->tool->kernels->encode[to->code]};
+                    .encode = feed->session->kernels->encode[to->code]};
     if (describe(&item->tensor, to, &made, &c.to, error) < 0 ||
         tu_output_tensor(output, &made, &item->map, error) < 0)
         return -1;
     if (!tu_output_streams(output))
         return 0;
     if (how->scales &&
-        tu_scales_find(&feed->operand, &item->tensor, feed->tool->kernels, &c.scales, error) < 0)
+        tu_scales_find(&feed->operand, &item->tensor, feed->session->kernels, &c.scales, error) < 0)
         return -1;
     int result = convert_bytes(&c, &item->geometry, error);
     tu_scales_free(&c.scales);
@@ -490,7 +491,7 @@ int tu_convert_operands(struct tu_tool *tool, struct tu_output *output, char **o
     struct tu_feed feed;
     if (tu_output_open(output, tool, "tensor", tu_tensor_columns, error) < 0)
         return -1;
-    tu_feed_open(&feed, tool, operands, count, false);
+    tu_feed_open(&feed, &tool->session, operands, count, false);
     feed.announcing = tu_output_streams(output);
     if (how->scales)
         feed.access = TU_ACCESS_RANDOM;

@@ -15,7 +15,7 @@ struct tu_conversion {
 };
 
 /* The whole work of a converting filter: goes through its operands, converts the tensors that the
- * plan names a type for, on all threads of the tool, and passes on everything else.  Values are
+ * plan names a type for, on all threads of the session, and passes on everything else.  Values are
  * rounded once, to nearest, ties to even; block types are made by their quantizers, which refuse
  * NaN and infinities. */
 int tu_convert_operands(struct tu_tool *tool, struct tu_output *output, char **operands,
@@ -24,7 +24,7 @@ int tu_convert_operands(struct tu_tool *tool, struct tu_output *output, char **o
 
 /* Whether a tensor can be made of a type: floats and blocks of all that decodes to real numbers, if
  * its rows are whole blocks; integers of integers and booleans. */
-bool tu_can_convert(const struct tu_tool *tool, const struct tu_tensor *t,
+bool tu_can_convert(const struct tu_session *session, const struct tu_tensor *t,
                     const struct tu_dtype *to);
 
 /* Whether a type holds every value of another one.  The values of block types are those of

@@ -86,7 +86,8 @@ static float *repeat(const float *from, uint64_t heads, uint64_t times)
     return all;
 }
 
-static int compare_all(struct comparison *c, const struct tu_tool *tool, struct tu_error *error)
+static int compare_all(struct comparison *c, const struct tu_session *session,
+                       struct tu_error *error)
 {
     struct tu_attention a = c->group->attention;
     float *slopes = NULL, *sinks = NULL;
@@ -99,7 +100,7 @@ static int compare_all(struct comparison *c, const struct tu_tool *tool, struct 
     const struct tu_attention_rows rows = {.read = read_candidates, .context = c};
     const struct tu_attention_sink sink = {.put = take_candidates, .context = c};
     const struct tu_attention_how how = {
-        .wide = true, .threads = (unsigned)tool->jobs, .kernels = tool->kernels};
+        .wide = true, .threads = (unsigned)session->threads, .kernels = session->kernels};
     int result = tu_attention_check(&a, error);
     if (result == 0)
         result = tu_attend(&a, &rows, TU_ATTENTION_OUT, &how, &sink, error);
@@ -303,7 +304,7 @@ void tu_heads_best(const struct tu_heads *s, uint64_t head, uint64_t *query, uin
 }
 
 int tu_heads_compare(struct tu_qkv *group, const struct tu_qkv_tensor *out,
-                     const struct tu_tool *tool, struct tu_heads *s, struct tu_error *error)
+                     const struct tu_session *session, struct tu_heads *s, struct tu_error *error)
 {
     const struct tu_attention *a = &group->attention;
     struct comparison c = {.group = group,
@@ -317,7 +318,7 @@ int tu_heads_compare(struct tu_qkv *group, const struct tu_qkv_tensor *out,
     c.dot = calloc(c.heads * c.candidates, sizeof *c.dot);
     c.own = calloc(c.heads, sizeof *c.own);
     c.theirs = calloc(c.candidates, sizeof *c.theirs);
-    int result = s->cosine && c.row && c.dot && c.own && c.theirs ? compare_all(&c, tool, error)
+    int result = s->cosine && c.row && c.dot && c.own && c.theirs ? compare_all(&c, session, error)
                                                                   : tu_fail_memory(error);
     if (result == 0) {
         make_cosines(&c, s);

@@ -29,7 +29,7 @@ struct tu_heads {
 /* Computes the candidates in float64 from the group's q, k and v, and compares them with out, whose
  * elements are [queries][heads][value_dim] of all batches.  Freed by tu_heads_free. */
 int tu_heads_compare(struct tu_qkv *group, const struct tu_qkv_tensor *out,
-                     const struct tu_tool *tool, struct tu_heads *heads,
+                     const struct tu_session *session, struct tu_heads *heads,
                      struct tu_error *error) TU_MUST_CHECK;
 void tu_heads_free(struct tu_heads *heads);
 

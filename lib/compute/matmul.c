@@ -466,7 +466,7 @@ static int put(void *context, void *slot, struct tu_error *error)
     struct tu_feed *feed = j->w->feed;
     (void)error;
     if (feed && j->w->member.model)
-        tu_progress(feed->tool, feed->done += t->length, feed->total);
+        tu_progress(feed->session, feed->done += t->length, feed->total);
     return 0;
 }
 

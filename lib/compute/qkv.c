@@ -13,7 +13,7 @@ enum { PIECE = 8192, SPAN_BYTES = PIECE * 8 + 1024 };
 
 /* ---- Reading ---- */
 
-int tu_qkv_open(struct tu_qkv_tensor *t, struct tu_member member, const struct tu_tool *tool,
+int tu_qkv_open(struct tu_qkv_tensor *t, struct tu_member member, const struct tu_session *session,
                 struct tu_error *error)
 {
     struct tu_geometry geometry;
@@ -23,13 +23,13 @@ int tu_qkv_open(struct tu_qkv_tensor *t, struct tu_member member, const struct t
     if (tu_geometry(tensor->dtype, tensor->packing, tensor->shape, tensor->rank, &geometry, error) <
         0)
         return -1;
-    if (!tool->kernels->decode[tensor->dtype])
+    if (!session->kernels->decode[tensor->dtype])
         return tu_fail(error, TU_EINVALID, "%s: tensor '%s': %s has no real numbers",
                        member.model->source.path, tensor->name, geometry.dtype->name);
     if (geometry.dtype->head && geometry.elements &&
         tu_model_read(member.model, tensor, 0, head, geometry.dtype->head, error) < 0)
         return -1;
-    return tu_decoder_init(&t->decoder, &geometry, tool->kernels, head, error);
+    return tu_decoder_init(&t->decoder, &geometry, session->kernels, head, error);
 }
 
 /* The most elements from first on, and no more than count, whose blocks fit SPAN_BYTES. */
@@ -193,7 +193,7 @@ static void read_bools(float *mask, uint64_t n)
         mask[i] = mask[i] != 0 ? 0 : -INFINITY;
 }
 
-static int add_mask(struct tu_qkv *g, struct tu_member member, const struct tu_tool *tool,
+static int add_mask(struct tu_qkv *g, struct tu_member member, const struct tu_session *session,
                     struct tu_error *error)
 {
     struct tu_attention *a = &g->attention;
@@ -204,7 +204,7 @@ static int add_mask(struct tu_qkv *g, struct tu_member member, const struct tu_t
     if ((t->rank != 2 && t->rank != 3) || last[0] != a->queries || last[1] != a->keys ||
         (a->mask_heads != 1 && a->mask_heads != a->heads))
         return fail_group(g, error, "mask is neither [n_q, n_kv] nor [heads, n_q, n_kv]");
-    if (tu_qkv_open(&mask, member, tool, error) < 0 || !(g->mask = tu_qkv_floats(&mask, error)))
+    if (tu_qkv_open(&mask, member, session, error) < 0 || !(g->mask = tu_qkv_floats(&mask, error)))
         return -1;
     if (t->dtype == TENSOR_BOOL)
         read_bools(g->mask, t->elements);
@@ -212,13 +212,14 @@ static int add_mask(struct tu_qkv *g, struct tu_member member, const struct tu_t
     return 0;
 }
 
-static int add_sinks(struct tu_qkv *g, struct tu_member member, const struct tu_tool *tool,
+static int add_sinks(struct tu_qkv *g, struct tu_member member, const struct tu_session *session,
                      struct tu_error *error)
 {
     struct tu_qkv_tensor sinks;
     if (member.tensor->elements != g->attention.heads)
         return fail_group(g, error, "sinks are not one for each head");
-    if (tu_qkv_open(&sinks, member, tool, error) < 0 || !(g->sinks = tu_qkv_floats(&sinks, error)))
+    if (tu_qkv_open(&sinks, member, session, error) < 0 ||
+        !(g->sinks = tu_qkv_floats(&sinks, error)))
         return -1;
     g->attention.sinks = g->sinks;
     return 0;
@@ -241,9 +242,9 @@ static int add_options(struct tu_qkv *g, const struct tu_qkv_options *options,
     return 0;
 }
 
-static int fill_group(struct tu_qkv *g, const struct tu_operand *o, const struct tu_tool *tool,
-                      struct tu_member q, const struct tu_qkv_options *options,
-                      struct tu_error *error)
+static int fill_group(struct tu_qkv *g, const struct tu_operand *o,
+                      const struct tu_session *session, struct tu_member q,
+                      const struct tu_qkv_options *options, struct tu_error *error)
 {
     g->q.member = q;
     g->prefix = q.tensor->name;
@@ -252,13 +253,13 @@ static int fill_group(struct tu_qkv *g, const struct tu_operand *o, const struct
     struct tu_member mask = tu_qkv_beside(o, g, "mask"), sinks = tu_qkv_beside(o, g, "sinks");
     if (!k.model || !v.model)
         return fail_group(g, error, k.model ? "has no v beside it" : "has no k beside it");
-    if (tu_qkv_open(&g->q, q, tool, error) < 0 || tu_qkv_open(&g->k, k, tool, error) < 0 ||
-        tu_qkv_open(&g->v, v, tool, error) < 0 || read_shapes(g, options, error) < 0 ||
+    if (tu_qkv_open(&g->q, q, session, error) < 0 || tu_qkv_open(&g->k, k, session, error) < 0 ||
+        tu_qkv_open(&g->v, v, session, error) < 0 || read_shapes(g, options, error) < 0 ||
         add_options(g, options, error) < 0)
         return -1;
-    if (mask.model && add_mask(g, mask, tool, error) < 0)
+    if (mask.model && add_mask(g, mask, session, error) < 0)
         return -1;
-    return sinks.model ? add_sinks(g, sinks, tool, error) : 0;
+    return sinks.model ? add_sinks(g, sinks, session, error) : 0;
 }
 
 static int check_options(const struct tu_qkv_options *o, struct tu_error *error)
@@ -274,7 +275,7 @@ static bool is_q(const struct tu_tensor *t)
     return t->name[n - 1] == 'q' && (n == 1 || t->name[n - 2] == '.');
 }
 
-int tu_qkv_find(const struct tu_operand *o, const struct tu_tool *tool,
+int tu_qkv_find(const struct tu_operand *o, const struct tu_session *session,
                 const struct tu_qkv_options *options, struct tu_qkv **groups, size_t *count,
                 struct tu_error *error)
 {
@@ -284,7 +285,7 @@ int tu_qkv_find(const struct tu_operand *o, const struct tu_tool *tool,
     *count = 0;
     if (check_options(options, error) < 0)
         return -1;
-    int result = tu_operand_select(o, &tool->selection, &members, &total, error);
+    int result = tu_operand_select(o, &session->selection, &members, &total, error);
     for (size_t i = 0; i < total && result == 0; i++) {
         if (!is_q(members[i].tensor))
             continue;
@@ -294,7 +295,7 @@ int tu_qkv_find(const struct tu_operand *o, const struct tu_tool *tool,
         }
         struct tu_qkv *g = &(*groups)[(*count)++];
         *g = (struct tu_qkv){0};
-        result = fill_group(g, o, tool, members[i], options, error);
+        result = fill_group(g, o, session, members[i], options, error);
     }
     free(members);
     if (result == 0 && *count == 0)

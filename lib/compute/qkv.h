@@ -53,7 +53,7 @@ struct tu_qkv {
 /* Finds the groups among the selected tensors, in the order of their q.  They are freed by
  * tu_qkv_free and by free.  A group that lacks k or v, or whose shapes do not agree, is an error;
  * so is an operand without any. */
-int tu_qkv_find(const struct tu_operand *o, const struct tu_tool *tool,
+int tu_qkv_find(const struct tu_operand *o, const struct tu_session *session,
                 const struct tu_qkv_options *options, struct tu_qkv **groups, size_t *count,
                 struct tu_error *error) TU_MUST_CHECK;
 void tu_qkv_free(struct tu_qkv *group);
@@ -66,7 +66,7 @@ int tu_qkv_read(void *group, enum tu_attention_part part, uint64_t batch, uint64
 int tu_qkv_elements(const struct tu_qkv_tensor *t, uint64_t first, uint64_t count, double *wide,
                     struct tu_error *error) TU_MUST_CHECK;
 /* Makes a tensor ready for reading. */
-int tu_qkv_open(struct tu_qkv_tensor *t, struct tu_member member, const struct tu_tool *tool,
+int tu_qkv_open(struct tu_qkv_tensor *t, struct tu_member member, const struct tu_session *session,
                 struct tu_error *error) TU_MUST_CHECK;
 /* The tensor that stands beside q under another name, as P.attn_out; no model: there is none. */
 struct tu_member tu_qkv_beside(const struct tu_operand *o, const struct tu_qkv *group,

@@ -12,10 +12,10 @@ enum { ANNOUNCED_MAX = 100000 };
 static char standard_input[] = "-";
 static char *const standard_operands[] = {standard_input};
 
-void tu_feed_open(struct tu_feed *f, struct tu_tool *tool, char **operands, size_t count,
+void tu_feed_open(struct tu_feed *f, struct tu_session *session, char **operands, size_t count,
                   bool filtering)
 {
-    *f = (struct tu_feed){.tool = tool,
+    *f = (struct tu_feed){.session = session,
                           .operands = count ? operands : (char **)standard_operands,
                           .operand_count = count ? count : 1,
                           .filtering = filtering,
@@ -40,19 +40,19 @@ void tu_feed_close(struct tu_feed *f)
 
 static bool wanted(const struct tu_feed *f, const struct tu_tensor *t)
 {
-    return !f->filtering || tu_selects(&f->tool->selection, t);
+    return !f->filtering || tu_selects(&f->session->selection, t);
 }
 
 static bool full(const struct tu_feed *f)
 {
-    uint64_t limit = f->tool->selection.limit;
+    uint64_t limit = f->session->selection.limit;
     return f->filtering && limit && f->given >= limit;
 }
 
 /* Lists the models' tensors in the order asked for, no more than the limit leaves. */
 static int select_tensors(struct tu_feed *f, struct tu_error *error)
 {
-    const struct tu_selection *selection = f->filtering ? &f->tool->selection : NULL;
+    const struct tu_selection *selection = f->filtering ? &f->session->selection : NULL;
     if (tu_operand_select(&f->operand, selection, &f->order, &f->selected, error) < 0)
         return -1;
     uint64_t limit = selection ? selection->limit : 0;
@@ -65,8 +65,8 @@ static int select_tensors(struct tu_feed *f, struct tu_error *error)
 
 static int open_operand(struct tu_feed *f, struct tu_error *error)
 {
-    bool sorted = f->filtering && f->tool->selection.order != TU_ORDER_FILE;
-    if (tu_operand_open(&f->operand, f->tool, f->operands[f->next_operand++],
+    bool sorted = f->filtering && f->session->selection.order != TU_ORDER_FILE;
+    if (tu_operand_open(&f->operand, f->session, f->operands[f->next_operand++],
                         sorted ? TU_ACCESS_RANDOM : f->access, error) < 0)
         return -1;
     f->segment_sources = f->sources;
@@ -223,7 +223,7 @@ bool tu_feed_goes_on(const struct tu_feed *f)
 int tu_feed_read(struct tu_feed *f, void *buffer, size_t length, struct tu_error *error)
 {
     f->done += length;
-    tu_progress(f->tool, f->done, f->total);
+    tu_progress(f->session, f->done, f->total);
     if (!f->current.model)
         return tu_stream_read(&f->operand.stream, buffer, length, error);
     int result =
@@ -246,7 +246,7 @@ static int relay(struct tu_feed *f, uint64_t length, struct tu_stream_writer *w,
         n = step_of(length - done);
         if (tu_writer_relay(w, &f->operand.stream, n, error) < 0)
             return -1;
-        tu_progress(f->tool, f->done += n, f->total);
+        tu_progress(f->session, f->done += n, f->total);
     }
     return 0;
 }
@@ -257,7 +257,7 @@ ssize_t tu_feed_move(struct tu_feed *f, int to, off_t *at, uint64_t length, stru
         return 0;
     ssize_t n = tu_stream_move(&f->operand.stream, to, at, length, error);
     if (n > 0)
-        tu_progress(f->tool, f->done += (uint64_t)n, f->total);
+        tu_progress(f->session, f->done += (uint64_t)n, f->total);
     return n;
 }
 
@@ -270,7 +270,7 @@ static int splice_extents(struct tu_feed *f, struct tu_stream_writer *w, struct 
             n = step_of(e->length - done);
             if (tu_writer_splice(w, &f->current.model->source, e->offset + done, n, error) < 0)
                 return -1;
-            tu_progress(f->tool, f->done += n, f->total);
+            tu_progress(f->session, f->done += n, f->total);
         }
     }
     return 0;

@@ -20,10 +20,10 @@ struct tu_item {
 enum tu_feed_step { TU_FEED_OPERAND, TU_FEED_SOURCE, TU_FEED_TENSORS };
 
 struct tu_feed {
-    struct tu_tool *tool;
+    struct tu_session *session;
     char **operands;
     size_t operand_count, next_operand;
-    bool filtering;        /* apply the tool's selection */
+    bool filtering;        /* apply the session's selection */
     enum tu_access access; /* TU_ACCESS_SEQUENTIAL, unless the filter sets another after opening */
     bool announcing;       /* give INDEX items; false unless the filter sets it after opening */
 
@@ -42,9 +42,9 @@ struct tu_feed {
     uint64_t done, total;              /* bytes, for progress; total 0: unknown */
 };
 
-/* No operands means standard input.  With filtering, tensors that the tool's selection leaves out
- * do not appear. */
-void tu_feed_open(struct tu_feed *f, struct tu_tool *tool, char **operands, size_t count,
+/* No operands means standard input.  With filtering, tensors that the session's selection leaves
+ * out do not appear. */
+void tu_feed_open(struct tu_feed *f, struct tu_session *session, char **operands, size_t count,
                   bool filtering);
 void tu_feed_close(struct tu_feed *f);
 

@@ -33,10 +33,11 @@ static int spool(struct tu_stream_reader *r, struct tu_error *error)
 }
 
 /* Adds a model for a file that is open. */
-static int add_model(struct tu_operand *o, struct tu_tool *tool, int fd, const char *name,
+static int add_model(struct tu_operand *o, struct tu_session *session, int fd, const char *name,
                      struct tu_error *error)
 {
-    struct tu_model_options options = {.lenient = tool->lenient, .big_header = tool->big_header};
+    struct tu_model_options options = {.lenient = session->lenient,
+                                       .big_header = session->big_header};
     struct tu_model *larger = reallocarray(o->models, o->model_count + 1, sizeof *larger);
     if (!larger) {
         close(fd);
@@ -44,21 +45,21 @@ static int add_model(struct tu_operand *o, struct tu_tool *tool, int fd, const c
     }
     o->models = larger;
     struct tu_model *m = &o->models[o->model_count];
-    if (tu_model_open(m, fd, name, &tool->plugins, &options, error) < 0)
+    if (tu_model_open(m, fd, name, &session->plugins, &options, error) < 0)
         return -1;
     o->model_count++;
     for (size_t i = 0; i < m->warning_count; i++)
-        tu_warn(tool, "%s: %s", name, m->warnings[i]);
+        tu_warn(session, "%s: %s", name, m->warnings[i]);
     return 0;
 }
 
 /* ---- Models of several files ---- */
 
-static int add_path(struct tu_operand *o, struct tu_tool *tool, const char *path,
+static int add_path(struct tu_operand *o, struct tu_session *session, const char *path,
                     struct tu_error *error)
 {
     int fd = tu_open_part(path, error);
-    return fd < 0 ? -1 : add_model(o, tool, fd, path, error);
+    return fd < 0 ? -1 : add_model(o, session, fd, path, error);
 }
 
 static int compare_members(const void *a, const void *b)
@@ -93,8 +94,8 @@ static const char *file_name(const char *path)
 }
 
 /* Real indexes are wrong here too often to be refused, and nothing hangs on it. */
-static void check_total(const struct tu_operand *o, const struct tu_tool *tool, const char *path,
-                        const struct tensor_value *stated)
+static void check_total(const struct tu_operand *o, const struct tu_session *session,
+                        const char *path, const struct tensor_value *stated)
 {
     double wanted, bytes = 0;
     if (stated->type == TENSOR_NULL)
@@ -103,12 +104,12 @@ static void check_total(const struct tu_operand *o, const struct tu_tool *tool, 
         for (size_t k = 0; k < o->models[i].count; k++)
             bytes += (double)o->models[i].tensors[k].nbytes;
     if (!tu_value_number(stated, &wanted) || wanted != bytes)
-        tu_warn(tool, "%s: total_size is not that of its tensors, %.0f bytes", path, bytes);
+        tu_warn(session, "%s: total_size is not that of its tensors, %.0f bytes", path, bytes);
 }
 
 /* An index and its files have to tell the same story. */
-static int check_index(const struct tu_operand *o, const struct tu_tool *tool, const char *path,
-                       const struct tensor_value *map, struct tu_error *error)
+static int check_index(const struct tu_operand *o, const struct tu_session *session,
+                       const char *path, const struct tensor_value *map, struct tu_error *error)
 {
     for (size_t i = 0; i < map->map.count; i++) {
         const struct tensor_pair *pair = &map->map.pairs[i];
@@ -117,7 +118,7 @@ static int check_index(const struct tu_operand *o, const struct tu_tool *tool, c
             return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s' is not in %s, as it says", path,
                            pair->key.string.bytes, pair->value.string.bytes);
     }
-    if (o->tensor_count != map->map.count && !tool->lenient)
+    if (o->tensor_count != map->map.count && !session->lenient)
         return tu_fail(error, TU_EINVALID, "%s: names %zu tensors, its files hold %zu", path,
                        map->map.count, o->tensor_count);
     return 0;
@@ -134,18 +135,18 @@ static int add_config(struct tu_operand *o, const char *path, struct tu_error *e
     return tu_value_merge(&config, &m->metadata, &m->arena, &m->metadata, error);
 }
 
-static int add_parts(struct tu_operand *o, struct tu_tool *tool, const char *path,
+static int add_parts(struct tu_operand *o, struct tu_session *session, const char *path,
                      const struct tu_parts *parts, struct tu_error *error)
 {
     for (size_t i = 0; i < parts->count; i++)
-        if (add_path(o, tool, parts->paths[i], error) < 0)
+        if (add_path(o, session, parts->paths[i], error) < 0)
             return -1;
     if (index_members(o, error) < 0)
         return -1;
     if (parts->weight_map.type == TENSOR_MAP &&
-        check_index(o, tool, path, &parts->weight_map, error) < 0)
+        check_index(o, session, path, &parts->weight_map, error) < 0)
         return -1;
-    check_total(o, tool, path, &parts->total_size);
+    check_total(o, session, path, &parts->total_size);
     return parts->config ? add_config(o, parts->config, error) : 0;
 }
 
@@ -175,7 +176,7 @@ static int check_split(const struct tu_operand *o, uint64_t count, struct tu_err
 }
 
 /* A GGUF file that is part of a split stands for the whole. */
-static int complete_split(struct tu_operand *o, struct tu_tool *tool, const char *path,
+static int complete_split(struct tu_operand *o, struct tu_session *session, const char *path,
                           struct tu_error *error)
 {
     struct tu_parts parts;
@@ -192,19 +193,19 @@ static int complete_split(struct tu_operand *o, struct tu_tool *tool, const char
                        path, count, count);
     tu_model_close(&o->models[0]);
     o->model_count = 0;
-    if (add_parts(o, tool, path, &parts, error) < 0)
+    if (add_parts(o, session, path, &parts, error) < 0)
         return -1;
-    return tool->lenient ? 0 : check_split(o, count, error);
+    return session->lenient ? 0 : check_split(o, count, error);
 }
 
-static int open_folder(struct tu_operand *o, struct tu_tool *tool, const char *path,
+static int open_folder(struct tu_operand *o, struct tu_session *session, const char *path,
                        struct tu_error *error)
 {
     struct tu_parts parts;
     if (tu_parts_of_folder(path, &o->arena, &parts, error) < 0 ||
-        add_parts(o, tool, path, &parts, error) < 0)
+        add_parts(o, session, path, &parts, error) < 0)
         return -1;
-    return o->model_count == 1 ? complete_split(o, tool, o->models[0].source.path, error) : 0;
+    return o->model_count == 1 ? complete_split(o, session, o->models[0].source.path, error) : 0;
 }
 
 /* ---- Opening ---- */
@@ -217,7 +218,7 @@ static void leave_stream(struct tu_operand *o)
     o->is_stream = false;
 }
 
-static int open_file(struct tu_operand *o, struct tu_tool *tool, const char *name,
+static int open_file(struct tu_operand *o, struct tu_session *session, const char *name,
                      const uint8_t *head, size_t length, struct tu_error *error)
 {
     struct tu_parts parts;
@@ -225,14 +226,15 @@ static int open_file(struct tu_operand *o, struct tu_tool *tool, const char *nam
     int fd = o->fd;
     leave_stream(o);
     if (!index)
-        return add_model(o, tool, fd, name, error) < 0 ? -1 : complete_split(o, tool, name, error);
+        return add_model(o, session, fd, name, error) < 0 ? -1
+                                                          : complete_split(o, session, name, error);
     close(fd);
     if (tu_parts_of_index(name, &o->arena, &parts, error) < 0)
         return -1;
-    return add_parts(o, tool, name, &parts, error);
+    return add_parts(o, session, name, &parts, error);
 }
 
-static int open_spooled(struct tu_operand *o, struct tu_tool *tool, const char *name,
+static int open_spooled(struct tu_operand *o, struct tu_session *session, const char *name,
                         struct tu_error *error)
 {
     int fd = spool(&o->stream, error), pipe = o->fd;
@@ -240,12 +242,12 @@ static int open_spooled(struct tu_operand *o, struct tu_tool *tool, const char *
         return -1;
     leave_stream(o);
     close(pipe);
-    return add_model(o, tool, fd, name, error);
+    return add_model(o, session, fd, name, error);
 }
 
 /* What stands in the stream is a tensor stream, or a file of another format, which has to be copied
  * before it can be read where it is no regular one. */
-static int settle_stream(struct tu_operand *o, struct tu_tool *tool, const char *name,
+static int settle_stream(struct tu_operand *o, struct tu_session *session, const char *name,
                          enum tu_access access, bool regular, struct tu_error *error)
 {
     const uint8_t *head;
@@ -257,11 +259,11 @@ static int settle_stream(struct tu_operand *o, struct tu_tool *tool, const char 
     if (is_tsr && stays)
         return 0;
     if (regular)
-        return open_file(o, tool, name, head, (size_t)length, error);
-    if (!is_tsr && !tu_plugins_detect(&tool->plugins, head, (size_t)length, UINT64_MAX))
+        return open_file(o, session, name, head, (size_t)length, error);
+    if (!is_tsr && !tu_plugins_detect(&session->plugins, head, (size_t)length, UINT64_MAX))
         return tu_fail(error, TU_EINVALID, "%s: is neither a tensor stream nor of a known format",
                        name);
-    return open_spooled(o, tool, name, error);
+    return open_spooled(o, session, name, error);
 }
 
 /* A file that results are put into while it is read: it would change, or never end. */
@@ -274,7 +276,7 @@ static int check_output(const struct stat *st, const char *name, struct tu_error
     return tu_fail(error, TU_EUSAGE, "%s: is standard output, too", name);
 }
 
-static int open_any(struct tu_operand *o, struct tu_tool *tool, const char *path,
+static int open_any(struct tu_operand *o, struct tu_session *session, const char *path,
                     enum tu_access access, struct tu_error *error)
 {
     const char *name = tu_operand_name(path);
@@ -293,19 +295,19 @@ static int open_any(struct tu_operand *o, struct tu_tool *tool, const char *path
         close(o->fd);
         o->fd = -1;
         o->is_stream = false;
-        return open_folder(o, tool, path, error);
+        return open_folder(o, session, path, error);
     }
     if ((S_ISREG(st.st_mode) && tu_source_open(&o->file, o->fd, name, error) < 0) ||
         tu_stream_open(&o->stream, o->fd, name, error) < 0)
         return -1;
-    return settle_stream(o, tool, name, access, S_ISREG(st.st_mode), error);
+    return settle_stream(o, session, name, access, S_ISREG(st.st_mode), error);
 }
 
-int tu_operand_open(struct tu_operand *o, struct tu_tool *tool, const char *path,
+int tu_operand_open(struct tu_operand *o, struct tu_session *session, const char *path,
                     enum tu_access access, struct tu_error *error)
 {
     *o = (struct tu_operand){.is_stream = true, .fd = -1};
-    if (open_any(o, tool, path, access, error) == 0)
+    if (open_any(o, session, path, access, error) == 0)
         return 0;
     tu_operand_close(o);
     return -1;

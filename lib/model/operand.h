@@ -3,7 +3,7 @@
 #ifndef TU_OPERAND_H
 #define TU_OPERAND_H
 
-#include "tool/main.h"
+#include "model/session.h"
 #include "model/model.h"
 #include "stream/reader.h"
 
@@ -28,8 +28,8 @@ struct tu_operand {
     struct tu_source file;          /* that the stream is; it does not own fd */
 };
 
-/* path must live as long as the operand.  Prints the model's warnings, unless the tool is quiet. */
-int tu_operand_open(struct tu_operand *o, struct tu_tool *tool, const char *path,
+/* path must live as long as the operand.  Warnings of its files go to the session. */
+int tu_operand_open(struct tu_operand *o, struct tu_session *session, const char *path,
                     enum tu_access access, struct tu_error *error) TU_MUST_CHECK;
 void tu_operand_close(struct tu_operand *o);
 

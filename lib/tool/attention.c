@@ -18,8 +18,9 @@ struct filter {
 
 static struct tu_attention_how how_of(const struct filter *f)
 {
-    return (struct tu_attention_how){
-        .wide = f->command->wide, .threads = (unsigned)f->tool->jobs, .kernels = f->tool->kernels};
+    return (struct tu_attention_how){.wide = f->command->wide,
+                                     .threads = (unsigned)f->tool->session.threads,
+                                     .kernels = f->tool->session.kernels};
 }
 
 /* ---- The tensors ---- */
@@ -183,7 +184,7 @@ static int repeat(struct filter *f, struct tu_qkv *g, const char *name, struct t
     for (uint64_t i = 0; i < repeats.runs && result == 0; i++) {
         char text[64];
         struct tu_attention_how how = how_of(f);
-        tu_vary(f->tool, i, &how.kernels, &how.threads, text);
+        tu_vary(&f->tool->session, i, &how.kernels, &how.threads, text);
         r.comparing = i > 0;
         r.differs = false;
         r.position = 0;
@@ -257,14 +258,14 @@ int tu_attention_filter(struct tu_tool *tool, struct tu_output *output, const ch
     struct tu_qkv *groups = NULL;
     size_t count = 0;
     if (check(command, error) < 0 ||
-        tu_operand_open(&o, tool, operand, TU_ACCESS_RANDOM, error) < 0)
+        tu_operand_open(&o, &tool->session, operand, TU_ACCESS_RANDOM, error) < 0)
         return -1;
-    int result = tu_qkv_find(&o, tool, &command->group, &groups, &count, error);
+    int result = tu_qkv_find(&o, &tool->session, &command->group, &groups, &count, error);
     if (result == 0)
         result = open_output(&f, error);
     for (size_t i = 0; i < count && result == 0; i++) {
         result = put_group(&f, &groups[i], error);
-        tu_progress(tool, i + 1, count);
+        tu_progress(&tool->session, i + 1, count);
     }
     if (result == 0)
         result = tu_operand_unchanged(&o, error);

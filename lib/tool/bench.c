@@ -101,7 +101,7 @@ int tu_put_timing(struct tu_output *o, const struct tu_timing *timing, struct tu
     return tu_output_built(o, fill_timing, &s, error);
 }
 
-void tu_vary(const struct tu_tool *tool, uint64_t run, const struct tu_kernels **kernels,
+void tu_vary(const struct tu_session *session, uint64_t run, const struct tu_kernels **kernels,
              unsigned *threads, char text[static 64])
 {
     const struct tu_kernels *usable[8], *k;
@@ -111,7 +111,7 @@ void tu_vary(const struct tu_tool *tool, uint64_t run, const struct tu_kernels *
         if (supported)
             usable[count++] = k;
     *kernels = usable[run / 2 % count];
-    *threads = run % 2 == 0 ? (unsigned)tool->jobs : tool->jobs > 1 ? 1 : 3;
+    *threads = run % 2 == 0 ? (unsigned)session->threads : session->threads > 1 ? 1 : 3;
     snprintf(text, 64, "run %ju: %s, %u threads", (uintmax_t)run + 1, (*kernels)->name, *threads);
 }
 

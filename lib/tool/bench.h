@@ -38,8 +38,8 @@ struct tu_repeats {
     char difference[64];       /* how that run was made */
 };
 /* How the n-th run is made: with the instruction sets of this machine in turns, each with as many
- * threads as the tool was given and with another number.  text says so. */
-void tu_vary(const struct tu_tool *tool, uint64_t run, const struct tu_kernels **kernels,
+ * threads as the session has and with another number.  text says so. */
+void tu_vary(const struct tu_session *session, uint64_t run, const struct tu_kernels **kernels,
              unsigned *threads, char text[static 64]);
 /* Counts a run that differs; false for all but the first such. */
 bool tu_repeats_differ(struct tu_repeats *repeats, const char *how);

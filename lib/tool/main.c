@@ -244,32 +244,54 @@ static int check_operands(const struct tu_command *c, size_t count, struct tu_er
 static int prepare(struct tu_tool *tool, struct tu_error *error)
 {
     const char *cpu = secure_getenv("TENSORUTILS_CPU");
-    tool->kernels = tu_kernels_choose(cpu && *cpu ? cpu : NULL);
-    if (!tool->kernels)
+    tool->session.kernels = tu_kernels_choose(cpu && *cpu ? cpu : NULL);
+    if (!tool->session.kernels)
         return tu_fail(error, TU_EUSAGE,
                        "TENSORUTILS_CPU=%s: no such code, or this machine cannot run it (see "
                        "tensor-ls --cpu)",
                        cpu);
-    if (tool->jobs == 0)
-        tool->jobs = tu_available_threads();
-    if (tool->jobs > 1024)
+    if (tool->session.threads == 0)
+        tool->session.threads = tu_available_threads();
+    if (tool->session.threads > 1024)
         return tu_fail(error, TU_EUSAGE, "--jobs: at most 1024 threads");
-    return tu_plugins_load(&tool->plugins, error);
+    return tu_plugins_load(&tool->session.plugins, error);
 }
 
 /* ---- Running ---- */
 
-void tu_warn(const struct tu_tool *tool, const char *format, ...)
+/* A warning on standard error, unless quiet. */
+static void print_warning(void *context, const char *text)
 {
-    if (tool->quiet)
+    const struct tu_tool *tool = context;
+    if (!tool->quiet)
+        fprintf(stderr, "%s: warning: %s\n", tool->name, text);
+}
+
+/* Shows how far the work is, when somebody is there to see it and it takes longer than a second. */
+static void show_progress(void *context, uint64_t done, uint64_t total)
+{
+    struct tu_tool *tool = context;
+    struct tu_progress *p = &tool->shown_progress;
+    if (tool->quiet || (!tool->progress && !isatty(STDERR_FILENO)))
         return;
-    char raw[1024], text[2048];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(raw, sizeof raw, format, arguments);
-    va_end(arguments);
-    tu_escape(raw, strlen(raw), text, sizeof text);
-    fprintf(stderr, "%s: warning: %s\n", tool->name, text);
+    double time = tu_seconds();
+    if (p->started == 0)
+        p->started = p->shown = time;
+    bool last = total && done >= total;
+    if (last ? !p->visible : time - p->started < 1 || time - p->shown < 0.2)
+        return;
+    char part[TU_NUMBER_SIZE], whole[TU_NUMBER_SIZE];
+    tu_format_bytes(done, part);
+    tu_format_bytes(total, whole);
+    p->shown = time;
+    p->visible = !last;
+    if (last)
+        fputs("\r\033[K", stderr);
+    else if (total)
+        fprintf(stderr, "\r\033[K%s: %2.0f%%, %s of %s", tool->name,
+                100 * (double)done / (double)total, part, whole);
+    else
+        fprintf(stderr, "\r\033[K%s: %s", tool->name, part);
 }
 
 /* A reader that has seen enough ends us quietly, with the status a shell gives for SIGPIPE even
@@ -326,6 +348,7 @@ int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, ch
 {
     struct tu_error error = {0};
     tool->name = command->name;
+    tool->session.listener = (struct tu_listener){print_warning, show_progress, tool};
     keep_memory();
     occupy_standard_descriptors();
     int status = parse_options(command, argc, argv, &error);
@@ -346,34 +369,7 @@ int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, ch
     error = (struct tu_error){0};
     if (close_stdout(&error) < 0)
         status = report(tool, &error);
-    tu_selection_free(&tool->selection);
-    tu_plugins_free(&tool->plugins);
+    tu_selection_free(&tool->session.selection);
+    tu_plugins_free(&tool->session.plugins);
     return status;
-}
-
-/* ---- Progress ---- */
-
-void tu_progress(struct tu_tool *tool, uint64_t done, uint64_t total)
-{
-    struct tu_progress *p = &tool->shown_progress;
-    if (tool->quiet || (!tool->progress && !isatty(STDERR_FILENO)))
-        return;
-    double time = tu_seconds();
-    if (p->started == 0)
-        p->started = p->shown = time;
-    bool last = total && done >= total;
-    if (last ? !p->visible : time - p->started < 1 || time - p->shown < 0.2)
-        return;
-    char part[TU_NUMBER_SIZE], whole[TU_NUMBER_SIZE];
-    tu_format_bytes(done, part);
-    tu_format_bytes(total, whole);
-    p->shown = time;
-    p->visible = !last;
-    if (last)
-        fputs("\r\033[K", stderr);
-    else if (total)
-        fprintf(stderr, "\r\033[K%s: %2.0f%%, %s of %s", tool->name,
-                100 * (double)done / (double)total, part, whole);
-    else
-        fprintf(stderr, "\r\033[K%s: %s", tool->name, part);
 }

@@ -6,8 +6,8 @@
  *   1. filters/NAME.c: a struct tu_command and a main of one line; options in one table, which
  *      drives parsing, --help and --list-options;
  *   2. its name in FILTERS (Makefile.am), man/NAME.1, tests/NAME.bats.
- * tests/filters/every-filter.bats then judges it: help, version and man page in step, unknown options, a
- * full standard output, a truncated stream.
+ * tests/filters/every-filter.bats then judges it: help, version and man page in step, unknown
+ * options, a full standard output, a truncated stream.
  *
  * This file and filters/ are the only places that print messages or exit.
  */
@@ -15,9 +15,7 @@
 #define TU_CLI_H
 
 #include "base/error.h"
-#include "kernels/kernels.h"
-#include "model/plugin.h"
-#include "model/select.h"
+#include "model/session.h"
 
 /* Takes the text of an option (NULL for a flag) to target. */
 typedef int tu_option_fn(void *target, const char *text, struct tu_error *error);
@@ -47,15 +45,13 @@ enum tu_mode {
     TU_MODE_TSV,
 };
 
-/* One run of a filter: what its command line said, and what it works with. */
+/* One run of a filter: what its command line said of it as a program, and the session of its work,
+ * whose threads are 0 on the command line for all that the process may use. */
 struct tu_tool {
     const char *name;
     enum tu_mode mode;
-    bool quiet, progress, lenient, big_header;
-    uint64_t jobs; /* threads; 0 (the default) becomes what the process may use */
-    struct tu_selection selection;
-    struct tu_plugins plugins;
-    const struct tu_kernels *kernels;
+    bool quiet, progress;
+    struct tu_session session;
     struct tu_output *output; /* once open, failures are reported to its reader, too; it has to
                                  outlive the run */
     struct tu_progress {
@@ -78,28 +74,22 @@ struct tu_command {
 /* Parses, runs, reports, closes standard output: the exit status of main. */
 int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, char **argv);
 
-/* A warning on standard error, unless quiet. */
-void tu_warn(const struct tu_tool *tool, const char *format, ...) TU_PRINTF(2, 3);
-
-/* Shows how far the work is, when somebody is there to see it and it takes longer than a second. */
-void tu_progress(struct tu_tool *tool, uint64_t done, uint64_t total);
-
 /* ---- Rows for option tables, each with its target in a struct tu_tool ---- */
 
 /* clang-format off */
 #define TU_OPTIONS_END {0}
 
 #define TU_SELECT_OPTIONS(tool) \
-    {0, "match", "GLOB", "only tensors whose name matches; may be repeated", tu_option_list, &(tool).selection.match}, \
-    {0, "exclude", "GLOB", "no tensors whose name matches; may be repeated", tu_option_list, &(tool).selection.exclude}, \
-    {0, "layers", "LIST", "only these layers, as 0-3,27", tu_select_layers, &(tool).selection}, \
-    {0, "dtype", "LIST", "only these element types, as F16,Q4_K", tu_select_dtypes, &(tool).selection}
+    {0, "match", "GLOB", "only tensors whose name matches; may be repeated", tu_option_list, &(tool).session.selection.match}, \
+    {0, "exclude", "GLOB", "no tensors whose name matches; may be repeated", tu_option_list, &(tool).session.selection.exclude}, \
+    {0, "layers", "LIST", "only these layers, as 0-3,27", tu_select_layers, &(tool).session.selection}, \
+    {0, "dtype", "LIST", "only these element types, as F16,Q4_K", tu_select_dtypes, &(tool).session.selection}
 
 #define TU_LIMIT_OPTION(tool) \
-    {0, "limit", "N", "only the first N tensors", tu_option_u64, &(tool).selection.limit}
+    {0, "limit", "N", "only the first N tensors", tu_option_u64, &(tool).session.selection.limit}
 
 #define TU_SORT_OPTION(tool) \
-    {0, "sort", "ORDER", "order: file (default), name or size", tu_select_order, &(tool).selection}
+    {0, "sort", "ORDER", "order: file (default), name or size", tu_select_order, &(tool).session.selection}
 
 #define TU_OUTPUT_OPTIONS(tool) \
     {0, "table", NULL, "print a table even where no terminal is", tu_option_table, &(tool)}, \
@@ -107,11 +97,11 @@ void tu_progress(struct tu_tool *tool, uint64_t done, uint64_t total);
     {0, "tsv", NULL, "print tab-separated columns with a header", tu_option_tsv, &(tool)}
 
 #define TU_JOBS_OPTION(tool) \
-    {'j', "jobs", "N", "threads (default: all the process may use)", tu_option_u64, &(tool).jobs}
+    {'j', "jobs", "N", "threads (default: all the process may use)", tu_option_u64, &(tool).session.threads}
 
 #define TU_INPUT_OPTION(tool) \
-    {0, "lenient", NULL, "accept what real writers made wrong, with a warning", tu_option_flag, &(tool).lenient}, \
-    {0, "big-header", NULL, "accept SafeTensors headers above 100 MB", tu_option_flag, &(tool).big_header}
+    {0, "lenient", NULL, "accept what real writers made wrong, with a warning", tu_option_flag, &(tool).session.lenient}, \
+    {0, "big-header", NULL, "accept SafeTensors headers above 100 MB", tu_option_flag, &(tool).session.big_header}
 
 #define TU_PROGRESS_OPTIONS(tool) \
     {'q', "quiet", NULL, "no progress and no warnings", tu_option_flag, &(tool).quiet}, \
