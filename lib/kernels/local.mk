@@ -13,7 +13,9 @@ KERNEL_SOURCES = \
 	lib/kernels/full.c \
 	lib/kernels/dot.c \
 	lib/kernels/doubles.h \
+	lib/kernels/encode-k.c \
 	lib/kernels/encode.c \
+	lib/kernels/encode.h \
 	lib/kernels/iq-grids.inc \
 	lib/kernels/reduce.c \
 	lib/kernels/steps.c \

@@ -5,18 +5,10 @@
  */
 #include "config.h"
 
-#include "parse.h"
+#include "decode.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* fma.rn.f32: its parts, and which of them were understood. */
-struct opcode {
-    char text[WORD_MAX], copy[WORD_MAX];
-    const char *part[PARTS_MAX];
-    unsigned count;
-    uint32_t used;
-};
 
 static void read_opcode(struct parser *p, struct opcode *o)
 {
@@ -35,7 +27,7 @@ static void read_opcode(struct parser *p, struct opcode *o)
     next(p);
 }
 
-static bool has(struct opcode *o, const char *part)
+bool has(struct opcode *o, const char *part)
 {
     for (unsigned i = 1; i < o->count; i++) {
         if (same(o->part[i], part)) {
@@ -47,7 +39,7 @@ static bool has(struct opcode *o, const char *part)
 }
 
 /* The place in the list of the first that the opcode has, or -1. */
-static int which(struct opcode *o, const char *const *list)
+int which(struct opcode *o, const char *const *list)
 {
     for (int i = 0; list[i]; i++)
         if (has(o, list[i]))
@@ -55,24 +47,18 @@ static int which(struct opcode *o, const char *const *list)
     return -1;
 }
 
-static void refuse_opcode(struct parser *p, const struct opcode *o)
+void refuse_opcode(struct parser *p, const struct opcode *o)
 {
     refuse(p, "'%s' is not supported", o->text);
 }
 
-static void check_used(struct parser *p, const struct opcode *o)
+void check_used(struct parser *p, const struct opcode *o)
 {
     if (o->used != (UINT32_C(1) << o->count) - 1)
         refuse_opcode(p, o);
 }
 
 /* ---- types ---- */
-
-struct type {
-    char class; /* u s f b (bits) h (bfloat16) */
-    uint8_t size;
-    bool pair; /* f16x2 */
-};
 
 static bool parse_type(const char *text, struct type *t)
 {
@@ -98,7 +84,7 @@ static bool parse_type(const char *text, struct type *t)
 }
 
 /* The type that stands so many parts before the end: 0 is the last. */
-static struct type take_type(struct parser *p, struct opcode *o, unsigned from_end)
+struct type take_type(struct parser *p, struct opcode *o, unsigned from_end)
 {
     struct type t = {'b', 4, false};
     unsigned at = o->count - 1 - from_end;
@@ -133,7 +119,7 @@ static bool find_special(const char *name, enum special *s)
 }
 
 /* A register of this many bytes; 0 is a predicate. */
-static int32_t read_register(struct parser *p, uint8_t width)
+int32_t read_register(struct parser *p, uint8_t width)
 {
     struct symbol s;
     if (p->token != WORD || !find_symbol(p, p->text, &s) || !s.is_register) {
@@ -177,7 +163,7 @@ static int32_t read_special(struct parser *p, uint8_t width)
     return (int32_t)special * SLOT;
 }
 
-static int32_t read_source(struct parser *p, uint8_t width, bool is_float)
+int32_t read_source(struct parser *p, uint8_t width, bool is_float)
 {
     struct module *m = p->module;
     struct symbol s;
@@ -221,14 +207,14 @@ static int32_t read_address(struct parser *p, int64_t *displacement, uint8_t *wi
     return at;
 }
 
-static void comma(struct parser *p)
+void comma(struct parser *p)
 {
     want(p, ",");
 }
 
 /* ---- the instruction ---- */
 
-static void set_kind(struct instr *i, const char *a, const char *b)
+void set_kind(struct instr *i, const char *a, const char *b)
 {
     char name[WORD_MAX * 2 + 2];
     char *end = stpcpy(name, a);
@@ -237,7 +223,7 @@ static void set_kind(struct instr *i, const char *a, const char *b)
     i->kind = stats_kind(name);
 }
 
-static void emit(struct parser *p, const struct instr *i)
+void emit(struct parser *p, const struct instr *i)
 {
     struct function *f = p->function;
     f->code = grow(f->code, f->count, &f->room, sizeof *f->code);
@@ -245,7 +231,7 @@ static void emit(struct parser *p, const struct instr *i)
 }
 
 /* Where a comparison, a vote or a move has a predicate for a source, it may be inverted. */
-static int32_t read_predicate(struct parser *p, struct instr *i)
+int32_t read_predicate(struct parser *p, struct instr *i)
 {
     i->invert = take(p, "!");
     return read_register(p, 0);
@@ -534,7 +520,7 @@ static void decode_cvta(struct parser *p, struct opcode *o, struct instr *i)
 /* ---- memory ---- */
 
 /* What an interpreter that does one thing after another need not know. */
-static void take_hints(struct opcode *o)
+void take_hints(struct opcode *o)
 {
     static const char *const hints[] = {
         "weak", "volatile", "relaxed", "acquire", "release", "acq_rel", "sc", "cta", "gpu", "sys",
@@ -698,249 +684,6 @@ static void decode_cp(struct parser *p, struct opcode *o, struct instr *i)
     } else {
         decode_copy(p, o, i);
     }
-}
-
-/* ---- lanes together ---- */
-
-static void decode_shuffle(struct parser *p, struct opcode *o, struct instr *i)
-{
-    static const char *const modes[] = {"up", "down", "bfly", "idx", NULL};
-    int mode = which(o, modes);
-    if (!has(o, "sync") || !has(o, "b32") || mode < 0)
-        refuse_opcode(p, o);
-    check_used(p, o);
-    i->run = lane_shuffle;
-    i->control = CONVERGE;
-    i->sub = (uint8_t)mode;
-    set_kind(i, "shfl", "b32");
-    i->op[0] = read_register(p, 4);
-    if (take(p, "|"))
-        i->op[1] = read_register(p, 0);
-    for (int j = 2; j < 6; j++) {
-        comma(p);
-        i->op[j] = read_source(p, 4, false);
-    }
-    emit(p, i);
-}
-
-static void decode_vote(struct parser *p, struct opcode *o, struct instr *i)
-{
-    static const char *const modes[] = {"all", "any", "uni", "ballot", NULL};
-    int mode = which(o, modes);
-    if (!has(o, "sync") || mode < 0 || !has(o, mode == 3 ? "b32" : "pred"))
-        refuse_opcode(p, o);
-    check_used(p, o);
-    i->run = lane_vote;
-    i->control = CONVERGE;
-    i->sub = (uint8_t)mode;
-    set_kind(i, "vote", "");
-    i->op[0] = read_register(p, mode == 3 ? 4 : 0);
-    comma(p);
-    i->op[1] = read_predicate(p, i);
-    comma(p);
-    i->op[5] = read_source(p, 4, false);
-    emit(p, i);
-}
-
-static void decode_match(struct parser *p, struct opcode *o, struct instr *i)
-{
-    struct type t = take_type(p, o, 0);
-    bool all = has(o, "all");
-    if (!has(o, "sync") || (!all && !has(o, "any")) || t.class != 'b' || t.size < 4)
-        refuse_opcode(p, o);
-    check_used(p, o);
-    i->run = lane_match;
-    i->control = CONVERGE;
-    i->sub = all;
-    i->size = t.size;
-    set_kind(i, "match", "");
-    i->op[0] = read_register(p, 4);
-    if (all && take(p, "|"))
-        i->op[1] = read_register(p, 0);
-    comma(p);
-    i->op[2] = read_source(p, t.size, false);
-    comma(p);
-    i->op[5] = read_source(p, 4, false);
-    emit(p, i);
-}
-
-static void decode_redux(struct parser *p, struct opcode *o, struct instr *i)
-{
-    static const char *const operations[] = {"add", "min", "max", "and", "or", "xor", NULL};
-    struct type t = take_type(p, o, 0);
-    int operation = which(o, operations);
-    if (!has(o, "sync") || operation < 0 || t.size != 4 || t.class == 'f')
-        refuse_opcode(p, o);
-    check_used(p, o);
-    i->run = lane_reduce;
-    i->control = CONVERGE;
-    i->sub = (uint8_t)operation;
-    i->is_signed = t.class == 's';
-    set_kind(i, "redux", "");
-    i->op[0] = read_register(p, 4);
-    comma(p);
-    i->op[1] = read_source(p, 4, false);
-    comma(p);
-    i->op[5] = read_source(p, 4, false);
-    emit(p, i);
-}
-
-static void decode_activemask(struct parser *p, struct opcode *o, struct instr *i)
-{
-    if (!has(o, "b32"))
-        refuse_opcode(p, o);
-    check_used(p, o);
-    i->run = lane_activemask;
-    set_kind(i, "activemask", "");
-    i->op[0] = read_register(p, 4);
-    emit(p, i);
-}
-
-/* bar.sync and barrier.sync.aligned are the same; without aligned, a warp need not come as one, but
- * as it comes as one here, that is no less strict. */
-static void decode_barrier(struct parser *p, struct opcode *o, struct instr *i)
-{
-    bool warp = has(o, "warp");
-    has(o, "cta");
-    has(o, "aligned");
-    if (!has(o, "sync"))
-        refuse_opcode(p, o);
-    check_used(p, o);
-    if (warp) {
-        i->control = CONVERGE;
-        i->run = memory_warp_barrier;
-        set_kind(i, "bar", "warp.sync");
-        i->op[5] = read_source(p, 4, false);
-    } else {
-        i->control = BARRIER;
-        set_kind(i, "bar", "sync");
-        i->op[0] = read_source(p, 4, false);
-        if (take(p, ","))
-            i->op[1] = read_source(p, 4, false);
-    }
-    emit(p, i);
-}
-
-/* ---- control ---- */
-
-static void decode_branch(struct parser *p, struct opcode *o, struct instr *i)
-{
-    has(o, "uni");
-    check_used(p, o);
-    i->control = BRANCH;
-    set_kind(i, "bra", "");
-    p->jumps = grow(p->jumps, p->jump_count, &p->jump_room, sizeof *p->jumps);
-    p->jumps[p->jump_count++] = read_label_name(p);
-    emit(p, i);
-}
-
-static void decode_end(struct parser *p, struct opcode *o, struct instr *i)
-{
-    has(o, "uni");
-    check_used(p, o);
-    i->control = strcmp(o->part[0], "exit") == 0 ? EXIT : RETURN;
-    set_kind(i, o->part[0], "");
-    emit(p, i);
-}
-
-static uint64_t read_call_parameter(struct parser *p)
-{
-    struct symbol s;
-    uint64_t address = 0;
-    if (p->token == WORD && find_symbol(p, p->text, &s) && !s.is_register &&
-        p->module->variables[s.variable].space == PARAMETER)
-        address = p->module->variables[s.variable].address;
-    else
-        refuse(p, "'%s' where a parameter is wanted", p->text);
-    next(p);
-    return address;
-}
-
-static uint32_t read_call_parameters(struct parser *p, uint64_t *list)
-{
-    uint32_t n = 0;
-    want(p, "(");
-    if (!is(p, ")")) {
-        do {
-            if (n == 16)
-                refuse(p, "a call with more than 16 parameters");
-            else
-                list[n++] = read_call_parameter(p);
-        } while (!p->failed && take(p, ","));
-    }
-    want(p, ")");
-    return n;
-}
-
-static void decode_call(struct parser *p, struct opcode *o, struct instr *i)
-{
-    struct function *f = p->function;
-    struct call c = {0};
-    has(o, "uni");
-    check_used(p, o);
-    if (is(p, "(")) {
-        c.result_count = read_call_parameters(p, c.results);
-        comma(p);
-    }
-    c.callee = strdup(p->text);
-    next(p);
-    if (take(p, ","))
-        c.argument_count = read_call_parameters(p, c.arguments);
-    struct call *grown = realloc(f->calls, (f->call_count + 1) * sizeof c);
-    if (!grown)
-        abort();
-    f->calls = grown;
-    i->control = CALL;
-    i->target = (uint32_t)f->call_count;
-    f->calls[f->call_count++] = c;
-    set_kind(i, "call", "");
-    emit(p, i);
-}
-
-static void decode_trap(struct parser *p, struct opcode *o, struct instr *i)
-{
-    check_used(p, o);
-    i->run = lane_trap;
-    set_kind(i, "trap", "");
-    emit(p, i);
-}
-
-/* Order is kept anyway. */
-static void decode_fence(struct parser *p, struct opcode *o, struct instr *i)
-{
-    take_hints(o);
-    has(o, "gl");
-    check_used(p, o);
-    i->run = memory_nothing;
-    set_kind(i, "fence", "");
-    emit(p, i);
-}
-
-static void decode_nanosleep(struct parser *p, struct opcode *o, struct instr *i)
-{
-    has(o, "u32");
-    check_used(p, o);
-    i->run = memory_nothing;
-    i->op[1] = read_source(p, 4, false);
-    set_kind(i, "nanosleep", "");
-    emit(p, i);
-}
-
-static void decode_prmt(struct parser *p, struct opcode *o, struct instr *i)
-{
-    static const char *const modes[] = {"f4e", "b4e", "rc8", "ecl", "ecr", "rc16", NULL};
-    if (!has(o, "b32"))
-        refuse_opcode(p, o);
-    i->sub = (uint8_t)(which(o, modes) + 1);
-    check_used(p, o);
-    i->run = alu_prmt;
-    set_kind(i, "prmt", "b32");
-    i->op[0] = read_register(p, 4);
-    for (int j = 1; j < 4; j++) {
-        comma(p);
-        i->op[j] = read_source(p, 4, false);
-    }
-    emit(p, i);
 }
 
 static const struct {

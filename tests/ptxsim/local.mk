@@ -6,10 +6,14 @@ check_PROGRAMS += tests/ptxsim/libcuda.so.1 \
 	tests/ptxsim/unit
 
 tests_ptxsim_libcuda_so_1_SOURCES = \
-	tests/ptxsim/alu.c \
+	tests/ptxsim/alu-integer.c \
+	tests/ptxsim/alu.c tests/ptxsim/alu.h \
 	tests/ptxsim/convert.c \
-	tests/ptxsim/decode.c \
+	tests/ptxsim/decode-control.c \
+	tests/ptxsim/decode.c tests/ptxsim/decode.h \
 	tests/ptxsim/device.c \
+	tests/ptxsim/driver-code.c \
+	tests/ptxsim/driver-memory.c \
 	tests/ptxsim/driver.c tests/ptxsim/driver.h \
 	tests/ptxsim/exec.c \
 	tests/ptxsim/host.h \
