@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "compare/apr-diff.h"
-#include "compare/cache.h"
+#include "compare/cache/cache.h"
 #include "tool/main.h"
 #include "tool/output.h"
 #include "compare/operands.h"

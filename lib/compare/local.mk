@@ -4,28 +4,28 @@ COMPARE_SOURCES = \
 	lib/compare/apr-buckets.h \
 	lib/compare/apr-diff.c \
 	lib/compare/apr-diff.h \
-	lib/compare/ask-oracle.c \
-	lib/compare/ask-oracle.h \
-	lib/compare/cache.c \
-	lib/compare/cache.h \
-	lib/compare/fingerprint.c \
-	lib/compare/fingerprint.h \
+	lib/compare/oracle/ask.c \
+	lib/compare/oracle/ask.h \
+	lib/compare/cache/cache.c \
+	lib/compare/cache/cache.h \
+	lib/compare/cache/fingerprint.c \
+	lib/compare/cache/fingerprint.h \
 	lib/compare/full.c \
 	lib/compare/full.h \
 	lib/compare/matching.c \
 	lib/compare/matching.h \
 	lib/compare/operands.c \
 	lib/compare/operands.h \
-	lib/compare/oracle.c \
-	lib/compare/oracle.h \
+	lib/compare/oracle/oracle.c \
+	lib/compare/oracle/oracle.h \
 	lib/compare/pair.c \
 	lib/compare/pair.h \
-	lib/compare/sample.c \
-	lib/compare/sample.h \
+	lib/compare/oracle/sample.c \
+	lib/compare/oracle/sample.h \
 	lib/compare/side.c \
 	lib/compare/side.h \
-	lib/compare/store.c \
-	lib/compare/store.h \
+	lib/compare/cache/store.c \
+	lib/compare/cache/store.h \
 	lib/compare/sums.c \
 	lib/compare/sums.h
 libtensorutils_la_SOURCES += $(COMPARE_SOURCES)
@@ -37,7 +37,7 @@ nodist_libtensorutils_la_SOURCES += lib/compare/definition.c
 CLEANFILES += lib/compare/definition.c
 lib/compare/definition.c: $(DEFINITION)
 	$(AM_V_GEN){ \
-	    echo '#include "compare/cache.h"'; \
+	    echo '#include "compare/cache/cache.h"'; \
 	    echo 'const char tu_definition[] ='; \
 	    (cd $(srcdir) && cat $(DEFINITION)) | sha256sum | sed 's/ .*/";/; s/^/    "/'; \
 	} > $@.new && mv $@.new $@

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "compare/cache.h"
-#include "compare/ask-oracle.h"
+#include "compare/cache/cache.h"
+#include "compare/oracle/ask.h"
 #include "compare/matching.h"
 #include "base/pipeline.h"
 

@@ -12,7 +12,7 @@
 #include "compare/sums.h"
 #include "compare/full.h"
 #include "model/operand.h"
-#include "compare/oracle.h"
+#include "compare/oracle/oracle.h"
 
 enum tu_match {
     TU_MATCH_BOTH,

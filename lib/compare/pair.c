@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compare/sample.h"
+#include "compare/oracle/sample.h"
 #include "base/text.h"
 
 /* The shape without leading and trailing ones. */

@@ -5,7 +5,7 @@
 #define TU_PAIR_H
 
 #include "base/digest.h"
-#include "compare/oracle.h"
+#include "compare/oracle/oracle.h"
 #include "compare/operands.h"
 #include "map/partner.h"
 #include "compare/side.h"

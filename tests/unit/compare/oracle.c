@@ -2,7 +2,7 @@
 /* The layout oracle: what was done to a tensor on purpose is found out, and nothing else is. */
 #include "config.h"
 
-#include "compare/oracle.h"
+#include "compare/oracle/oracle.h"
 
 #include <unistd.h>
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "compare/store.h"
+#include "compare/cache/store.h"
 
 static const char *const key = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 static const char *const other = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdee";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "compare/store.h"
+#include "compare/cache/store.h"
 
 #include <errno.h>
 #include <fcntl.h>

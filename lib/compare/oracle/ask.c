@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "compare/ask-oracle.h"
+#include "compare/oracle/ask.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "compare/sample.h"
+#include "compare/oracle/sample.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "compare/cache.h"
+#include "compare/cache/cache.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "compare/fingerprint.h"
+#include "compare/cache/fingerprint.h"
 #include "tree/msgpack.h"
-#include "compare/store.h"
+#include "compare/cache/store.h"
 
 /* Pairs that are less alike are compared anew each time: why they disagree may depend on other
  * tensors, too. */

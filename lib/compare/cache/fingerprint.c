@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "compare/fingerprint.h"
+#include "compare/cache/fingerprint.h"
 
 #include <inttypes.h>
 #include <search.h>

@@ -7,7 +7,7 @@
 #define TU_FINGERPRINT_H
 
 #include "model/session.h"
-#include "compare/store.h"
+#include "compare/cache/store.h"
 
 struct tu_fingerprint {
     char sha256[TU_DIGEST_TEXT];

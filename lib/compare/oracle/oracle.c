@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config.h"
 
-#include "compare/oracle.h"
+#include "compare/oracle/oracle.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -11,7 +11,7 @@
 
 #include "base/buffer.h"
 #include "map/language.h"
-#include "compare/sample.h"
+#include "compare/oracle/sample.h"
 #include "base/text.h"
 
 enum {
