@@ -75,7 +75,7 @@ static const struct tu_option options[] = {
     {0, "oracle", "auto|never", "look for an explanation where two tensors disagree", parse_oracle,
      &how_to_pair.oracle},
     {0, "metrics", "basic|full", "what to measure; full takes up to twice the time", parse_metrics,
-     &how_to_pair.detailed},
+     &how_to_pair.full},
     {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &repeat},
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
@@ -282,7 +282,7 @@ static int put_noise(struct tu_builder *b, const struct tu_pair_result *r,
     return tu_put_real(b, "worst_row_noise_ratio", 12 * w->noise, error);
 }
 
-static int put_worst_columns(struct tu_builder *b, const struct tu_detail_metrics *m,
+static int put_worst_columns(struct tu_builder *b, const struct tu_full_metrics *m,
                              struct tu_error *error)
 {
     if (!m->columns)
@@ -294,7 +294,7 @@ static int put_worst_columns(struct tu_builder *b, const struct tu_detail_metric
     return tu_put_real(b, "worst_column_cosine", m->cosine, error);
 }
 
-static int put_ulps(struct tu_builder *b, const struct tu_detail *d, struct tu_error *error)
+static int put_ulps(struct tu_builder *b, const struct tu_full *d, struct tu_error *error)
 {
     unsigned buckets = TU_ULP_BUCKETS;
     while (buckets && !d->ulps[buckets - 1])
@@ -303,21 +303,21 @@ static int put_ulps(struct tu_builder *b, const struct tu_detail *d, struct tu_e
 }
 
 /* What --metrics full adds. */
-static int put_detail(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
+static int put_full(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
 {
     static const char *const beyond[] = {"beyond_tenth_percent", "beyond_one_percent",
                                          "beyond_ten_percent"};
-    if (!r->detail)
+    if (!r->full)
         return 0;
-    if (tu_put_real(b, "trimmed_cosine", r->detail_metrics->trimmed_cosine, error) < 0 ||
-        put_worst_columns(b, r->detail_metrics, error) < 0)
+    if (tu_put_real(b, "trimmed_cosine", r->full_metrics->trimmed_cosine, error) < 0 ||
+        put_worst_columns(b, r->full_metrics, error) < 0)
         return -1;
     for (size_t i = 0; i < 3; i++) {
-        double share = (double)r->detail->beyond[i] / (double)r->sums.finite;
+        double share = (double)r->full->beyond[i] / (double)r->sums.finite;
         if (tu_put_real(b, beyond[i], share, error) < 0)
             return -1;
     }
-    return put_ulps(b, r->detail, error);
+    return put_ulps(b, r->full, error);
 }
 
 static int put_hypothesis(struct tu_builder *b, const struct tu_hypothesis *h,
@@ -339,7 +339,7 @@ static int put_numbers(struct tu_builder *b, const struct tu_pair_result *r, str
         return -1;
     if (put_worst_rows(b, r, error) < 0 || put_noise(b, r, &m, error) < 0)
         return -1;
-    return put_detail(b, r, error);
+    return put_full(b, r, error);
 }
 
 static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)
@@ -501,11 +501,11 @@ static int run_repeatedly(struct tu_tool *t, char **operands, struct tu_error *e
 
 /* ---- --compat ---- */
 
-static struct tu_aprdiff aprdiff;
+static struct tu_apr_diff aprdiff;
 
 static int note_result(const struct tu_pair_result *r, struct tu_error *error)
 {
-    return tu_aprdiff_add(&aprdiff, r, error);
+    return tu_apr_diff_add(&aprdiff, r, error);
 }
 
 /* apr diff leaves these out, or compares what does not belong together, without a word. */
@@ -541,12 +541,12 @@ static int run_compatible(struct tu_tool *t, char **operands, struct tu_error *e
         result =
             tu_compare_operands(&t->session, operands[0], operands[1], &how_to_pair, &sink, error);
     if (result == 0) {
-        tu_aprdiff_close(&aprdiff, limit);
-        result = tu_output_built(&output, tu_aprdiff_fill, &aprdiff, error);
+        tu_apr_diff_close(&aprdiff, limit);
+        result = tu_output_built(&output, tu_apr_diff_fill, &aprdiff, error);
     }
     if (result == 0)
         warn_of_absent(t);
-    tu_aprdiff_free(&aprdiff);
+    tu_apr_diff_free(&aprdiff);
     return result == 0 ? tu_output_close(&output, error) : result;
 }
 

@@ -7,7 +7,7 @@
 
 enum { RUN = 4096 };
 
-static void count(struct tu_buckets *out, float a, float b)
+static void count(struct tu_apr_buckets *out, float a, float b)
 {
     float d = fabsf(a - b);
     if (!isfinite(a) || !isfinite(b)) {
@@ -33,9 +33,9 @@ static void decode(const struct tu_decoder *d, const uint8_t *span, uint64_t ran
     tu_decode(d, span + (offset - origin), first, n, out);
 }
 
-void tu_buckets_range(struct tu_buckets *buckets, const struct tu_decoder *a, const uint8_t *span_a,
-                      const struct tu_decoder *b, const uint8_t *span_b, uint64_t first,
-                      size_t length)
+void tu_apr_buckets_range(struct tu_apr_buckets *buckets, const struct tu_decoder *a,
+                          const uint8_t *span_a, const struct tu_decoder *b, const uint8_t *span_b,
+                          uint64_t first, size_t length)
 {
     float x[RUN], y[RUN];
     for (size_t done = 0, n; done < length; done += n) {
@@ -47,7 +47,7 @@ void tu_buckets_range(struct tu_buckets *buckets, const struct tu_decoder *a, co
     }
 }
 
-void tu_buckets_add(struct tu_buckets *sum, const struct tu_buckets *next)
+void tu_apr_buckets_add(struct tu_apr_buckets *sum, const struct tu_apr_buckets *next)
 {
     sum->identical += next->identical;
     sum->small += next->small;

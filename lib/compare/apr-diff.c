@@ -86,7 +86,7 @@ static const char *name_of(struct tu_arena *arena, const char *name)
     return out;
 }
 
-static int keep_shape(struct tu_aprdiff *d, struct tu_apr_result *r, int i,
+static int keep_shape(struct tu_apr_diff *d, struct tu_apr_result *r, int i,
                       const struct tu_tensor *t, struct tu_error *error)
 {
     uint64_t *shape = tu_arena_alloc(&d->arena, (t->rank + 1) * sizeof *shape);
@@ -99,7 +99,7 @@ static int keep_shape(struct tu_aprdiff *d, struct tu_apr_result *r, int i,
     return 0;
 }
 
-int tu_aprdiff_add(struct tu_aprdiff *d, const struct tu_pair_result *r, struct tu_error *error)
+int tu_apr_diff_add(struct tu_apr_diff *d, const struct tu_pair_result *r, struct tu_error *error)
 {
     const char *name = name_of(&d->arena, r->name);
     if (!name || !TU_GROW(d->results, d->count, d->capacity))
@@ -130,7 +130,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-void tu_aprdiff_close(struct tu_aprdiff *d, uint64_t limit)
+void tu_apr_diff_close(struct tu_apr_diff *d, uint64_t limit)
 {
     if (d->count)
         qsort(d->results, d->count, sizeof *d->results, by_name);
@@ -138,11 +138,11 @@ void tu_aprdiff_close(struct tu_aprdiff *d, uint64_t limit)
         d->count = (size_t)limit;
 }
 
-void tu_aprdiff_free(struct tu_aprdiff *d)
+void tu_apr_diff_free(struct tu_apr_diff *d)
 {
     tu_arena_free(&d->arena);
     free(d->results);
-    *d = (struct tu_aprdiff){0};
+    *d = (struct tu_apr_diff){0};
 }
 
 /* ---- The object, whose keys are in the order of the alphabet ---- */
@@ -154,7 +154,7 @@ static const char *const statuses[TU_APR_STATUSES] = {
 
 static int put_result(struct tu_builder *b, const struct tu_apr_result *r, struct tu_error *error)
 {
-    const struct tu_buckets *c = &r->counts;
+    const struct tu_apr_buckets *c = &r->counts;
     if (tu_builder_open(b, NULL, 0, TENSOR_MAP, TENSOR_NULL, error) < 0 ||
         tu_put_real(b, "cosine_similarity", (double)r->cosine, error) < 0 ||
         tu_put_uint(b, "element_count", r->elements, error) < 0 ||
@@ -173,7 +173,7 @@ static int put_result(struct tu_builder *b, const struct tu_apr_result *r, struc
     return tu_builder_close(b, error);
 }
 
-static int put_results(struct tu_builder *b, const struct tu_aprdiff *d, struct tu_error *error)
+static int put_results(struct tu_builder *b, const struct tu_apr_diff *d, struct tu_error *error)
 {
     if (tu_builder_open(b, "results", 7, TENSOR_ARRAY, TENSOR_MAP, error) < 0)
         return -1;
@@ -184,9 +184,9 @@ static int put_results(struct tu_builder *b, const struct tu_aprdiff *d, struct 
 }
 
 /* SmallDiff is in no count, there as here. */
-int tu_aprdiff_fill(struct tu_builder *b, const void *subject, struct tu_error *error)
+int tu_apr_diff_fill(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
-    const struct tu_aprdiff *d = subject;
+    const struct tu_apr_diff *d = subject;
     uint64_t counts[TU_APR_STATUSES] = {0};
     for (size_t i = 0; i < d->count; i++)
         counts[d->results[i].status]++;

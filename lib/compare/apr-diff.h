@@ -3,8 +3,8 @@
  * A comparison in the words of `apr diff --values --json`, for scripts that were written for it:
  * float32 differences in buckets, a status by the largest of them, one JSON object for all.
  */
-#ifndef TU_APRDIFF_H
-#define TU_APRDIFF_H
+#ifndef TU_APR_DIFF_H
+#define TU_APR_DIFF_H
 
 #include "base/arena.h"
 #include "compare/operands.h"
@@ -26,12 +26,12 @@ struct tu_apr_result {
     unsigned ranks[2];
     uint64_t elements;
     enum tu_apr_status status;
-    struct tu_buckets counts;
+    struct tu_apr_buckets counts;
     float cosine, mean, rmse;
 };
 
 /* Zero-initialise, then set the names of the operands. */
-struct tu_aprdiff {
+struct tu_apr_diff {
     const char *model_a, *model_b;
     struct tu_arena arena;
     struct tu_apr_result *results;
@@ -42,12 +42,12 @@ struct tu_aprdiff {
     const char *some_unlike;
 };
 
-int tu_aprdiff_add(struct tu_aprdiff *d, const struct tu_pair_result *r,
-                   struct tu_error *error) TU_MUST_CHECK;
+int tu_apr_diff_add(struct tu_apr_diff *d, const struct tu_pair_result *r,
+                    struct tu_error *error) TU_MUST_CHECK;
 /* Orders the results by name and leaves those out that are beyond a limit; 0 is none. */
-void tu_aprdiff_close(struct tu_aprdiff *d, uint64_t limit);
-/* The object; the subject is a tu_aprdiff. */
-int tu_aprdiff_fill(struct tu_builder *b, const void *subject, struct tu_error *error);
-void tu_aprdiff_free(struct tu_aprdiff *d);
+void tu_apr_diff_close(struct tu_apr_diff *d, uint64_t limit);
+/* The object; the subject is a tu_apr_diff. */
+int tu_apr_diff_fill(struct tu_builder *b, const void *subject, struct tu_error *error);
+void tu_apr_diff_free(struct tu_apr_diff *d);
 
 #endif

@@ -41,11 +41,11 @@ static bool find_ulp_type(enum tensor_dtype type, struct tu_ulp_type *out)
     return false;
 }
 
-struct tu_detail_plan tu_detail_plan(const struct tu_dtype *a, const struct tu_dtype *b,
-                                     uint64_t elements, uint64_t columns)
+struct tu_full_plan tu_full_plan(const struct tu_dtype *a, const struct tu_dtype *b,
+                                 uint64_t elements, uint64_t columns)
 {
-    bool columned = columns && columns < elements && columns <= TU_DETAIL_COLUMNS;
-    struct tu_detail_plan p = {.columns = columned ? columns : 0};
+    bool columned = columns && columns < elements && columns <= TU_FULL_COLUMNS;
+    struct tu_full_plan p = {.columns = columned ? columns : 0};
     p.ulps = a == b && (find_ulp_type(a->code, &p.type) || a->code == TENSOR_F64);
     return p;
 }
@@ -85,7 +85,7 @@ static size_t find_largest(const uint32_t *lanes, const float *a, const float *b
     return found;
 }
 
-static void add_rest(struct tu_detail *d, double dot, double aa, double bb)
+static void add_rest(struct tu_full *d, double dot, double aa, double bb)
 {
     d->dot += dot;
     d->aa += aa;
@@ -111,14 +111,14 @@ static struct removed remove_pair(float *a, float *b, size_t i)
     return pair;
 }
 
-static void trim(struct tu_detail *d, const struct tu_kernels *kernels,
-                 const struct tu_detail_run *run, float *a, float *b)
+static void trim(struct tu_full *d, const struct tu_kernels *kernels, const struct tu_full_run *run,
+                 float *a, float *b)
 {
     double dot = run->dot, aa = run->aa, bb = run->bb;
     size_t most = count_largest(run->count);
     uint32_t lanes[2][TU_STRIDE];
     struct removed pairs[MOST_LARGEST];
-    kernels->detail.largest(a, b, run->count, lanes);
+    kernels->full.largest(a, b, run->count, lanes);
     for (size_t n = 0; n < most; n++) {
         size_t i = find_largest(lanes[0], a, b, run->count);
         double x = (double)a[i], y = (double)b[i];
@@ -147,7 +147,7 @@ static double larger(double a, double b)
     return x > y ? x : y;
 }
 
-static void trim_wide(struct tu_detail *d, const struct tu_detail_run *run, double *a, double *b)
+static void trim_wide(struct tu_full *d, const struct tu_full_run *run, double *a, double *b)
 {
     double dot = 0, aa = 0, bb = 0;
     for (size_t n = count_largest(run->count); n; n--) {
@@ -183,7 +183,7 @@ static size_t place_of(uint64_t column)
 /* Where rows are long, their sums are not in the nearest cache: few rows wait for more, until they
  * fill it themselves.  Their distance is an odd number of its lines, so that they do not get in
  * each other's way there. */
-static int begin_waiting(struct tu_waiting *w, uint64_t width, struct tu_error *error)
+static int begin_waiting(struct tu_full_rows *w, uint64_t width, struct tu_error *error)
 {
     enum { LINE = 16, MOST_ROWS = 8, MOST_VALUES = 6 << 14 };
     w->stride = ((size_t)(width + LINE - 1) / LINE | 1) * LINE;
@@ -193,32 +193,32 @@ static int begin_waiting(struct tu_waiting *w, uint64_t width, struct tu_error *
     size_t count = 2 * w->most * w->stride;
     if (count <= w->room)
         return 0;
-    tu_waiting_free(w);
+    tu_full_rows_free(w);
     if (!(w->values = malloc(count * sizeof *w->values)))
         return tu_fail_memory(error);
     w->room = count;
     return 0;
 }
 
-void tu_waiting_free(struct tu_waiting *w)
+void tu_full_rows_free(struct tu_full_rows *w)
 {
     free(w->values);
     w->values = NULL;
     w->room = 0;
 }
 
-static void add_waiting(struct tu_detail *d, const struct tu_kernels *kernels)
+static void add_waiting(struct tu_full *d, const struct tu_kernels *kernels)
 {
-    struct tu_waiting *w = d->waiting;
+    struct tu_full_rows *w = d->waiting;
     const float *a = w->values, *b = a + w->most * w->stride;
-    kernels->detail.columns(a, b, w->rows, (size_t)d->width, w->stride, d->columns);
+    kernels->full.columns(a, b, w->rows, (size_t)d->width, w->stride, d->columns);
     w->rows = 0;
 }
 
-static void have_wait(struct tu_detail *d, const struct tu_kernels *kernels,
-                      const struct tu_detail_run *run, const float *a, const float *b)
+static void have_wait(struct tu_full *d, const struct tu_kernels *kernels,
+                      const struct tu_full_run *run, const float *a, const float *b)
 {
-    struct tu_waiting *w = d->waiting;
+    struct tu_full_rows *w = d->waiting;
     size_t width = (size_t)d->width, side = w->most * w->stride;
     for (size_t done = 0, n; done < run->count; done += n) {
         size_t column = (size_t)((run->first + done) % width);
@@ -235,19 +235,19 @@ static void have_wait(struct tu_detail *d, const struct tu_kernels *kernels,
 }
 
 /* Whole rows, or a piece of one. */
-static void add_at_once(struct tu_detail *d, const struct tu_kernels *kernels,
-                        const struct tu_detail_run *run, const float *a, const float *b)
+static void add_at_once(struct tu_full *d, const struct tu_kernels *kernels,
+                        const struct tu_full_run *run, const float *a, const float *b)
 {
     size_t width = (size_t)d->width, rows = run->count / width;
     double *sums = d->columns + place_of(run->first % width);
-    kernels->detail.columns(a, b, rows ? rows : 1, rows ? width : run->count, width, sums);
+    kernels->full.columns(a, b, rows ? rows : 1, rows ? width : run->count, width, sums);
 }
 
-static void add_columns(struct tu_detail *d, const struct tu_kernels *kernels,
-                        const struct tu_detail_run *run, const float *a, const float *b)
+static void add_columns(struct tu_full *d, const struct tu_kernels *kernels,
+                        const struct tu_full_run *run, const float *a, const float *b)
 {
     enum { ENOUGH = 4 };
-    const struct tu_waiting *w = d->waiting;
+    const struct tu_full_rows *w = d->waiting;
     bool enough = run->count / d->width >= ENOUGH && !(w && w->rows);
     if (!w || w->most <= 1 || enough)
         add_at_once(d, kernels, run, a, b);
@@ -255,9 +255,9 @@ static void add_columns(struct tu_detail *d, const struct tu_kernels *kernels,
         have_wait(d, kernels, run, a, b);
 }
 
-bool tu_detail_place(struct tu_detail *d, uint64_t first, size_t count, float **a, float **b)
+bool tu_full_place(struct tu_full *d, uint64_t first, size_t count, float **a, float **b)
 {
-    const struct tu_waiting *w = d->plan->columns ? d->waiting : NULL;
+    const struct tu_full_rows *w = d->plan->columns ? d->waiting : NULL;
     size_t column = w ? (size_t)(first % d->width) : 0;
     if (!w || w->most <= 1 || column + count > d->width)
         return false;
@@ -266,14 +266,14 @@ bool tu_detail_place(struct tu_detail *d, uint64_t first, size_t count, float **
     return true;
 }
 
-void tu_detail_end(struct tu_detail *d, const struct tu_kernels *kernels)
+void tu_full_end(struct tu_full *d, const struct tu_kernels *kernels)
 {
     if (d->plan->columns && d->waiting && d->waiting->rows)
         add_waiting(d, kernels);
     d->waiting = NULL;
 }
 
-static void add_column_wide(struct tu_detail *d, uint64_t element, double a, double b)
+static void add_column_wide(struct tu_full *d, uint64_t element, double a, double b)
 {
     double *sums = d->columns + place_of(element % d->width);
     sums[0] += a * b;
@@ -282,7 +282,7 @@ static void add_column_wide(struct tu_detail *d, uint64_t element, double a, dou
     sums[3 * TU_COLUMNS] += (a - b) * (a - b);
 }
 
-static int begin_columns(struct tu_detail *d, struct tu_error *error)
+static int begin_columns(struct tu_full *d, struct tu_error *error)
 {
     size_t sums = sums_of(d->width);
     if (d->waiting && begin_waiting(d->waiting, d->width, error) < 0)
@@ -301,8 +301,8 @@ static int begin_columns(struct tu_detail *d, struct tu_error *error)
 
 /* ---- Tiles ---- */
 
-int tu_detail_begin(struct tu_detail *d, const struct tu_detail_plan *plan, uint64_t column,
-                    uint64_t width, struct tu_waiting *waiting, struct tu_error *error)
+int tu_full_begin(struct tu_full *d, const struct tu_full_plan *plan, uint64_t column,
+                  uint64_t width, struct tu_full_rows *waiting, struct tu_error *error)
 {
     memset(d->beyond, 0, sizeof d->beyond);
     memset(d->ulps, 0, sizeof d->ulps);
@@ -314,17 +314,17 @@ int tu_detail_begin(struct tu_detail *d, const struct tu_detail_plan *plan, uint
     return plan->columns ? begin_columns(d, error) : 0;
 }
 
-void tu_detail_free(struct tu_detail *d)
+void tu_full_free(struct tu_full *d)
 {
     free(d->columns);
 }
 
-void tu_detail_add_run(struct tu_detail *d, const struct tu_kernels *kernels,
-                       const struct tu_detail_run *run, float *a, float *b)
+void tu_full_add_run(struct tu_full *d, const struct tu_kernels *kernels,
+                     const struct tu_full_run *run, float *a, float *b)
 {
-    kernels->detail.beyond(a, b, run->count, d->beyond);
+    kernels->full.beyond(a, b, run->count, d->beyond);
     if (d->plan->ulps) {
-        kernels->detail.ulps(a, b, run->count, &d->plan->type, d->ulps);
+        kernels->full.ulps(a, b, run->count, &d->plan->type, d->ulps);
         d->ulps[0] -= run->left_out;
     }
     trim(d, kernels, run, a, b);
@@ -359,8 +359,7 @@ static void count_beyond_wide(double a, double b, uint64_t counts[3])
     counts[2] += apart > 0.1 * most;
 }
 
-void tu_detail_add_wide_run(struct tu_detail *d, const struct tu_detail_run *run, double *a,
-                            double *b)
+void tu_full_add_wide_run(struct tu_full *d, const struct tu_full_run *run, double *a, double *b)
 {
     for (size_t i = 0; i < run->count; i++) {
         count_beyond_wide(a[i], b[i], d->beyond);
@@ -374,7 +373,7 @@ void tu_detail_add_wide_run(struct tu_detail *d, const struct tu_detail_run *run
     trim_wide(d, run, a, b);
 }
 
-void tu_detail_add(struct tu_detail *sum, const struct tu_detail *next)
+void tu_full_add(struct tu_full *sum, const struct tu_full *next)
 {
     for (size_t i = 0; i < 3; i++)
         sum->beyond[i] += next->beyond[i];
@@ -398,7 +397,7 @@ static double cosine_of(double dot, double aa, double bb)
     return isnormal(product) ? dot / sqrt(product) : dot / sqrt(aa) / sqrt(bb);
 }
 
-static void note_column(struct tu_detail_metrics *out, uint64_t i, const double *sums)
+static void note_column(struct tu_full_metrics *out, uint64_t i, const double *sums)
 {
     double dot = sums[0], aa = sums[TU_COLUMNS], bb = sums[2 * TU_COLUMNS];
     double dd = sums[3 * TU_COLUMNS];
@@ -417,9 +416,9 @@ static void note_column(struct tu_detail_metrics *out, uint64_t i, const double 
     out->columns = true;
 }
 
-struct tu_detail_metrics tu_detail_metrics(const struct tu_detail *d)
+struct tu_full_metrics tu_full_metrics(const struct tu_full *d)
 {
-    struct tu_detail_metrics m = {.trimmed_cosine = cosine_of(d->dot, d->aa, d->bb)};
+    struct tu_full_metrics m = {.trimmed_cosine = cosine_of(d->dot, d->aa, d->bb)};
     for (uint64_t i = 0; i < d->plan->columns; i++)
         note_column(&m, i, d->columns + place_of(i));
     return m;

@@ -8,62 +8,62 @@
 #include <string.h>
 
 /* A search that begins anew, because the other side leads from now on. */
-enum { AGAIN = TU_PASSED + 1 };
+enum { AGAIN = TU_PASSING + 1 };
 
 /* ---- Partners with other names ---- */
 
-static bool uses_maps(const struct tu_pairing *pairing)
+static bool uses_maps(const struct tu_matching *matching)
 {
-    return strcmp(pairing->options->map, "none") != 0;
+    return strcmp(matching->options->map, "none") != 0;
 }
 
 /* Looks at the names and the metadata of both sides, when the first one has no namesake. */
-static int open_partners(struct tu_pairing *pairing, struct tu_error *error)
+static int open_partners(struct tu_matching *matching, struct tu_error *error)
 {
-    if (pairing->partners.open)
+    if (matching->partners.open)
         return 0;
     for (int i = 0; i < 2; i++) {
-        struct tu_side *s = &pairing->sides[i];
-        pairing->partners.facts.metadata[i] = tu_side_metadata(s);
-        if (tu_side_catalogue(s, &pairing->partners.catalogues[i], error) < 0)
+        struct tu_side *s = &matching->sides[i];
+        matching->partners.facts.metadata[i] = tu_side_metadata(s);
+        if (tu_side_catalogue(s, &matching->partners.catalogues[i], error) < 0)
             return -1;
     }
-    return tu_partners_open(&pairing->partners, pairing->options->map, error);
+    return tu_partners_open(&matching->partners, matching->options->map, error);
 }
 
 /* A rule that cannot be kept is a reason to warn, unless the user named the map. */
-static int excuse(struct tu_pairing *pairing, struct tu_error *reason, struct tu_error *error)
+static int excuse(struct tu_matching *matching, struct tu_error *reason, struct tu_error *error)
 {
-    if (strcmp(pairing->options->map, "auto") != 0 || reason->code != TU_EINVALID)
+    if (strcmp(matching->options->map, "auto") != 0 || reason->code != TU_EINVALID)
         return tu_fail(error, reason->code, "%s", reason->text);
-    if (!pairing->warned)
-        tu_warn(pairing->session, "%s", reason->text);
-    pairing->warned = true;
+    if (!matching->warned)
+        tu_warn(matching->session, "%s", reason->text);
+    matching->warned = true;
     return TU_ENDED;
 }
 
-static int find_on_side(struct tu_pairing *pairing, struct tu_pair *p, int i,
+static int find_on_side(struct tu_matching *matching, struct tu_pair *p, int i,
                         const struct tu_tensor *like, struct tu_found *out, struct tu_error *error)
 {
-    const struct tu_view_maker maker = tu_pair_maker(&pairing->terms, p);
+    const struct tu_view_maker maker = tu_pair_maker(&matching->terms, p);
     struct tu_error reason = {0};
-    if (!uses_maps(pairing))
+    if (!uses_maps(matching))
         return TU_ENDED;
-    if (open_partners(pairing, error) < 0)
+    if (open_partners(matching, error) < 0)
         return -1;
-    int found = tu_partners_find(&pairing->partners, i, like, false, &maker, out, &reason);
-    return found < 0 ? excuse(pairing, &reason, error) : found;
+    int found = tu_partners_find(&matching->partners, i, like, false, &maker, out, &reason);
+    return found < 0 ? excuse(matching, &reason, error) : found;
 }
 
 /* The place of what was found on a side, which has then met. */
-static void place_found(struct tu_pairing *pairing, struct tu_pair *p, int i,
+static void place_found(struct tu_matching *matching, struct tu_pair *p, int i,
                         const struct tu_found *f, struct tu_origin *out)
 {
-    struct tu_side *s = &pairing->sides[i];
+    struct tu_side *s = &matching->sides[i];
     struct tu_member m = tu_view_first_leaf(f->view);
     *out = (struct tu_origin){.where = TU_IN_VIEW, .side = s, .view = f->view, .tensor = m.tensor};
     tu_view_leaves(f->view, tu_side_mark, s);
-    pairing->mapped = true;
+    matching->mapped = true;
     p->roped = f->roped;
     p->padded = f->padded;
     p->addend = f->addend;
@@ -71,28 +71,28 @@ static void place_found(struct tu_pairing *pairing, struct tu_pair *p, int i,
 }
 
 /* Moves the rest of b to its temporary file, so that it can be read in the order of a. */
-static int drain(struct tu_pairing *pairing, struct tu_error *error)
+static int drain(struct tu_matching *matching, struct tu_error *error)
 {
     struct tu_record record;
     int more;
-    while ((more = tu_side_next(&pairing->sides[1], &record, error)) == TU_FOUND)
-        if (tu_side_keep(&pairing->sides[1], &record.tensor, error) < 0)
+    while ((more = tu_side_next(&matching->sides[1], &record, error)) == TU_FOUND)
+        if (tu_side_keep(&matching->sides[1], &record.tensor, error) < 0)
             return -1;
     if (more == TU_ENDED) {
-        pairing->draining = false;
-        pairing->lead = 0;
+        matching->draining = false;
+        matching->lead = 0;
         /* What was looked up while b passed by is looked up anew. */
-        tu_partners_close(&pairing->partners);
+        tu_partners_close(&matching->partners);
     }
     return more;
 }
 
 /* b led, as a stream, but its current tensor needs to be seen another way: from now on a leads. */
-static int give_up_lead(struct tu_pairing *pairing, struct tu_pair *p, struct tu_error *error)
+static int give_up_lead(struct tu_matching *matching, struct tu_pair *p, struct tu_error *error)
 {
     p->present[1] = false;
-    pairing->draining = true;
-    return tu_side_unmeet(&pairing->sides[1], error);
+    matching->draining = true;
+    return tu_side_unmeet(&matching->sides[1], error);
 }
 
 static bool only_renamed(const struct tu_found *f, const struct tu_tensor *like)
@@ -101,50 +101,50 @@ static bool only_renamed(const struct tu_found *f, const struct tu_tensor *like)
            (!f->padded || tu_same_shape(&f->view->tensor, like));
 }
 
-static int find_by_map(struct tu_pairing *pairing, struct tu_pair *p, struct tu_origin *out,
+static int find_by_map(struct tu_matching *matching, struct tu_pair *p, struct tu_origin *out,
                        struct tu_error *error)
 {
     struct tu_found f;
-    int found = find_on_side(pairing, p, !pairing->lead, &p->tensors[pairing->lead], &f, error);
+    int found = find_on_side(matching, p, !matching->lead, &p->tensors[matching->lead], &f, error);
     if (found != TU_FOUND)
         return found;
-    if (pairing->lead == 1 && !only_renamed(&f, &p->tensors[1]))
-        return give_up_lead(pairing, p, error) < 0 ? -1 : AGAIN;
-    place_found(pairing, p, !pairing->lead, &f, out);
+    if (matching->lead == 1 && !only_renamed(&f, &p->tensors[1]))
+        return give_up_lead(matching, p, error) < 0 ? -1 : AGAIN;
+    place_found(matching, p, !matching->lead, &f, out);
     return TU_FOUND;
 }
 
 /* A tensor that is left over may stand for one that its partner is left out for, as tied embeddings
  * are. */
-static int find_tied(struct tu_pairing *pairing, struct tu_pair *p, struct tu_error *error)
+static int find_tied(struct tu_matching *matching, struct tu_pair *p, struct tu_error *error)
 {
     struct tu_found f;
     struct tu_origin place;
-    int found = find_on_side(pairing, p, pairing->lead, &p->tensors[!pairing->lead], &f, error);
+    int found = find_on_side(matching, p, matching->lead, &p->tensors[!matching->lead], &f, error);
     if (found != TU_FOUND || !f.tied)
         return found < 0 ? -1 : 0;
-    place_found(pairing, p, pairing->lead, &f, &place);
+    place_found(matching, p, matching->lead, &f, &place);
     p->left_over = true;
-    return tu_pair_add(p, pairing->lead, &place, error);
+    return tu_pair_add(p, matching->lead, &place, error);
 }
 
 /* Whether a tensor without a partner is nothing to speak of: a map says so, or the selection, which
  * knows its partner by another name, left that one out. */
-static bool is_passed_over(struct tu_pairing *pairing, const struct tu_pair *p)
+static bool is_passed_over(struct tu_matching *matching, const struct tu_pair *p)
 {
     int i = !p->present[0];
     struct tu_error ignored = {0};
     struct tu_found f;
     struct tu_pair scratch = {0};
-    if (!pairing->partners.open || (p->present[0] && p->present[1]))
+    if (!matching->partners.open || (p->present[0] && p->present[1]))
         return false;
-    if ((pairing->mapped || pairing->partners.apart) &&
-        tu_partners_extra(&pairing->partners, &p->tensors[i]))
+    if ((matching->mapped || matching->partners.apart) &&
+        tu_partners_extra(&matching->partners, &p->tensors[i]))
         return true;
-    const struct tu_view_maker maker = tu_pair_maker(&pairing->terms, &scratch);
-    bool left_out =
-        tu_partners_find(&pairing->partners, !i, &p->tensors[i], false, &maker, &f, &ignored) > 0 &&
-        !tu_selects(&pairing->names, tu_view_first_leaf(f.view).tensor);
+    const struct tu_view_maker maker = tu_pair_maker(&matching->terms, &scratch);
+    bool left_out = tu_partners_find(&matching->partners, !i, &p->tensors[i], false, &maker, &f,
+                                     &ignored) > 0 &&
+                    !tu_selects(&matching->names, tu_view_first_leaf(f.view).tensor);
     tu_arena_free(&scratch.arena);
     return left_out;
 }
@@ -153,58 +153,58 @@ static bool is_passed_over(struct tu_pairing *pairing, const struct tu_pair *p)
 
 /* Finds the leading tensor of a pair, or one that is left over, unless that was done before a
  * record came in between. */
-static int fill_first(struct tu_pairing *pairing, struct tu_pair *p, struct tu_error *error)
+static int fill_first(struct tu_matching *matching, struct tu_pair *p, struct tu_error *error)
 {
     struct tu_record record;
     struct tu_origin place;
-    if (p->present[pairing->lead])
+    if (p->present[matching->lead])
         return TU_FOUND;
-    if (pairing->draining) {
-        int left = drain(pairing, error);
+    if (matching->draining) {
+        int left = drain(matching, error);
         if (left != TU_ENDED)
             return left;
     }
-    int more = tu_side_lead(&pairing->sides[pairing->lead], &record, &place, error);
+    int more = tu_side_lead(&matching->sides[matching->lead], &record, &place, error);
     if (more == TU_FOUND)
-        return tu_pair_add(p, pairing->lead, &place, error) < 0 ? -1 : TU_FOUND;
+        return tu_pair_add(p, matching->lead, &place, error) < 0 ? -1 : TU_FOUND;
     if (more == TU_ENDED)
-        more = tu_side_left_over(&pairing->sides[!pairing->lead], &record, &place, error);
+        more = tu_side_left_over(&matching->sides[!matching->lead], &record, &place, error);
     if (more == TU_FOUND &&
-        (tu_pair_add(p, !pairing->lead, &place, error) < 0 || find_tied(pairing, p, error) < 0))
+        (tu_pair_add(p, !matching->lead, &place, error) < 0 || find_tied(matching, p, error) < 0))
         return -1;
     return more;
 }
 
-static int fill_pair(struct tu_pairing *pairing, struct tu_pair *p, struct tu_error *error)
+static int fill_pair(struct tu_matching *matching, struct tu_pair *p, struct tu_error *error)
 {
     struct tu_record record;
     struct tu_origin partner;
-    int more = fill_first(pairing, p, error);
-    if (more == TU_FOUND && p->present[pairing->lead] && !p->present[!pairing->lead]) {
-        int found = tu_side_find(&pairing->sides[!pairing->lead], &p->tensors[pairing->lead],
+    int more = fill_first(matching, p, error);
+    if (more == TU_FOUND && p->present[matching->lead] && !p->present[!matching->lead]) {
+        int found = tu_side_find(&matching->sides[!matching->lead], &p->tensors[matching->lead],
                                  &record, &partner, error);
         if (found == TU_ENDED)
-            found = find_by_map(pairing, p, &partner, error);
+            found = find_by_map(matching, p, &partner, error);
         if (found == AGAIN)
-            return fill_pair(pairing, p, error);
-        if (found < 0 || found == TU_PASSED)
+            return fill_pair(matching, p, error);
+        if (found < 0 || found == TU_PASSING)
             return found;
-        if (found == TU_FOUND && tu_pair_add(p, !pairing->lead, &partner, error) < 0)
+        if (found == TU_FOUND && tu_pair_add(p, !matching->lead, &partner, error) < 0)
             return -1;
     }
     return more;
 }
 
 /* Types differ between the sides: a pair is selected where one of them is asked for. */
-static bool is_selected(const struct tu_pairing *pairing, const struct tu_pair *p)
+static bool is_selected(const struct tu_matching *matching, const struct tu_pair *p)
 {
-    const struct tu_selection *s = &pairing->session->selection;
+    const struct tu_selection *s = &matching->session->selection;
     return !s->by_dtype || (p->present[0] && s->dtypes[p->stored[0].dtype]) ||
            (p->present[1] && s->dtypes[p->stored[1].dtype]);
 }
 
 /* What either side says of its heads. */
-static void count_heads(const struct tu_pairing *pairing, struct tu_pair *p)
+static void count_heads(const struct tu_matching *matching, struct tu_pair *p)
 {
     static const char *const keys[2][5] = {
         {"{architecture}.attention.head_count", "num_attention_heads",
@@ -214,7 +214,7 @@ static void count_heads(const struct tu_pairing *pairing, struct tu_pair *p)
     struct tu_facts facts;
     uint64_t layer = 0;
     for (int i = 0; i < 2; i++)
-        facts.metadata[i] = tu_side_metadata(&pairing->sides[i]);
+        facts.metadata[i] = tu_side_metadata(&matching->sides[i]);
     (void)tu_layer_of(p->stored[!p->present[0]].name, &layer);
     for (int i = 0; i < 2; i++) {
         struct tu_count count = {.name = "heads"};
@@ -229,29 +229,29 @@ static void count_heads(const struct tu_pairing *pairing, struct tu_pair *p)
 
 /* After the limit the rest is gone through without comparing, so that a broken stream is noticed.
  */
-static bool beyond_limit(struct tu_pairing *pairing)
+static bool beyond_limit(struct tu_matching *matching)
 {
-    uint64_t limit = pairing->session->selection.limit;
-    return limit && pairing->given >= limit;
+    uint64_t limit = matching->session->selection.limit;
+    return limit && matching->given >= limit;
 }
 
-int tu_pairing_next(struct tu_pairing *pairing, struct tu_pair **out, struct tu_error *error)
+int tu_matching_next(struct tu_matching *matching, struct tu_pair **out, struct tu_error *error)
 {
     for (;;) {
-        if (!pairing->filling && !(pairing->filling = calloc(1, sizeof *pairing->filling)))
+        if (!matching->filling && !(matching->filling = calloc(1, sizeof *matching->filling)))
             return tu_fail_memory(error);
-        struct tu_pair *p = pairing->filling;
-        int more = fill_pair(pairing, p, error);
-        if (more == TU_PASSED)
+        struct tu_pair *p = matching->filling;
+        int more = fill_pair(matching, p, error);
+        if (more == TU_PASSING)
             return more;
-        pairing->filling = NULL;
-        bool wanted = more == TU_FOUND && is_selected(pairing, p) && !is_passed_over(pairing, p) &&
-                      !beyond_limit(pairing);
-        p->lead = pairing->lead;
-        if (wanted && pairing->terms.oracle)
-            count_heads(pairing, p);
-        if (wanted && tu_pair_settle(&pairing->terms, p, error) == 0) {
-            pairing->given++;
+        matching->filling = NULL;
+        bool wanted = more == TU_FOUND && is_selected(matching, p) &&
+                      !is_passed_over(matching, p) && !beyond_limit(matching);
+        p->lead = matching->lead;
+        if (wanted && matching->terms.oracle)
+            count_heads(matching, p);
+        if (wanted && tu_pair_settle(&matching->terms, p, error) == 0) {
+            matching->given++;
             *out = p;
             return TU_FOUND;
         }
@@ -261,13 +261,13 @@ int tu_pairing_next(struct tu_pairing *pairing, struct tu_pair **out, struct tu_
     }
 }
 
-int tu_pairing_open(struct tu_pairing *p, struct tu_session *session, const char *const paths[2],
-                    const struct tu_pair_options *options, struct tu_error *error)
+int tu_matching_open(struct tu_matching *p, struct tu_session *session, const char *const paths[2],
+                     const struct tu_pair_options *options, struct tu_error *error)
 {
-    *p = (struct tu_pairing){.session = session, .names = session->selection, .options = options};
+    *p = (struct tu_matching){.session = session, .names = session->selection, .options = options};
     p->names.by_dtype = false;
     p->terms = (struct tu_terms){session->kernels, options->transposing, options->oracle,
-                                 options->detailed, &p->partners};
+                                 options->full, &p->partners};
     for (int i = 0; i < 2; i++) {
         p->opened++;
         if (tu_side_open(&p->sides[i], session, &p->names, paths[i], i ? "b" : "a", &p->sources,
@@ -279,7 +279,7 @@ int tu_pairing_open(struct tu_pairing *p, struct tu_session *session, const char
     return 0;
 }
 
-void tu_pairing_close(struct tu_pairing *p)
+void tu_matching_close(struct tu_matching *p)
 {
     if (p->filling)
         tu_pair_free(p->filling);
@@ -288,7 +288,7 @@ void tu_pairing_close(struct tu_pairing *p)
     tu_partners_close(&p->partners);
 }
 
-struct tu_passing *tu_pairing_passing(struct tu_pairing *p)
+struct tu_passing *tu_matching_passing(struct tu_matching *p)
 {
     for (int i = 0; i < 2; i++) {
         struct tu_passing *passing = p->sides[i].passing;

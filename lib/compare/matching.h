@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Which tensors of two operands meet: by their names, or by way of a map. */
-#ifndef TU_PAIRING_H
-#define TU_PAIRING_H
+#ifndef TU_MATCHING_H
+#define TU_MATCHING_H
 
 #include "compare/pair.h"
 
-struct tu_pairing {
+struct tu_matching {
     struct tu_session *session;
     const struct tu_pair_options *options;
     struct tu_side sides[2]; /* a, b */
@@ -21,15 +21,15 @@ struct tu_pairing {
 };
 
 /* Opens both operands.  To be closed in any case; it must not move meanwhile. */
-int tu_pairing_open(struct tu_pairing *p, struct tu_session *session, const char *const paths[2],
-                    const struct tu_pair_options *options, struct tu_error *error) TU_MUST_CHECK;
-void tu_pairing_close(struct tu_pairing *p);
+int tu_matching_open(struct tu_matching *p, struct tu_session *session, const char *const paths[2],
+                     const struct tu_pair_options *options, struct tu_error *error) TU_MUST_CHECK;
+void tu_matching_close(struct tu_matching *p);
 
 /* The next pair, or tensor without a partner, settled: TU_FOUND, and it is the caller's;
- * TU_PASSED, and tu_pairing_passing gives a record that stands before it; TU_ENDED, or -1. */
-int tu_pairing_next(struct tu_pairing *p, struct tu_pair **out,
-                    struct tu_error *error) TU_MUST_CHECK;
+ * TU_PASSING, and tu_matching_passing gives a record that stands before it; TU_ENDED, or -1. */
+int tu_matching_next(struct tu_matching *p, struct tu_pair **out,
+                     struct tu_error *error) TU_MUST_CHECK;
 /* The caller's, too; NULL: there is none. */
-struct tu_passing *tu_pairing_passing(struct tu_pairing *p);
+struct tu_passing *tu_matching_passing(struct tu_matching *p);
 
 #endif

@@ -23,19 +23,19 @@ struct tile {
     bool compared;           /* already when it was taken */
     struct tu_buffer raw[2]; /* bytes of streams */
     struct tu_partial sums;
-    struct tu_buckets buckets; /* where they are wanted */
-    struct tu_buffer rows;     /* of a block that has pieces of rows: the sums of each piece */
-    struct tu_detail detail;
+    struct tu_apr_buckets buckets; /* where they are wanted */
+    struct tu_buffer rows;         /* of a block that has pieces of rows: the sums of each piece */
+    struct tu_full full;
 };
 
 /* What a thread reads files into. */
 struct scratch {
     struct tu_buffer raw[2];
-    struct tu_waiting waiting;
+    struct tu_full_rows waiting;
 };
 
 struct run {
-    struct tu_pairing pairing;
+    struct tu_matching matching;
     struct tu_pair *pair;   /* whose tiles are being taken */
     struct scratch scratch; /* of the thread that takes them */
     const struct tu_pair_sink *sink;
@@ -64,7 +64,7 @@ static struct tu_pair_result describe(const struct run *run, const struct tu_pai
                                    .row = p->comparison.row,
                                    .sums = p->sums,
                                    .hypothesis = p->hypothesis,
-                                   .buckets = run->pairing.options->buckets ? &p->buckets : NULL,
+                                   .buckets = run->matching.options->buckets ? &p->buckets : NULL,
                                    .cache = p->explained ? NULL : run->cache,
                                    .known = p->known,
                                    .key = p->key};
@@ -110,15 +110,15 @@ static void count_tile(const struct run *run, struct tile *t, const uint8_t *con
                        uint64_t first)
 {
     const struct tu_decoder *decoders = t->pair->comparison.decoders;
-    t->buckets = (struct tu_buckets){0};
-    if (run->pairing.options->buckets)
-        tu_buckets_range(&t->buckets, &decoders[0], spans[0], &decoders[1], spans[1], first,
-                         t->count);
+    t->buckets = (struct tu_apr_buckets){0};
+    if (run->matching.options->buckets)
+        tu_apr_buckets_range(&t->buckets, &decoders[0], spans[0], &decoders[1], spans[1], first,
+                             t->count);
 }
 
-/* Starts the detail of a tile, where it is asked for. */
-static int begin_detail(struct tile *t, struct scratch *s, struct tu_detail **detail,
-                        struct tu_error *error)
+/* Starts the full numbers of a tile, where it is asked for. */
+static int begin_full(struct tile *t, struct scratch *s, struct tu_full **full,
+                      struct tu_error *error)
 {
     struct tu_pair *p = t->pair;
     uint64_t row = p->comparison.row, column = t->first % row;
@@ -127,17 +127,16 @@ static int begin_detail(struct tile *t, struct scratch *s, struct tu_detail **de
         column = t->area.column;
         width = t->area.columns;
     }
-    *detail = p->detailed ? &t->detail : NULL;
-    return p->detailed ? tu_detail_begin(&t->detail, &p->plan, column, width, &s->waiting, error)
-                       : 0;
+    *full = p->has_full ? &t->full : NULL;
+    return p->has_full ? tu_full_begin(&t->full, &p->plan, column, width, &s->waiting, error) : 0;
 }
 
 static int compare_run(struct run *run, struct tile *t, struct scratch *s, struct tu_error *error)
 {
     struct tu_pair *p = t->pair;
-    struct tu_detail *detail;
+    struct tu_full *full;
     const uint8_t *spans[2];
-    if (begin_detail(t, s, &detail, error) < 0)
+    if (begin_full(t, s, &full, error) < 0)
         return -1;
     for (int i = 0; i < 2; i++) {
         bool here = p->places[i].where != TU_IN_STREAM;
@@ -146,7 +145,7 @@ static int compare_run(struct run *run, struct tile *t, struct scratch *s, struc
             return -1;
         spans[i] = raw->bytes;
     }
-    tu_compare_range(&p->comparison, spans, t->first, t->count, &t->sums, NULL, detail);
+    tu_compare_range(&p->comparison, spans, t->first, t->count, &t->sums, NULL, full);
     count_tile(run, t, spans, t->first);
     return 0;
 }
@@ -156,13 +155,13 @@ static int compare_run(struct run *run, struct tile *t, struct scratch *s, struc
 static int look_ahead(struct run *run, struct tile *t, struct tu_error *error)
 {
     struct tu_pair *p = t->pair;
-    if (!run->pairing.terms.oracle || t->first ||
+    if (!run->matching.terms.oracle || t->first ||
         (p->places[0].where != TU_IN_STREAM && p->places[1].where != TU_IN_STREAM))
         return 0;
     if (compare_run(run, t, &run->scratch, error) < 0)
         return -1;
     t->compared = true;
-    for (int i = 0; i < 2 && tu_pair_puzzles(&run->pairing.terms, p, &t->sums); i++)
+    for (int i = 0; i < 2 && tu_pair_puzzles(&run->matching.terms, p, &t->sums); i++)
         if (p->places[i].where == TU_IN_STREAM &&
             tu_pair_keep(p, i, t->raw[i].bytes, t->raw[i].length, error) < 0)
             return -1;
@@ -206,14 +205,14 @@ static int take(void *context, void *slot, struct tu_error *error)
     struct run *run = context;
     struct tile *t = slot;
     if (!run->pair) {
-        int more = tu_pairing_next(&run->pairing, &run->pair, error);
+        int more = tu_matching_next(&run->matching, &run->pair, error);
         if (more < 0 || more == TU_ENDED)
             return more;
         if (more == TU_FOUND && look_up(run, run->pair, error) < 0)
             return -1;
     }
     t->count = 0;
-    t->passing = tu_pairing_passing(&run->pairing);
+    t->passing = tu_matching_passing(&run->matching);
     if (t->passing)
         return 1;
     struct tu_pair *p = t->pair = run->pair;
@@ -256,9 +255,9 @@ static int compare_block(struct run *run, struct tile *t, struct scratch *s, str
 {
     const struct tu_pair *p = t->pair;
     struct tu_comparison c = p->comparison;
-    struct tu_detail *detail;
+    struct tu_full *full;
     const uint8_t *spans[2];
-    if (begin_detail(t, s, &detail, error) < 0)
+    if (begin_full(t, s, &full, error) < 0)
         return -1;
     c.row = t->area.columns;
     if (p->block_sums &&
@@ -271,7 +270,7 @@ static int compare_block(struct run *run, struct tile *t, struct scratch *s, str
             return -1;
         spans[i] = s->raw[i].bytes;
     }
-    tu_compare_range(&c, spans, 0, t->count, &t->sums, p->block_sums ? row_sums(t) : NULL, detail);
+    tu_compare_range(&c, spans, 0, t->count, &t->sums, p->block_sums ? row_sums(t) : NULL, full);
     count_tile(run, t, spans, 0);
     place_block(p, t);
     return 0;
@@ -339,31 +338,31 @@ static void add_tile(struct tu_pair *p, const struct tile *t)
         add_block(p, t);
     else
         add_run(p, t);
-    tu_buckets_add(&p->buckets, &t->buckets);
+    tu_apr_buckets_add(&p->buckets, &t->buckets);
     p->max_diff = p->sums.max_diff;
     p->max_rel_diff = p->sums.max_rel_diff;
-    if (p->detailed)
-        tu_detail_add(&p->detail, &t->detail);
+    if (p->has_full)
+        tu_full_add(&p->full, &t->full);
 }
 
 static int put_pair(struct run *run, const struct tu_pair *p, struct tu_error *error)
 {
     struct tu_pair_result result = describe(run, p);
-    struct tu_detail_metrics metrics;
-    if (p->detailed) {
-        metrics = tu_detail_metrics(&p->detail);
-        result.detail = &p->detail;
-        result.detail_metrics = &metrics;
+    struct tu_full_metrics metrics;
+    if (p->has_full) {
+        metrics = tu_full_metrics(&p->full);
+        result.full = &p->full;
+        result.full_metrics = &metrics;
     }
     run->done += p->stored[p->lead].nbytes;
-    tu_progress(run->pairing.session, run->done, run->total);
+    tu_progress(run->matching.session, run->done, run->total);
     return run->sink->pair(&result, error);
 }
 
 /* What explains a pair may follow from other tensors: it is not kept in a cache. */
 static int explain(const struct run *run, struct tu_pair *p, struct tu_error *error)
 {
-    const struct tu_terms *terms = &run->pairing.terms;
+    const struct tu_terms *terms = &run->matching.terms;
     /* What a stream brought has passed, unless its first tile disagreed already. */
     bool passed = p->places[0].where == TU_IN_STREAM || p->places[1].where == TU_IN_STREAM;
     p->explained = !passed && tu_pair_puzzles(terms, p, &p->sums);
@@ -404,7 +403,7 @@ static void release(void *context, void *slot)
     free(t->raw[0].bytes);
     free(t->raw[1].bytes);
     free(t->rows.bytes);
-    tu_detail_free(&t->detail);
+    tu_full_free(&t->full);
 }
 
 static void release_scratch(void *scratch)
@@ -412,7 +411,7 @@ static void release_scratch(void *scratch)
     struct scratch *s = scratch;
     free(s->raw[0].bytes);
     free(s->raw[1].bytes);
-    tu_waiting_free(&s->waiting);
+    tu_full_rows_free(&s->waiting);
 }
 
 static int run_pairs(struct run *run, struct tu_error *error)
@@ -425,31 +424,31 @@ static int run_pairs(struct run *run, struct tu_error *error)
                                          .put = put,
                                          .release = release,
                                          .release_scratch = release_scratch};
-    const struct tu_side *lead = &run->pairing.sides[run->pairing.lead];
+    const struct tu_side *lead = &run->matching.sides[run->matching.lead];
     for (size_t i = 0; i < lead->selected; i++)
         run->total += lead->order[i].tensor->nbytes;
-    int result = tu_pipeline_run(&pipeline, (unsigned)run->pairing.session->threads, error);
+    int result = tu_pipeline_run(&pipeline, (unsigned)run->matching.session->threads, error);
     if (run->pair)
         tu_pair_free(run->pair);
     release_scratch(&run->scratch);
     if (result == 0)
-        result = tu_operand_unchanged(&run->pairing.sides[0].operand, error);
-    return result < 0 ? -1 : tu_operand_unchanged(&run->pairing.sides[1].operand, error);
+        result = tu_operand_unchanged(&run->matching.sides[0].operand, error);
+    return result < 0 ? -1 : tu_operand_unchanged(&run->matching.sides[1].operand, error);
 }
 
 /* Opens the cache, and makes the digests that it goes by, unless few of them will be needed. */
 static int open_cache(struct run *run, struct tu_error *error)
 {
-    if (!run->pairing.options->cache)
+    if (!run->matching.options->cache)
         return 0;
-    run->cache = tu_cache_open(run->pairing.options, error);
+    run->cache = tu_cache_open(run->matching.options, error);
     if (!run->cache)
         return -1;
     bool files =
-        !run->pairing.sides[0].operand.is_stream && !run->pairing.sides[1].operand.is_stream;
-    for (int i = 0; i < 2 && files && !run->pairing.session->selection.limit; i++)
-        if (tu_cache_learn(run->cache, run->pairing.session, run->pairing.sides[i].order,
-                           run->pairing.sides[i].selected, error) < 0)
+        !run->matching.sides[0].operand.is_stream && !run->matching.sides[1].operand.is_stream;
+    for (int i = 0; i < 2 && files && !run->matching.session->selection.limit; i++)
+        if (tu_cache_learn(run->cache, run->matching.session, run->matching.sides[i].order,
+                           run->matching.sides[i].selected, error) < 0)
             return -1;
     return 0;
 }
@@ -461,9 +460,9 @@ static int say_sources(struct run *run, struct tu_error *error)
     struct tensor_value map;
     int result = 0;
     for (int i = 0; i < 2; i++) {
-        const struct tu_operand *o = &run->pairing.sides[i].operand;
+        const struct tu_operand *o = &run->matching.sides[i].operand;
         for (size_t k = 0; k < o->model_count && result == 0; k++) {
-            result = tu_compared_source(&o->models[k], run->pairing.sources++, i ? "b" : "a",
+            result = tu_compared_source(&o->models[k], run->matching.sources++, i ? "b" : "a",
                                         &arena, &map, error);
             if (result == 0)
                 result = run->sink->record(&map, error);
@@ -481,7 +480,7 @@ int tu_compare_operands(struct tu_session *session, const char *a, const char *b
     struct run run = {.sink = sink};
     if (strcmp(a, "-") == 0 && strcmp(b, "-") == 0)
         return tu_fail(error, TU_EUSAGE, "both operands are standard input");
-    int result = tu_pairing_open(&run.pairing, session, paths, options, error);
+    int result = tu_matching_open(&run.matching, session, paths, options, error);
     if (result == 0)
         result = say_sources(&run, error);
     if (result == 0)
@@ -489,6 +488,6 @@ int tu_compare_operands(struct tu_session *session, const char *a, const char *b
     if (result == 0)
         result = run_pairs(&run, error);
     tu_cache_close(run.cache);
-    tu_pairing_close(&run.pairing);
+    tu_matching_close(&run.matching);
     return result;
 }

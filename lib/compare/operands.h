@@ -5,8 +5,8 @@
  * file.  A tensor whose name the other side lacks is looked for by way of a map; what is found is
  * then seen as it would look on the first one's side.
  */
-#ifndef TU_PAIRS_H
-#define TU_PAIRS_H
+#ifndef TU_OPERANDS_H
+#define TU_OPERANDS_H
 
 #include "compare/apr-buckets.h"
 #include "compare/sums.h"
@@ -40,10 +40,10 @@ struct tu_pair_result {
     const struct tensor_value *known;
     const char *key;
     /* BOTH, where the options want them; else NULL. */
-    const struct tu_buckets *buckets;
+    const struct tu_apr_buckets *buckets;
     /* BOTH, where it was asked for and there are elements; else NULL. */
-    const struct tu_detail *detail;
-    const struct tu_detail_metrics *detail_metrics;
+    const struct tu_full *full;
+    const struct tu_full_metrics *full_metrics;
     struct tu_hypothesis hypothesis;
 };
 
@@ -56,8 +56,8 @@ struct tu_pair_options {
     bool oracle; /* look for an explanation where two disagree */
     /* A folder of results from before (cache.h), for operands that are files; NULL: none. */
     const char *cache;
-    bool buckets;  /* count them, too */
-    bool detailed; /* look at what detail.h names, too */
+    bool buckets; /* count them, too */
+    bool full;    /* look at what full.h names, too */
 };
 
 /* What becomes of the results: called in order, from one thread at a time. */

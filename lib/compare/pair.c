@@ -58,7 +58,7 @@ void tu_pair_free(struct tu_pair *p)
 {
     for (int i = 0; i < 2; i++)
         tu_spool_close(&p->spools[i]);
-    tu_detail_free(&p->detail);
+    tu_full_free(&p->full);
     tu_arena_free(&p->arena);
     free(p);
 }
@@ -384,16 +384,16 @@ static void enlarge_tiles(struct tu_pair *p)
         p->tile *= 2;
 }
 
-static int settle_detail(struct tu_pair *p, struct tu_error *error)
+static int settle_full(struct tu_pair *p, struct tu_error *error)
 {
     const struct tu_tensor *t = &p->tensors[0];
-    p->plan = tu_detail_plan(tu_dtype(t->dtype), tu_dtype(p->tensors[1].dtype), t->elements,
-                             p->comparison.row);
+    p->plan = tu_full_plan(tu_dtype(t->dtype), tu_dtype(p->tensors[1].dtype), t->elements,
+                           p->comparison.row);
     /* Where something is added numbers are no longer those of their type. */
     p->plan.ulps = p->plan.ulps && p->addend == 0;
-    p->detailed = t->elements > 0;
+    p->has_full = t->elements > 0;
     enlarge_tiles(p);
-    return tu_detail_begin(&p->detail, &p->plan, 0, p->comparison.row, NULL, error);
+    return tu_full_begin(&p->full, &p->plan, 0, p->comparison.row, NULL, error);
 }
 
 int tu_pair_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_error *error)
@@ -422,5 +422,5 @@ int tu_pair_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_er
              ? settle_blocks(terms, p, error)
              : settle_runs(terms, p, error)) < 0)
         return -1;
-    return terms->detailed ? settle_detail(p, error) : 0;
+    return terms->full ? settle_full(p, error) : 0;
 }

@@ -14,7 +14,7 @@
 struct tu_terms {
     const struct tu_kernels *kernels;
     enum tu_transposing transposing;
-    bool oracle, detailed;
+    bool oracle, full;
     const struct tu_partners *partners;
 };
 
@@ -42,10 +42,10 @@ struct tu_pair {
     struct tensor_value *known; /* the record, where the cache has it */
     char key[TU_DIGEST_TEXT];
     struct tu_partial sums;
-    struct tu_buckets buckets;
-    bool detailed;
-    struct tu_detail_plan plan;
-    struct tu_detail detail;
+    struct tu_apr_buckets buckets;
+    bool has_full;
+    struct tu_full_plan plan;
+    struct tu_full full;
     struct tu_spool spools[2]; /* of tensors of streams that are to be read more than once */
     uint64_t heads[2];         /* of queries, and of keys and values; 0: not known */
     bool explained;            /* or tried to */

@@ -11,7 +11,7 @@
 
 /* A tensor that came in a stream: it waits for its partner, its bytes in the temporary file, or it
  * has met it. */
-struct tu_waiting {
+struct tu_arrival {
     struct tu_tensor tensor; /* first: the tree is ordered by its name */
     uint64_t base;
     bool met;
@@ -72,7 +72,7 @@ static int pass_on(struct tu_side *s, const struct tensor_value *map, struct tu_
         return -1;
     }
     s->passing = p;
-    return TU_PASSED;
+    return TU_PASSING;
 }
 
 /* A source of a stream, as one that was compared. */
@@ -151,7 +151,7 @@ int tu_side_next(struct tu_side *s, struct tu_record *record, struct tu_error *e
     return TU_ENDED;
 }
 
-static int compare_waiting(const void *a, const void *b)
+static int compare_arrivals(const void *a, const void *b)
 {
     const struct tu_tensor *x = a, *y = b;
     size_t shorter = x->name_length < y->name_length ? x->name_length : y->name_length;
@@ -162,16 +162,16 @@ static int compare_waiting(const void *a, const void *b)
 /* Notes a tensor that came, so that a second one of its name is noticed. */
 static int note(struct tu_side *s, const struct tu_tensor *t, bool met, struct tu_error *error)
 {
-    struct tu_waiting *w = tu_arena_alloc(&s->arena, sizeof *w);
+    struct tu_arrival *w = tu_arena_alloc(&s->arena, sizeof *w);
     if (!w || !TU_GROW(s->list, s->count, s->capacity))
         return tu_fail_memory(error);
-    *w = (struct tu_waiting){.base = s->spool.length, .met = met};
+    *w = (struct tu_arrival){.base = s->spool.length, .met = met};
     if (tu_tensor_copy(&s->arena, t, &w->tensor, error) < 0)
         return -1;
-    void *node = tsearch(w, &s->tree, compare_waiting);
+    void *node = tsearch(w, &s->tree, compare_arrivals);
     if (!node)
         return tu_fail_memory(error);
-    if (*(struct tu_waiting **)node != w)
+    if (*(struct tu_arrival **)node != w)
         return tu_fail(error, TU_EINVALID, "%s: tensor '%s' comes twice", s->operand.stream.path,
                        w->tensor.name);
     s->list[s->count++] = w;
@@ -187,7 +187,7 @@ int tu_side_keep(struct tu_side *s, const struct tu_tensor *t, struct tu_error *
 
 int tu_side_unmeet(struct tu_side *s, struct tu_error *error)
 {
-    struct tu_waiting *w = s->list[s->count - 1];
+    struct tu_arrival *w = s->list[s->count - 1];
     w->met = false;
     w->base = s->spool.length;
     return tu_spool_stream(&s->spool, &s->operand.stream, w->tensor.nbytes, error);
@@ -264,10 +264,10 @@ static int find_in_models(struct tu_side *s, const struct tu_tensor *like, struc
 static int find_waiting(struct tu_side *s, const struct tu_tensor *like, struct tu_origin *out,
                         struct tu_error *error)
 {
-    void *node = tfind(like, &s->tree, compare_waiting);
+    void *node = tfind(like, &s->tree, compare_arrivals);
     if (!node)
         return 0;
-    struct tu_waiting *w = *(struct tu_waiting **)node;
+    struct tu_arrival *w = *(struct tu_arrival **)node;
     if (w->met)
         return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", w->tensor.name);
     w->met = true;
@@ -285,7 +285,7 @@ static int find_in_stream(struct tu_side *s, const struct tu_tensor *like, struc
         int more = tu_side_next(s, record, error);
         if (more != TU_FOUND)
             return more;
-        if (compare_waiting(&record->tensor, like) == 0) {
+        if (compare_arrivals(&record->tensor, like) == 0) {
             *out = (struct tu_origin){.where = TU_IN_STREAM, .side = s, .tensor = &record->tensor};
             return note(s, &record->tensor, true, error) < 0 ? -1 : TU_FOUND;
         }
@@ -328,7 +328,7 @@ int tu_side_lead(struct tu_side *s, struct tu_record *record, struct tu_origin *
 static int next_unmet(struct tu_side *s, struct tu_origin *out)
 {
     while (s->next_waiting < s->count) {
-        const struct tu_waiting *w = s->list[s->next_waiting++];
+        const struct tu_arrival *w = s->list[s->next_waiting++];
         if (w->met)
             continue;
         *out = (struct tu_origin){.where = TU_IN_SPOOL,
@@ -414,7 +414,7 @@ static int catalogue_waiting(struct tu_side *s, struct tu_catalogue *c, struct t
     s->spooled_model.source =
         (struct tu_source){.fd = s->spool.fd, .path = "temporary file", .size = s->spool.length};
     for (size_t i = 0; i < s->count; i++) {
-        struct tu_waiting *w = s->list[i];
+        struct tu_arrival *w = s->list[i];
         if (w->met)
             continue;
         struct tu_extent *extent = tu_arena_alloc(&s->arena, sizeof *extent);
@@ -452,7 +452,7 @@ void tu_side_mark(void *context, struct tu_member m)
 {
     struct tu_side *s = context;
     if (s->operand.is_stream)
-        ((struct tu_waiting *)(void *)(uintptr_t)m.tensor)->met = true;
+        ((struct tu_arrival *)(void *)(uintptr_t)m.tensor)->met = true;
     else
         *met_of(s, &m) = true;
 }

@@ -3,14 +3,14 @@
  * The two operands of a comparison, as sides on which tensors are found.  Models are read in place;
  * of a stream, what has to wait for its partner waits in a temporary file.
  */
-#ifndef TU_SIDES_H
-#define TU_SIDES_H
+#ifndef TU_SIDE_H
+#define TU_SIDE_H
 
 #include "map/maps.h"
 #include "model/operand.h"
 #include "map/view.h"
 
-struct tu_waiting;
+struct tu_arrival;
 
 /* Bytes that wait in an unlinked temporary file, which comes with the first of them. */
 struct tu_spool {
@@ -37,7 +37,7 @@ struct tu_side {
 
     struct tu_spool spool;
     void *tree;
-    struct tu_waiting **list;
+    struct tu_arrival **list;
     size_t count, capacity, next_waiting;
     struct tu_arena arena; /* of the waiting, and of the metadata */
     bool ended;
@@ -68,7 +68,7 @@ struct tu_origin {
 enum {
     TU_ENDED,
     TU_FOUND,
-    TU_PASSED, /* a record was met, which is in passing: put it out and go on */
+    TU_PASSING, /* a record was met, which is in passing: put it out and go on */
 };
 
 /* names is what the session's selection says of names; sources counts the sources of both sides

@@ -484,7 +484,7 @@ struct range {
     uint64_t at;
     const uint8_t *parts[2];
     size_t block[2];
-    struct tu_detail *detail;
+    struct tu_full *full;
     uint64_t first;
 };
 
@@ -600,12 +600,12 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
 {
     const struct tu_comparison *c = r->c;
     float here[2][TU_COMPARE_BLOCK], *a = here[0], *b = here[1];
-    if (r->detail)
-        tu_detail_place(r->detail, at - r->first, count, &a, &b);
+    if (r->full)
+        tu_full_place(r->full, at - r->first, count, &a, &b);
     find_parts(r, at, count);
     decode_part(r, 0, count, a);
     decode_part(r, 1, count, b);
-    struct tu_detail_run run = {.first = at - r->first, .count = count};
+    struct tu_full_run run = {.first = at - r->first, .count = count};
     uint64_t finite = r->out->finite;
     for (size_t done = 0, n; done < count; done += n) {
         n = in_row(r, count - done);
@@ -619,8 +619,8 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
         run.bb += sums.bb;
     }
     run.left_out = count - (size_t)(r->out->finite - finite);
-    if (r->detail)
-        tu_detail_add_run(r->detail, c->kernels, &run, a, b);
+    if (r->full)
+        tu_full_add_run(r->full, c->kernels, &run, a, b);
 }
 
 static void compare_wide_run(struct range *r, uint64_t at, size_t count)
@@ -630,7 +630,7 @@ static void compare_wide_run(struct range *r, uint64_t at, size_t count)
     find_parts(r, at, count);
     tu_decode_wide(&c->decoders[0], r->parts[0], at, count, values[0], values[1]);
     tu_decode_wide(&c->decoders[1], r->parts[1], at, count, values[2], values[3]);
-    struct tu_detail_run run = {.first = at - r->first, .count = count};
+    struct tu_full_run run = {.first = at - r->first, .count = count};
     uint64_t finite = r->out->finite;
     for (size_t done = 0, n; done < count; done += n) {
         n = in_row(r, count - done);
@@ -643,13 +643,13 @@ static void compare_wide_run(struct range *r, uint64_t at, size_t count)
         add_segment(r, at + done, n, &row, &ad);
     }
     run.left_out = count - (size_t)(r->out->finite - finite);
-    if (r->detail)
-        tu_detail_add_wide_run(r->detail, &run, values[0], values[2]);
+    if (r->full)
+        tu_full_add_wide_run(r->full, &run, values[0], values[2]);
 }
 
 void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[2], uint64_t first,
                       size_t count, struct tu_partial *out, struct tu_row *rows,
-                      struct tu_detail *detail)
+                      struct tu_full *full)
 {
     bool wide = c->decoders[0].decode_wide || c->decoders[1].decode_wide;
     struct range r = {.c = c,
@@ -661,7 +661,7 @@ void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[
                       .predicts = c->decoders[0].steps || c->decoders[1].steps,
                       .faint = faint_row(c),
                       .block = {uncut_block(c, 0), uncut_block(c, 1)},
-                      .detail = detail,
+                      .full = full,
                       .first = first};
     r.whole = r.column == 0 && count % c->row == 0;
     for (int i = 0; i < 2 && count; i++) {
@@ -675,8 +675,8 @@ void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[
         else
             compare_run(&r, first + done, n);
     }
-    if (detail)
-        tu_detail_end(detail, c->kernels);
+    if (full)
+        tu_full_end(full, c->kernels);
 }
 
 void tu_partial_add(struct tu_partial *sum, const struct tu_partial *next)

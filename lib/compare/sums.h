@@ -5,12 +5,10 @@
  * are added in the order of the segments.  So the result has the same bits for any number of
  * threads and any instruction set.
  */
-#ifndef TU_COMPARE_H
-#define TU_COMPARE_H
+#ifndef TU_SUMS_H
+#define TU_SUMS_H
 
 #include "tensor/elements.h"
-
-#define TU_COMPARE_BLOCK 2048
 
 /* value * 2^exponent: sums of squares of float64 values leave the range of a double. */
 struct tu_scaled {
@@ -67,16 +65,16 @@ struct tu_comparison {
     uint64_t row;                  /* elements of a row */
 };
 
-struct tu_detail;
+struct tu_full;
 
 /* Compares elements [first, first + count), which are whole rows or a piece of one that starts at
  * one of its segments, and adds to out; spans are their bytes on either side, in the sense of
  * tu_decode.  Whole rows are noted among the worst, unless rows receives the sums of each instead.
  * Maxima that out holds already save the search for smaller ones; a caller may put in what earlier
- * ranges had.  detail, which may be NULL, was begun for this range. */
+ * ranges had.  full, which may be NULL, was begun for this range. */
 void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[2], uint64_t first,
                       size_t count, struct tu_partial *out, struct tu_row *rows,
-                      struct tu_detail *detail);
+                      struct tu_full *full);
 
 /* Notes a row of a comparison whose sums are complete.  A row too faint for the types to hold it
  * with their usual precision is none: that it lost its digits is no defect. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What only detailed comparisons look at, of runs of pairs without NaN or infinity. */
+/* What only full comparisons look at, of runs of pairs without NaN or infinity. */
 #include "config.h"
 
 #include "kernels/bits.h"
@@ -11,8 +11,8 @@ static inline uint32_t magnitude(float x)
     return float_bits(x) & INT32_MAX;
 }
 
-void TU_KERNEL(detail_beyond)(const float *restrict a, const float *restrict b, size_t n,
-                              uint64_t counts[3])
+void TU_KERNEL(full_beyond)(const float *restrict a, const float *restrict b, size_t n,
+                            uint64_t counts[3])
 {
     uint32_t low = 0, middle = 0, high = 0;
     for (size_t i = 0; i < n; i++) {
@@ -67,8 +67,8 @@ static inline void add_group(const float *restrict a, const float *restrict b, s
         add_vectors(a + k, b + k, rows, stride, sums + k);
 }
 
-void TU_KERNEL(detail_columns)(const float *restrict a, const float *restrict b, size_t rows,
-                               size_t width, size_t stride, double *restrict sums)
+void TU_KERNEL(full_columns)(const float *restrict a, const float *restrict b, size_t rows,
+                             size_t width, size_t stride, double *restrict sums)
 {
     size_t i = 0, rest = width % TU_COLUMNS;
     for (; i + TU_COLUMNS <= width; i += TU_COLUMNS, sums += 4 * TU_COLUMNS)
@@ -91,8 +91,8 @@ static inline void take_largest(float a, float b, uint32_t *restrict first,
     *first = z > *first ? z : *first;
 }
 
-void TU_KERNEL(detail_largest)(const float *restrict a, const float *restrict b, size_t n,
-                               uint32_t largest[2][TU_STRIDE])
+void TU_KERNEL(full_largest)(const float *restrict a, const float *restrict b, size_t n,
+                             uint32_t largest[2][TU_STRIDE])
 {
     uint32_t first[TU_STRIDE] = {0}, second[TU_STRIDE] = {0};
     size_t i = 0;
@@ -211,8 +211,8 @@ static void subtract_others(const float *restrict a, const float *restrict b, si
         apart[i] = less_half((uint16_t)distance(a[i], b[i], t, true));
 }
 
-void TU_KERNEL(detail_ulps)(const float *restrict a, const float *restrict b, size_t n,
-                            const struct tu_ulp_type *type, uint64_t *restrict buckets)
+void TU_KERNEL(full_ulps)(const float *restrict a, const float *restrict b, size_t n,
+                          const struct tu_ulp_type *type, uint64_t *restrict buckets)
 {
     const struct tu_ulp_type t = *type;
     for (size_t count; n; n -= count, a += count, b += count) {

@@ -3,10 +3,10 @@
  * The hot loops: decode blocks, encode blocks, reduce two decoded runs.  Pure functions of their
  * arguments: no allocation, no I/O, no errors.
  *
- * Every source in this folder named in KERNEL_SOURCES (lib/kernels/local.mk) is compiled once for each
- * instruction set with TU_ISA set to its name, but for avx512wide, which has some of its own and
- * shares the rest (TU_BASE); all of them give the same bits.  kernels.c, which is compiled once and
- * without instruction-set flags, chooses among them.
+ * Every source in this folder named in KERNEL_SOURCES (lib/kernels/local.mk) is compiled once for
+ * each instruction set with TU_ISA set to its name, but for avx512wide, which has some of its own
+ * and shares the rest (TU_BASE); all of them give the same bits.  kernels.c, which is compiled once
+ * and without instruction-set flags, chooses among them.
  */
 #ifndef TU_KERNELS_H
 #define TU_KERNELS_H
@@ -38,6 +38,8 @@ typedef void tu_encode_fn(const float *restrict src, size_t n, uint8_t *restrict
 /* Lanes of a reduction: element i of a run adds to lane i % TU_LANES, whatever the instruction
  * set, so that the order of every sum is fixed. */
 #define TU_LANES 16
+/* Elements of a segment of a row, whose sums are added up one after another. */
+#define TU_COMPARE_BLOCK 2048
 
 /* What a reduction makes of two runs. */
 struct tu_sums {
@@ -74,8 +76,8 @@ struct tu_ulp_type {
 #define TU_COLUMNS     8
 #define TU_STRIDE      32
 
-/* The loops of detailed comparisons (detail.h). */
-struct tu_detail_kernels {
+/* The loops of full comparisons (full.h). */
+struct tu_full_kernels {
     /* Adds how many |a - b| > 0.001, 0.01 and 0.1 * max(|a|, |b|), in float32. */
     void (*beyond)(const float *restrict a, const float *restrict b, size_t n, uint64_t counts[3]);
     /* Adds a * b, a^2, b^2 and (a - b)^2 of each element of some rows, which begin every `stride`
@@ -202,14 +204,14 @@ typedef double tu_steps_fn(const uint8_t *src, size_t n);
 /* The kernels of one instruction set. */
 struct tu_kernels {
     const char *name;
-    const char *base; /* the set whose kernels these are but for reduce, largest and detail */
+    const char *base; /* the set whose kernels these are but for reduce, largest and full */
     tu_decode_fn *decode[TENSOR_DTYPE_LIMIT]; /* NULL: the type does not decode to reals */
     tu_decode_wide_fn *decode_wide[TENSOR_DTYPE_LIMIT]; /* TENSOR_DTYPE_WIDE types alone */
     tu_encode_fn *encode[TENSOR_DTYPE_LIMIT]; /* NULL: the type cannot be made from reals */
     tu_steps_fn *steps[TENSOR_DTYPE_LIMIT];   /* NULL: nothing is predicted */
     tu_reduce_fn *reduce;
     tu_largest_fn *largest_diff, *largest_rel_diff;
-    struct tu_detail_kernels detail;
+    struct tu_full_kernels full;
     struct tu_attend_kernels attend;
     tu_dot_fn *dot[TENSOR_DTYPE_LIMIT]; /* of a type of weights; NULL: not as integers */
     tu_dot64_fn *dot64;

@@ -73,11 +73,11 @@ extern tu_largest_fn TU_KERNEL(largest_diff), TU_KERNEL(largest_rel_diff);
 extern tu_dot64_fn BASE_KERNEL(dot64);
 extern tu_fold_fn BASE_KERNEL(fold);
 
-/* As the members of struct tu_detail_kernels. */
-extern __typeof__(*((struct tu_detail_kernels *)0)->beyond) TU_KERNEL(detail_beyond);
-extern __typeof__(*((struct tu_detail_kernels *)0)->columns) TU_KERNEL(detail_columns);
-extern __typeof__(*((struct tu_detail_kernels *)0)->largest) TU_KERNEL(detail_largest);
-extern __typeof__(*((struct tu_detail_kernels *)0)->ulps) TU_KERNEL(detail_ulps);
+/* As the members of struct tu_full_kernels. */
+extern __typeof__(*((struct tu_full_kernels *)0)->beyond) TU_KERNEL(full_beyond);
+extern __typeof__(*((struct tu_full_kernels *)0)->columns) TU_KERNEL(full_columns);
+extern __typeof__(*((struct tu_full_kernels *)0)->largest) TU_KERNEL(full_largest);
+extern __typeof__(*((struct tu_full_kernels *)0)->ulps) TU_KERNEL(full_ulps);
 
 /* As the members of struct tu_attend_kernels. */
 extern __typeof__(*((struct tu_attend_kernels *)0)->scores) BASE_KERNEL(attend_scores);
@@ -122,8 +122,8 @@ const struct tu_kernels TU_KERNEL(kernels) = {
     .reduce = TU_KERNEL(reduce),
     .largest_diff = TU_KERNEL(largest_diff),
     .largest_rel_diff = TU_KERNEL(largest_rel_diff),
-    .detail = {TU_KERNEL(detail_beyond), TU_KERNEL(detail_columns), TU_KERNEL(detail_largest),
-               TU_KERNEL(detail_ulps)},
+    .full = {TU_KERNEL(full_beyond), TU_KERNEL(full_columns), TU_KERNEL(full_largest),
+             TU_KERNEL(full_ulps)},
     .attend = {BASE_KERNEL(attend_scores), BASE_KERNEL(attend_weigh), BASE_KERNEL(attend_finite),
                BASE_KERNEL(attend_exp), BASE_KERNEL(attend_max), BASE_KERNEL(attend_cap)},
     .dot =

@@ -17,7 +17,7 @@
 #define ALIKE 0.9
 
 struct tu_cache {
-    struct tu_shelf shelf;
+    struct tu_store store;
     const struct tu_pair_options *options;
     struct tu_fingerprints *prints;
 };
@@ -30,8 +30,8 @@ struct tu_cache *tu_cache_open(const struct tu_pair_options *options, struct tu_
         return NULL;
     }
     c->options = options;
-    if (tu_shelf_open(&c->shelf, options->cache, error) == 0)
-        c->prints = tu_fingerprints_open(&c->shelf, error);
+    if (tu_store_open(&c->store, options->cache, error) == 0)
+        c->prints = tu_fingerprints_open(&c->store, error);
     if (c->prints)
         return c;
     free(c);
@@ -153,7 +153,7 @@ static int describe(struct description *d, const struct tu_cache_pair *pair, str
 {
     const struct tu_pair_result *r = pair->result;
     fprintf(d->out, "compare %s\n", tu_definition);
-    put_text(d->out, "metrics", d->cache->options->detailed ? "full" : "basic");
+    put_text(d->out, "metrics", d->cache->options->full ? "full" : "basic");
     put_text(d->out, "oracle", d->cache->options->oracle ? "auto" : "never");
     put_text(d->out, "name", r->name);
     put_text(d->out, "name_a", r->name_a);
@@ -204,7 +204,7 @@ int tu_cache_find(struct tu_cache *c, const struct tu_cache_pair *pair, struct t
     size_t length;
     if (make_key(c, pair, &d, key, error) < 0)
         return -1;
-    char *bytes = d.known ? tu_shelf_get(&c->shelf, TU_SHELF_PAIRS, key, &length) : NULL;
+    char *bytes = d.known ? tu_store_get(&c->store, TU_STORE_PAIRS, key, &length) : NULL;
     bool found = bytes && read_record(bytes, length, pair->result->name, arena, out);
     free(bytes);
     if (!d.known || !d.settled)
@@ -228,7 +228,7 @@ int tu_cache_store(struct tu_cache *c, const char *key, const struct tensor_valu
         return 0;
     if (tu_pack(record, &bytes, &length, error) < 0)
         return -1;
-    int result = tu_shelf_put(&c->shelf, TU_SHELF_PAIRS, key, bytes, length, error);
+    int result = tu_store_put(&c->store, TU_STORE_PAIRS, key, bytes, length, error);
     free(bytes);
     return result;
 }

@@ -34,19 +34,19 @@ struct file {
 };
 
 struct tu_fingerprints {
-    const struct tu_shelf *shelf;
+    const struct tu_store *store;
     struct tu_arena arena; /* of the known */
     struct file **files;
     size_t count, capacity;
 };
 
-struct tu_fingerprints *tu_fingerprints_open(const struct tu_shelf *shelf, struct tu_error *error)
+struct tu_fingerprints *tu_fingerprints_open(const struct tu_store *store, struct tu_error *error)
 {
     struct tu_fingerprints *f = calloc(1, sizeof *f);
     if (!f)
         tu_fail_memory(error);
     else
-        f->shelf = shelf;
+        f->store = store;
     return f;
 }
 
@@ -169,7 +169,7 @@ static int recall(struct tu_fingerprints *f, struct file *file, struct tu_error 
     size_t length;
     if (make_id(&file->model->source, file->id, error) < 0)
         return -1;
-    char *text = tu_shelf_get(f->shelf, TU_SHELF_FILES, file->id, &length);
+    char *text = tu_store_get(f->store, TU_STORE_FILES, file->id, &length);
     int result = text ? read_lines(f, file, text, length, error) : 0;
     free(text);
     return result;
@@ -343,7 +343,7 @@ static void remember(const struct tu_fingerprints *f, const struct file *file)
     }
     bool whole = out && !ferror(out);
     if (out && fclose(out) == 0 && whole)
-        (void)!tu_shelf_put(f->shelf, TU_SHELF_FILES, file->id, text, length, &ignored);
+        (void)!tu_store_put(f->store, TU_STORE_FILES, file->id, text, length, &ignored);
     free(text);
 }
 

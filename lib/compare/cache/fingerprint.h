@@ -18,7 +18,7 @@ struct tu_fingerprint {
 
 struct tu_fingerprints;
 
-struct tu_fingerprints *tu_fingerprints_open(const struct tu_shelf *shelf, struct tu_error *error);
+struct tu_fingerprints *tu_fingerprints_open(const struct tu_store *store, struct tu_error *error);
 /* Remembers what is settled, where that is possible, and gives everything back. */
 void tu_fingerprints_close(struct tu_fingerprints *f);
 

@@ -38,9 +38,9 @@ static int check_folder(const char *path, struct tu_error *error)
     return 0;
 }
 
-int tu_shelf_open(struct tu_shelf *s, const char *folder, struct tu_error *error)
+int tu_store_open(struct tu_store *s, const char *folder, struct tu_error *error)
 {
-    static const char *const kinds[] = {TU_SHELF_PAIRS, TU_SHELF_FILES};
+    static const char *const kinds[] = {TU_STORE_PAIRS, TU_STORE_FILES};
     s->folder = folder;
     if (check_folder(folder, error) < 0)
         return -1;
@@ -57,7 +57,7 @@ int tu_shelf_open(struct tu_shelf *s, const char *folder, struct tu_error *error
 }
 
 /* FOLDER/KIND/ab/cdef..., or with end the folder of it with that in place of the name. */
-static char *path_of(const struct tu_shelf *s, const char *kind, const char *key, const char *end)
+static char *path_of(const struct tu_store *s, const char *kind, const char *key, const char *end)
 {
     char *path;
     int n = asprintf(&path, "%s/%s/%.2s%s", s->folder, kind, key, end ? end : "/");
@@ -106,7 +106,7 @@ static char *read_whole(const char *path, size_t *length)
     return NULL;
 }
 
-char *tu_shelf_get(const struct tu_shelf *s, const char *kind, const char *key, size_t *length)
+char *tu_store_get(const struct tu_store *s, const char *kind, const char *key, size_t *length)
 {
     char digest[TU_DIGEST_TEXT], *path = path_of(s, kind, key, NULL);
     struct tu_error ignored = {0};
@@ -148,7 +148,7 @@ static int replace(char *temporary, const char *path, const char *digest, const 
     return result;
 }
 
-int tu_shelf_put(const struct tu_shelf *s, const char *kind, const char *key, const void *bytes,
+int tu_store_put(const struct tu_store *s, const char *kind, const char *key, const void *bytes,
                  size_t length, struct tu_error *error)
 {
     char digest[TU_DIGEST_TEXT];

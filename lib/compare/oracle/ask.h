@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Asks the oracle about a pair. */
-#ifndef TU_EXPLAIN_H
-#define TU_EXPLAIN_H
+#ifndef TU_ASK_H
+#define TU_ASK_H
 
 #include "compare/pair.h"
 

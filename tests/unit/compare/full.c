@@ -13,21 +13,22 @@ static const struct tu_kernels *baseline(void)
     return tu_kernels_choose("baseline");
 }
 
-static struct tu_detail_plan plan_of(enum tensor_dtype type, uint64_t elements, uint64_t columns)
+static struct tu_full_plan plan_of(enum tensor_dtype type, uint64_t elements, uint64_t columns)
 {
-    return tu_detail_plan(tu_dtype(type), tu_dtype(type), elements, columns);
+    return tu_full_plan(tu_dtype(type), tu_dtype(type), elements, columns);
 }
 
-static void begin(struct tu_detail *d, const struct tu_detail_plan *plan)
+static void begin(struct tu_full *d, const struct tu_full_plan *plan)
 {
     struct tu_error error = {0};
-    CHECK(tu_detail_begin(d, plan, 0, plan->columns, NULL, &error) == 0);
+    CHECK(tu_full_begin(d, plan, 0, plan->columns, NULL, &error) == 0);
 }
 
 /* Adds one run, copied to x and y; first counts from the beginning of the tile. */
-static void add_copy(struct tu_detail *d, const struct tu_kernels *k, const float *a, const float *b, size_t first, size_t n, float *x, float *y)
+static void add_copy(struct tu_full *d, const struct tu_kernels *k, const float *a, const float *b,
+                     size_t first, size_t n, float *x, float *y)
 {
-    struct tu_detail_run run = {.first = first, .count = n};
+    struct tu_full_run run = {.first = first, .count = n};
     for (size_t i = 0; i < n; i++) {
         x[i] = a[first + i];
         y[i] = b[first + i];
@@ -35,10 +36,11 @@ static void add_copy(struct tu_detail *d, const struct tu_kernels *k, const floa
         run.aa += (double)x[i] * (double)x[i];
         run.bb += (double)y[i] * (double)y[i];
     }
-    tu_detail_add_run(d, k, &run, x, y);
+    tu_full_add_run(d, k, &run, x, y);
 }
 
-static void add(struct tu_detail *d, const struct tu_kernels *k, const float *a, const float *b, size_t first, size_t n)
+static void add(struct tu_full *d, const struct tu_kernels *k, const float *a, const float *b,
+                size_t first, size_t n)
 {
     float *x = malloc((n + 1) * sizeof *x), *y = malloc((n + 1) * sizeof *y);
     add_copy(d, k, a, b, first, n, x, y);
@@ -46,64 +48,66 @@ static void add(struct tu_detail *d, const struct tu_kernels *k, const float *a,
     free(y);
 }
 
-static void add_wide(struct tu_detail *d, const double *a, const double *b, size_t first, size_t n, size_t left_out)
+static void add_wide(struct tu_full *d, const double *a, const double *b, size_t first, size_t n,
+                     size_t left_out)
 {
-    const struct tu_detail_run run = {.first = first, .count = n, .left_out = left_out};
+    const struct tu_full_run run = {.first = first, .count = n, .left_out = left_out};
     double x[4096], y[4096];
     memcpy(x, a + first, n * sizeof *x);
     memcpy(y, b + first, n * sizeof *y);
-    tu_detail_add_wide_run(d, &run, x, y);
+    tu_full_add_wide_run(d, &run, x, y);
 }
 
 TEST(shares_beyond_a_relative_difference)
 {
     /* Halves and powers of two, so that no product is rounded: 0, 1/2, 1/16, 1/64, 1/512, 1/2048, a
      * change of sign, 0 against 1, and 0 against 0. */
-    static const float a[] = {1, 1, 16, 64, 512, 2048, -1, 0, 0}, b[] = {1, 2, 15, 63, 511, 2047, 1, -1, 0};
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, 9, 9);
-    struct tu_detail d = {0};
+    static const float a[] = {1, 1, 16, 64, 512, 2048, -1, 0, 0},
+                       b[] = {1, 2, 15, 63, 511, 2047, 1, -1, 0};
+    struct tu_full_plan plan = plan_of(TENSOR_F32, 9, 9);
+    struct tu_full d = {0};
     begin(&d, &plan);
     add(&d, baseline(), a, b, 0, 9);
     CHECK_UINT(d.beyond[0], 6);
     CHECK_UINT(d.beyond[1], 5);
     CHECK_UINT(d.beyond[2], 3);
-    tu_detail_free(&d);
+    tu_full_free(&d);
 }
 
 TEST(columns_have_errors_and_cosines)
 {
     /* Columns (1 1), (3 4), (1 0), (0 0) against (1 1), (3 5), (0 1), (0 0). */
     static const float a[] = {1, 3, 1, 0, 1, 4, 0, 0}, b[] = {1, 3, 0, 0, 1, 5, 1, 0};
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, 8, 4);
-    struct tu_detail d = {0};
+    struct tu_full_plan plan = plan_of(TENSOR_F32, 8, 4);
+    struct tu_full d = {0};
     begin(&d, &plan);
     add(&d, baseline(), a, b, 0, 4);
     add(&d, baseline(), a, b, 4, 4);
-    tu_detail_end(&d, baseline());
-    struct tu_detail_metrics m = tu_detail_metrics(&d);
+    tu_full_end(&d, baseline());
+    struct tu_full_metrics m = tu_full_metrics(&d);
     CHECK(m.columns);
     CHECK_UINT(m.error_column, 2);
     CHECK_REAL(m.error, sqrt(2));
     CHECK_UINT(m.cosine_column, 2);
     CHECK_REAL(m.cosine, 0);
-    tu_detail_free(&d);
+    tu_full_free(&d);
 }
 
 TEST(columns_of_zeros)
 {
     /* (0 0) against (0 0), (0 0) against (1 0), (2 2) against (2 2) */
     static const float a[] = {0, 0, 2, 0, 0, 2}, b[] = {0, 1, 2, 0, 0, 2};
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, 6, 3);
-    struct tu_detail d = {0};
+    struct tu_full_plan plan = plan_of(TENSOR_F32, 6, 3);
+    struct tu_full d = {0};
     begin(&d, &plan);
     add(&d, baseline(), a, b, 0, 6);
-    tu_detail_end(&d, baseline());
-    struct tu_detail_metrics m = tu_detail_metrics(&d);
+    tu_full_end(&d, baseline());
+    struct tu_full_metrics m = tu_full_metrics(&d);
     CHECK_UINT(m.error_column, 1);
     CHECK_REAL(m.error, 1);
     CHECK_UINT(m.cosine_column, 1);
     CHECK_REAL(m.cosine, 0);
-    tu_detail_free(&d);
+    tu_full_free(&d);
 }
 
 TEST(there_are_no_columns_of_one_row_or_too_many)
@@ -111,20 +115,20 @@ TEST(there_are_no_columns_of_one_row_or_too_many)
     CHECK_UINT(plan_of(TENSOR_F32, 100, 100).columns, 0);
     CHECK_UINT(plan_of(TENSOR_F32, 100, 1).columns, 1);
     CHECK_UINT(plan_of(TENSOR_F32, 0, 0).columns, 0);
-    CHECK_UINT(plan_of(TENSOR_F32, 2 * TU_DETAIL_COLUMNS, TU_DETAIL_COLUMNS).columns, TU_DETAIL_COLUMNS);
-    CHECK_UINT(plan_of(TENSOR_F32, 2 * TU_DETAIL_COLUMNS + 2, TU_DETAIL_COLUMNS + 1).columns, 0);
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, 2, 2);
-    struct tu_detail d = {0};
+    CHECK_UINT(plan_of(TENSOR_F32, 2 * TU_FULL_COLUMNS, TU_FULL_COLUMNS).columns, TU_FULL_COLUMNS);
+    CHECK_UINT(plan_of(TENSOR_F32, 2 * TU_FULL_COLUMNS + 2, TU_FULL_COLUMNS + 1).columns, 0);
+    struct tu_full_plan plan = plan_of(TENSOR_F32, 2, 2);
+    struct tu_full d = {0};
     begin(&d, &plan);
-    CHECK(!tu_detail_metrics(&d).columns);
-    tu_detail_free(&d);
+    CHECK(!tu_full_metrics(&d).columns);
+    tu_full_free(&d);
 }
 
 /* In which bucket one pair is. */
 static size_t bucket_of(enum tensor_dtype type, double a, double b)
 {
-    struct tu_detail_plan plan = plan_of(type, 1, 1);
-    struct tu_detail d = {0};
+    struct tu_full_plan plan = plan_of(type, 1, 1);
+    struct tu_full d = {0};
     float x = (float)a, y = (float)b;
     size_t at = 0;
     begin(&d, &plan);
@@ -134,7 +138,7 @@ static size_t bucket_of(enum tensor_dtype type, double a, double b)
         add(&d, baseline(), &x, &y, 0, 1);
     while (at < TU_ULP_BUCKETS && !d.ulps[at])
         at++;
-    tu_detail_free(&d);
+    tu_full_free(&d);
     return at;
 }
 
@@ -191,7 +195,7 @@ TEST(distances_in_units_of_the_last_place)
 
 TEST(other_types_have_no_last_place)
 {
-    CHECK(!tu_detail_plan(tu_dtype(TENSOR_F32), tu_dtype(TENSOR_F16), 1, 1).ulps);
+    CHECK(!tu_full_plan(tu_dtype(TENSOR_F32), tu_dtype(TENSOR_F16), 1, 1).ulps);
     CHECK(!plan_of(TENSOR_I32, 1, 1).ulps);
     CHECK(!plan_of(TENSOR_Q8_0, 1, 1).ulps);
 }
@@ -212,21 +216,21 @@ TEST(the_largest_of_a_run_are_left_out)
         wide_a[i] = (double)a[i];
         wide_b[i] = (double)b[i];
     }
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, RUN, RUN);
-    struct tu_detail d = {0}, wide = {0};
+    struct tu_full_plan plan = plan_of(TENSOR_F32, RUN, RUN);
+    struct tu_full d = {0}, wide = {0};
     begin(&d, &plan);
     add(&d, baseline(), a, b, 0, RUN);
     CHECK_REAL(d.dot, 1997 + 400);
     CHECK_REAL(d.aa, 1997 + 400);
     CHECK_REAL(d.bb, 1997 + 400);
-    CHECK_REAL(tu_detail_metrics(&d).trimmed_cosine, 1);
+    CHECK_REAL(tu_full_metrics(&d).trimmed_cosine, 1);
     begin(&wide, &plan);
     add_wide(&wide, wide_a, wide_b, 0, RUN, 0);
     CHECK_REAL(wide.dot, d.dot);
     CHECK_REAL(wide.aa, d.aa);
     CHECK_REAL(wide.bb, d.bb);
-    tu_detail_free(&d);
-    tu_detail_free(&wide);
+    tu_full_free(&d);
+    tu_full_free(&wide);
 }
 
 TEST(what_is_left_is_no_remainder_of_rounding)
@@ -236,14 +240,14 @@ TEST(what_is_left_is_no_remainder_of_rounding)
         a[i] = b[i] = 0x1p-30f;
     a[5] = 0x1p30f;
     b[6] = -0x1p30f;
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, RUN, RUN);
-    struct tu_detail d = {0};
+    struct tu_full_plan plan = plan_of(TENSOR_F32, RUN, RUN);
+    struct tu_full d = {0};
     begin(&d, &plan);
     add(&d, baseline(), a, b, 0, RUN);
     CHECK_REAL(d.aa, 1998 * 0x1p-60);
     CHECK_REAL(d.bb, 1998 * 0x1p-60);
     CHECK_REAL(d.dot, 1998 * 0x1p-60);
-    tu_detail_free(&d);
+    tu_full_free(&d);
 }
 
 TEST(how_many_are_left_out)
@@ -254,13 +258,13 @@ TEST(how_many_are_left_out)
     static float ones[RUN];
     for (size_t i = 0; i < RUN; i++)
         ones[i] = 1;
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, RUN, RUN);
+    struct tu_full_plan plan = plan_of(TENSOR_F32, RUN, RUN);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        struct tu_detail d = {0};
+        struct tu_full d = {0};
         begin(&d, &plan);
         add(&d, baseline(), ones, ones, 0, counts[i]);
         CHECK_REAL(d.aa, (double)left[i]);
-        tu_detail_free(&d);
+        tu_full_free(&d);
     }
 }
 
@@ -268,12 +272,12 @@ TEST(nothing_is_told_where_nothing_is_left)
 {
     static float a[RUN];
     a[3] = 1;
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, RUN, RUN);
-    struct tu_detail d = {0};
+    struct tu_full_plan plan = plan_of(TENSOR_F32, RUN, RUN);
+    struct tu_full d = {0};
     begin(&d, &plan);
     add(&d, baseline(), a, a, 0, RUN);
-    CHECK(isnan(tu_detail_metrics(&d).trimmed_cosine));
-    tu_detail_free(&d);
+    CHECK(isnan(tu_full_metrics(&d).trimmed_cosine));
+    tu_full_free(&d);
 }
 
 TEST(tiles_may_be_pieces_of_rows)
@@ -284,28 +288,28 @@ TEST(tiles_may_be_pieces_of_rows)
         a[i] = b[i] = (float)i;
     b[8] = 9;
     b[17] = 19;
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, 18, 9);
-    struct tu_detail sum = {0}, part = {0};
+    struct tu_full_plan plan = plan_of(TENSOR_F32, 18, 9);
+    struct tu_full sum = {0}, part = {0};
     struct tu_error error = {0};
     begin(&sum, &plan);
     for (size_t row = 0; row < 2; row++) {
-        CHECK(tu_detail_begin(&part, &plan, 0, 8, NULL, &error) == 0);
+        CHECK(tu_full_begin(&part, &plan, 0, 8, NULL, &error) == 0);
         add(&part, baseline(), a + 9 * row, b + 9 * row, 0, 8);
-        tu_detail_end(&part, baseline());
-        tu_detail_add(&sum, &part);
-        CHECK(tu_detail_begin(&part, &plan, 8, 1, NULL, &error) == 0);
+        tu_full_end(&part, baseline());
+        tu_full_add(&sum, &part);
+        CHECK(tu_full_begin(&part, &plan, 8, 1, NULL, &error) == 0);
         add(&part, baseline(), a + 9 * row + 8, b + 9 * row + 8, 0, 1);
-        tu_detail_end(&part, baseline());
-        tu_detail_add(&sum, &part);
+        tu_full_end(&part, baseline());
+        tu_full_add(&sum, &part);
     }
     /* (8 17) against (9 19) */
-    struct tu_detail_metrics m = tu_detail_metrics(&sum);
+    struct tu_full_metrics m = tu_full_metrics(&sum);
     CHECK_UINT(m.error_column, 8);
     CHECK_REAL(m.error, sqrt(5.0 / 442));
     CHECK_UINT(m.cosine_column, 8);
     CHECK(fabs(m.cosine - (8 * 9 + 17 * 19) / sqrt((64.0 + 289) * (81 + 361))) < 1e-12);
-    tu_detail_free(&sum);
-    tu_detail_free(&part);
+    tu_full_free(&sum);
+    tu_full_free(&part);
 }
 
 enum { MANY = 6000, COLUMNS = 50 };
@@ -321,28 +325,30 @@ static void fill(float *a, float *b, uint64_t seed)
 }
 
 /* Tiles of so many elements, which are rows, in runs of 2000. */
-static struct tu_detail in_tiles(const struct tu_kernels *k, const struct tu_detail_plan *plan, const float *a,
-                                 const float *b, size_t tile)
+static struct tu_full in_tiles(const struct tu_kernels *k, const struct tu_full_plan *plan,
+                               const float *a, const float *b, size_t tile)
 {
-    struct tu_detail sum = {0}, part = {0};
+    struct tu_full sum = {0}, part = {0};
     begin(&sum, plan);
     for (size_t first = 0; first < MANY; first += tile) {
         begin(&part, plan);
         for (size_t i = 0; i < tile; i += RUN)
             add(&part, k, a + first, b + first, i, RUN);
-        tu_detail_end(&part, k);
-        tu_detail_add(&sum, &part);
+        tu_full_end(&part, k);
+        tu_full_add(&sum, &part);
     }
-    tu_detail_free(&part);
+    tu_full_free(&part);
     return sum;
 }
 
-static bool same(const struct tu_detail *x, const struct tu_detail *y)
+static bool same(const struct tu_full *x, const struct tu_full *y)
 {
-    bool equal = memcmp(x->beyond, y->beyond, sizeof x->beyond) == 0 && x->dot == y->dot && x->aa == y->aa && x->bb == y->bb;
+    bool equal = memcmp(x->beyond, y->beyond, sizeof x->beyond) == 0 && x->dot == y->dot &&
+                 x->aa == y->aa && x->bb == y->bb;
     for (size_t i = 0; i < COLUMNS; i++) /* groups are not full */
         for (size_t k = 0; k < 4; k++)
-            equal = equal && x->columns[i / 8 * 32 + 8 * k + i % 8] == y->columns[i / 8 * 32 + 8 * k + i % 8];
+            equal = equal && x->columns[i / 8 * 32 + 8 * k + i % 8] ==
+                                 y->columns[i / 8 * 32 + 8 * k + i % 8];
     return equal;
 }
 
@@ -352,19 +358,19 @@ TEST(every_instruction_set_gives_the_same_bits)
     fill(a, b, 3);
     static const enum tensor_dtype types[] = {TENSOR_F32, TENSOR_BF16, TENSOR_F16, TENSOR_F8_E4M3};
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
-        struct tu_detail_plan plan = plan_of(types[t], MANY, COLUMNS);
-        struct tu_detail want = in_tiles(baseline(), &plan, a, b, RUN);
+        struct tu_full_plan plan = plan_of(types[t], MANY, COLUMNS);
+        struct tu_full want = in_tiles(baseline(), &plan, a, b, RUN);
         const struct tu_kernels *k;
         bool supported;
         for (size_t n = 0; (k = tu_kernels_built(n, &supported)); n++) {
             if (!supported)
                 continue;
-            struct tu_detail d = in_tiles(k, &plan, a, b, RUN);
+            struct tu_full d = in_tiles(k, &plan, a, b, RUN);
             CHECK(same(&d, &want));
             CHECK(memcmp(d.ulps, want.ulps, sizeof d.ulps) == 0);
-            tu_detail_free(&d);
+            tu_full_free(&d);
         }
-        tu_detail_free(&want);
+        tu_full_free(&want);
     }
 }
 
@@ -376,38 +382,42 @@ TEST(tiles_add_up)
         a[i] = (float)((int)a[i] % 100);
         b[i] = (float)((int)b[i] % 100);
     }
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, MANY, COLUMNS);
-    struct tu_detail whole = in_tiles(baseline(), &plan, a, b, MANY), parts = in_tiles(baseline(), &plan, a, b, RUN);
+    struct tu_full_plan plan = plan_of(TENSOR_F32, MANY, COLUMNS);
+    struct tu_full whole = in_tiles(baseline(), &plan, a, b, MANY),
+                   parts = in_tiles(baseline(), &plan, a, b, RUN);
     CHECK(same(&whole, &parts));
     CHECK(memcmp(whole.ulps, parts.ulps, sizeof whole.ulps) == 0);
-    tu_detail_free(&whole);
-    tu_detail_free(&parts);
+    tu_full_free(&whole);
+    tu_full_free(&parts);
 }
 
 /* Rows of a tile in runs as compare.c has them, which wait or are added at once. */
-static struct tu_detail in_runs(const struct tu_detail_plan *plan, const float *a, const float *b, size_t rows, struct tu_waiting *waiting)
+static struct tu_full in_runs(const struct tu_full_plan *plan, const float *a, const float *b,
+                              size_t rows, struct tu_full_rows *waiting)
 {
     size_t width = plan->columns, count = rows * width;
-    size_t longest = width <= TU_COMPARE_BLOCK ? TU_COMPARE_BLOCK / width * width : TU_COMPARE_BLOCK;
-    struct tu_detail d = {0};
+    size_t longest =
+        width <= TU_COMPARE_BLOCK ? TU_COMPARE_BLOCK / width * width : TU_COMPARE_BLOCK;
+    struct tu_full d = {0};
     struct tu_error error = {0};
-    CHECK(tu_detail_begin(&d, plan, 0, width, waiting, &error) == 0);
+    CHECK(tu_full_begin(&d, plan, 0, width, waiting, &error) == 0);
     for (size_t first = 0, n; first < count; first += n) {
         float here[2][TU_COMPARE_BLOCK], *x = here[0], *y = here[1];
         size_t left = width > TU_COMPARE_BLOCK ? width - first % width : count - first;
         n = left < longest ? left : longest;
-        CHECK(!tu_detail_place(&d, first, n, &x, &y) || waiting);
+        CHECK(!tu_full_place(&d, first, n, &x, &y) || waiting);
         add_copy(&d, tu_kernels_choose(NULL), a, b, first, n, x, y);
     }
-    tu_detail_end(&d, tu_kernels_choose(NULL));
+    tu_full_end(&d, tu_kernels_choose(NULL));
     return d;
 }
 
 TEST(rows_that_wait_have_the_same_sums)
 {
     enum { MOST = 60000 };
-    static const size_t widths[] = {1, 7, 500, 512, 683, 1000, 1024, 2000, 2048, 2049, 3000, 5001, 12000, 13000, 20000};
-    struct tu_waiting waiting = {0};
+    static const size_t widths[] = {1,    7,    500,  512,  683,   1000,  1024, 2000,
+                                    2048, 2049, 3000, 5001, 12000, 13000, 20000};
+    struct tu_full_rows waiting = {0};
     float *a = calloc(MOST, sizeof *a), *b = calloc(MOST, sizeof *b);
     uint64_t state = 5;
     /* nothing but the first pair, and then every pair */
@@ -416,15 +426,17 @@ TEST(rows_that_wait_have_the_same_sums)
     for (int dense = 0; dense < 2; dense++) {
         for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
             size_t width = widths[w], rows = MOST / width;
-            struct tu_detail_plan plan = plan_of(TENSOR_F32, MOST, width);
+            struct tu_full_plan plan = plan_of(TENSOR_F32, MOST, width);
             for (size_t n = rows; n; n = n / 2) {
-                struct tu_detail want = in_runs(&plan, a, b, n, NULL), got = in_runs(&plan, a, b, n, &waiting);
+                struct tu_full want = in_runs(&plan, a, b, n, NULL),
+                               got = in_runs(&plan, a, b, n, &waiting);
                 size_t sums = (width + 7) / 8 * 32;
                 CHECK(memcmp(want.columns, got.columns, sums * sizeof(double)) == 0);
                 CHECK(want.dot == got.dot && want.aa == got.aa && want.bb == got.bb);
-                CHECK(dense || (got.columns[0] == 2 && got.columns[8] == 1 && got.columns[16] == 4 && got.columns[24] == 1));
-                tu_detail_free(&want);
-                tu_detail_free(&got);
+                CHECK(dense || (got.columns[0] == 2 && got.columns[8] == 1 &&
+                                got.columns[16] == 4 && got.columns[24] == 1));
+                tu_full_free(&want);
+                tu_full_free(&got);
             }
         }
         for (size_t i = 0; i < MOST; i++) {
@@ -432,7 +444,7 @@ TEST(rows_that_wait_have_the_same_sums)
             b[i] = a[i] + (float)(tap_random(&state) % 7);
         }
     }
-    tu_waiting_free(&waiting);
+    tu_full_rows_free(&waiting);
     free(a);
     free(b);
 }
@@ -440,18 +452,18 @@ TEST(rows_that_wait_have_the_same_sums)
 TEST(what_is_not_finite_has_no_distance)
 {
     static const double numbers[] = {0, 1}; /* the first stands for NaN */
-    struct tu_detail_plan plan = plan_of(TENSOR_F64, 2, 2);
-    struct tu_detail d = {0};
+    struct tu_full_plan plan = plan_of(TENSOR_F64, 2, 2);
+    struct tu_full d = {0};
     begin(&d, &plan);
     add_wide(&d, numbers, numbers, 0, 2, 1);
     CHECK_UINT(d.ulps[0], 1);
-    struct tu_detail_run run = {.count = 2, .left_out = 1, .dot = 1, .aa = 1, .bb = 1};
+    struct tu_full_run run = {.count = 2, .left_out = 1, .dot = 1, .aa = 1, .bb = 1};
     float a[] = {0, 1}, b[] = {0, 1};
-    struct tu_detail_plan narrow = plan_of(TENSOR_F32, 2, 2);
+    struct tu_full_plan narrow = plan_of(TENSOR_F32, 2, 2);
     begin(&d, &narrow);
-    tu_detail_add_run(&d, baseline(), &run, a, b);
+    tu_full_add_run(&d, baseline(), &run, a, b);
     CHECK_UINT(d.ulps[0], 1);
-    tu_detail_free(&d);
+    tu_full_free(&d);
 }
 
 TEST(numbers_of_64_bits_are_looked_at_as_those_of_32)
@@ -463,17 +475,18 @@ TEST(numbers_of_64_bits_are_looked_at_as_those_of_32)
         wide_a[i] = (double)a[i];
         wide_b[i] = (double)b[i];
     }
-    struct tu_detail_plan plan = plan_of(TENSOR_F32, MANY, COLUMNS), wide = plan_of(TENSOR_F64, MANY, COLUMNS);
-    struct tu_detail narrow = in_tiles(baseline(), &plan, a, b, MANY), d = {0};
+    struct tu_full_plan plan = plan_of(TENSOR_F32, MANY, COLUMNS),
+                        wide = plan_of(TENSOR_F64, MANY, COLUMNS);
+    struct tu_full narrow = in_tiles(baseline(), &plan, a, b, MANY), d = {0};
     begin(&d, &wide);
     for (size_t i = 0; i < MANY; i += RUN)
         add_wide(&d, wide_a, wide_b, i, RUN, 0);
     CHECK(memcmp(d.beyond, narrow.beyond, sizeof d.beyond) == 0);
-    const struct tu_detail_metrics x = tu_detail_metrics(&d), y = tu_detail_metrics(&narrow);
+    const struct tu_full_metrics x = tu_full_metrics(&d), y = tu_full_metrics(&narrow);
     CHECK_UINT(x.error_column, y.error_column);
     CHECK_REAL(x.error, y.error);
     CHECK_REAL(x.cosine, y.cosine);
     CHECK(fabs(x.trimmed_cosine - y.trimmed_cosine) < 1e-12);
-    tu_detail_free(&d);
-    tu_detail_free(&narrow);
+    tu_full_free(&d);
+    tu_full_free(&narrow);
 }

@@ -15,38 +15,38 @@ static const char *const key = "0123456789abcdef0123456789abcdef0123456789abcdef
 static const char *const other = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdee";
 static char folder[64];
 
-static struct tu_shelf open_shelf(void)
+static struct tu_store open_store(void)
 {
-    struct tu_shelf shelf = {0};
+    struct tu_store store = {0};
     struct tu_error error = {0};
     if (!*folder) {
-        strcpy(folder, "/tmp/shelf-XXXXXX");
+        strcpy(folder, "/tmp/store-XXXXXX");
         CHECK(mkdtemp(folder) != NULL);
     }
-    CHECK(tu_shelf_open(&shelf, folder, &error) == 0);
-    return shelf;
+    CHECK(tu_store_open(&store, folder, &error) == 0);
+    return store;
 }
 
-static void put(const struct tu_shelf *s, const char *under, const void *bytes, size_t length)
+static void put(const struct tu_store *s, const char *under, const void *bytes, size_t length)
 {
     struct tu_error error = {0};
-    CHECK(tu_shelf_put(s, TU_SHELF_PAIRS, under, bytes, length, &error) == 0);
+    CHECK(tu_store_put(s, TU_STORE_PAIRS, under, bytes, length, &error) == 0);
 }
 
 /* Whether these bytes are what is under the key. */
-static bool has(const struct tu_shelf *s, const char *under, const void *bytes, size_t length)
+static bool has(const struct tu_store *s, const char *under, const void *bytes, size_t length)
 {
     size_t n = 0;
-    char *got = tu_shelf_get(s, TU_SHELF_PAIRS, under, &n);
+    char *got = tu_store_get(s, TU_STORE_PAIRS, under, &n);
     bool same = got && n == length && memcmp(got, bytes, length) == 0;
     free(got);
     return same;
 }
 
-static bool has_nothing(const struct tu_shelf *s, const char *under)
+static bool has_nothing(const struct tu_store *s, const char *under)
 {
     size_t n;
-    char *got = tu_shelf_get(s, TU_SHELF_PAIRS, under, &n);
+    char *got = tu_store_get(s, TU_STORE_PAIRS, under, &n);
     free(got);
     return !got;
 }
@@ -58,7 +58,7 @@ static void path_of(const char *under, char out[static 256])
 
 TEST(what_is_put_comes_back)
 {
-    struct tu_shelf s = open_shelf();
+    struct tu_store s = open_store();
     CHECK(has_nothing(&s, key));
     put(&s, key, "some\0bytes\n", 11);
     CHECK(has(&s, key, "some\0bytes\n", 11));
@@ -71,15 +71,15 @@ TEST(what_is_put_comes_back)
 
 TEST(kinds_are_apart)
 {
-    struct tu_shelf s = open_shelf();
+    struct tu_store s = open_store();
     size_t n;
     put(&s, key, "x", 1);
-    CHECK(tu_shelf_get(&s, TU_SHELF_FILES, key, &n) == NULL);
+    CHECK(tu_store_get(&s, TU_STORE_FILES, key, &n) == NULL);
 }
 
 TEST(any_damage_is_noticed)
 {
-    struct tu_shelf s = open_shelf();
+    struct tu_store s = open_store();
     char path[256], bytes[256];
     path_of(key, path);
     put(&s, key, "0123456789", 10);
@@ -107,7 +107,7 @@ TEST(any_damage_is_noticed)
 
 TEST(a_file_counts_under_its_own_key_alone)
 {
-    struct tu_shelf s = open_shelf();
+    struct tu_store s = open_store();
     char from[256], to[256];
     put(&s, key, "x", 1);
     put(&s, other, "y", 1);
@@ -121,13 +121,13 @@ TEST(a_file_counts_under_its_own_key_alone)
 
 TEST(what_is_no_file_is_nothing)
 {
-    struct tu_shelf s = open_shelf();
+    struct tu_store s = open_store();
     struct tu_error error = {0};
     char path[256];
     path_of(key, path);
     unlink(path);
     CHECK(mkdir(path, 0700) == 0 && has_nothing(&s, key));
-    CHECK_FAILS(tu_shelf_put(&s, TU_SHELF_PAIRS, key, "x", 1, &error), error, path);
+    CHECK_FAILS(tu_store_put(&s, TU_STORE_PAIRS, key, "x", 1, &error), error, path);
     CHECK(rmdir(path) == 0 && mkfifo(path, 0600) == 0 && has_nothing(&s, key));
     put(&s, key, "x", 1);
     CHECK(has(&s, key, "x", 1));
@@ -135,12 +135,12 @@ TEST(what_is_no_file_is_nothing)
 
 TEST(folders_that_others_may_write_to)
 {
-    struct tu_shelf s = open_shelf();
+    struct tu_store s = open_store();
     struct tu_error error = {0};
     CHECK(chmod(folder, 0777) == 0);
-    CHECK_FAILS(tu_shelf_open(&s, folder, &error), error, "others may write to it");
+    CHECK_FAILS(tu_store_open(&s, folder, &error), error, "others may write to it");
     CHECK(chmod(folder, 0700) == 0);
-    open_shelf();
+    open_store();
 }
 
 TEST(nothing_is_left)
