@@ -11,10 +11,12 @@
 #include "judge/artifact.h"
 #include "tool/main.h"
 #include "judge/contract.h"
+#include "judge/discharge.h"
 #include "judge/drift.h"
 #include "judge/evidence.h"
 #include "model/feed.h"
 #include "judge/report.h"
+#include "judge/signature.h"
 #include "model/save.h"
 #include "base/source.h"
 #include "base/text.h"
@@ -28,7 +30,8 @@ static const char *minimum, *profile;
 static const char *contract_path, *claim, *evidence_path, *check_path;
 static char **command_words;
 static uint64_t worst_count = WORST_DEFAULT;
-static bool allow_empty;
+static const char *sign_path, *signers_path;
+static bool allow_empty, writes_block;
 
 static int parse_minimum(void *target, const char *text, struct tu_error *error)
 {
@@ -50,8 +53,14 @@ static const struct tu_option options[] = {
      &evidence_path},
     {0, "artifact", "FILE", "a file that is part of the evidence; may be repeated", tu_option_list,
      &artifact_paths},
+    {0, "sign", "KEY", "sign the evidence with an OpenSSH key, into FILE.sig", tu_option_string,
+     &sign_path},
     {0, "check-evidence", "FILE", "tell whether evidence, contract and files still agree",
      tu_option_string, &check_path},
+    {0, "signers", "FILE", "who may have signed evidence, as ssh-keygen(1) lists them",
+     tu_option_string, &signers_path},
+    {0, "write-block", NULL, "enter evidence that holds in the contract as discharged_evidence",
+     tu_option_flag, &writes_block},
     {0, "allow-empty", NULL, "pass when nothing was judged", tu_option_flag, &allow_empty},
     {0, "report", "LIST", "json=, junit=, tap=, markdown=, html=, sarif=, github=FILE, or github",
      tu_report_parse, &orders},
@@ -291,6 +300,9 @@ static int put_evidence(struct trial *t, struct tu_error *error)
         return tu_fail_errno(error, "standard output");
     int result = tu_evidence_text(&evidence, &arena, &text, &length, error);
     if (result == 0)
+        result = sign_path ? tu_signature_make(evidence_path, text, length, sign_path, error)
+                           : tu_signature_remove(evidence_path, error);
+    if (result == 0)
         result = tu_save_text(evidence_path, true, text, length, error);
     tu_arena_free(&arena);
     return result;
@@ -298,63 +310,57 @@ static int put_evidence(struct trial *t, struct tu_error *error)
 
 /* ---- Whether evidence still holds ---- */
 
-/* What a check came to. */
-struct check {
-    struct tu_drift drift;
-    const char *claim;
-};
-
-static int put_reasons(struct tu_builder *b, const struct tu_drift *d, struct tu_error *error)
+static int announce_check(const struct tu_check *c, struct tu_error *error)
 {
-    if (tu_builder_open(b, "reasons", strlen("reasons"), TENSOR_ARRAY, TENSOR_STRING, error) < 0)
+    tu_check_fn *write = tool.mode == TU_MODE_JSON  ? tu_check_json
+                         : tool.mode == TU_MODE_TSV ? tu_check_tsv
+                                                    : tu_check_text;
+    if (write(stdout, c, error) < 0)
         return -1;
-    for (size_t i = 0; i < d->count; i++) {
-        struct tensor_value reason = {.type = TENSOR_STRING,
-                                      .string = {d->reasons[i], strlen(d->reasons[i])}};
-        if (tu_builder_add(b, NULL, 0, &reason, error) < 0)
-            return -1;
+    return c->drift.reasons.count ? STATUS_FAIL : STATUS_PASS;
+}
+
+/* Whose the evidence is.  Where nobody says who may sign, it is told that nobody asked. */
+static int check_signature(struct tu_check *c, const struct tu_sealed *evidence,
+                           struct tu_signature *found, struct tu_error *error)
+{
+    char *name = tu_signature_path(evidence->path);
+    if (!name)
+        return tu_fail_memory(error);
+    c->signature = access(name, F_OK) == 0 ? "not checked (--signers)" : "unsigned";
+    free(name);
+    if (!signers_path)
+        return 0;
+    if (tu_signature_check(evidence->path, evidence->text, evidence->length, signers_path, found,
+                           error) < 0)
+        return -1;
+    if (found->state == TU_UNSIGNED)
+        return tu_drift_add(&c->drift, error, "it is unsigned");
+    c->signature = found->state == TU_SIGNED ? found->text : "wrongly";
+    return found->state == TU_SIGNED
+               ? 0
+               : tu_drift_add(&c->drift, error, "its signature does not hold: %s", found->text);
+}
+
+/* Enters what the evidence says in the contract, if it is all that stood in the way. */
+static int write_block(const struct tu_contract *contract, const struct tu_sealed *evidence,
+                       struct tu_error *error)
+{
+    struct tu_arena arena = {0};
+    struct tu_error inner = {0};
+    const char *text;
+    char *edited;
+    size_t length, edited_length;
+    int result = tu_contract_text(contract_path, &arena, &text, &length, error);
+    if (result == 0 && tu_discharge_write(text, length, contract->claim, evidence, &edited,
+                                          &edited_length, &inner) < 0)
+        result = tu_fail(error, inner.code, "%s: %s", contract_path, inner.text);
+    else if (result == 0) {
+        result = tu_save_text(contract_path, true, edited, edited_length, error);
+        free(edited);
     }
-    return tu_builder_close(b, error);
-}
-
-static int fill_check(struct tu_builder *b, const void *subject, struct tu_error *error)
-{
-    const struct check *c = subject;
-    const struct tu_drift *d = &c->drift;
-    if (tu_put_string(b, "kind", "evidence_check", error) < 0 ||
-        tu_put_string(b, "verdict", d->count ? "fail" : "pass", error) < 0 ||
-        tu_put_string(b, "evidence", check_path, error) < 0 ||
-        tu_put_string(b, "claim", c->claim, error) < 0 ||
-        (d->note && tu_put_string(b, "note", d->note, error) < 0))
-        return -1;
-    return put_reasons(b, d, error);
-}
-
-static void print_check(const struct check *c)
-{
-    const struct tu_drift *d = &c->drift;
-    char shown[1024];
-    tu_escape(c->claim, strlen(c->claim), shown, sizeof shown);
-    if (tool.mode == TU_MODE_TSV)
-        puts("verdict\treason");
-    else
-        printf("verdict: %s\nclaim: %s\n", d->count ? "fail" : "pass", shown);
-    if (d->note && tool.mode != TU_MODE_TSV)
-        printf("note: %s\n", d->note);
-    for (size_t i = 0; i < d->count; i++)
-        printf("%s%s\n", tool.mode == TU_MODE_TSV ? "fail\t" : "drift: ", d->reasons[i]);
-}
-
-static int announce_check(const struct check *c, struct tu_error *error)
-{
-    struct tu_output output;
-    if (tool.mode != TU_MODE_JSON)
-        print_check(c);
-    else if (tu_output_open(&output, &tool, "evidence_check", NULL, error) < 0 ||
-             tu_output_built(&output, fill_check, c, error) < 0)
-        return -1;
-    tool.output = NULL;
-    return c->drift.count ? STATUS_FAIL : STATUS_PASS;
+    tu_arena_free(&arena);
+    return result;
 }
 
 /* Results are held against the evidence where an operand names some. */
@@ -368,21 +374,35 @@ static int check_results(struct trial *t, const struct tensor_value *evidence, c
     return tu_drift_results(drift, evidence, &t->court, error);
 }
 
+/* Holds the evidence against all that it is about.  A block that is to be written is not asked
+ * for what it says now. */
+static int check_evidence(struct trial *t, const struct tu_sealed *evidence, struct tu_check *check,
+                          struct tu_signature *signature, char **operands, size_t count,
+                          struct tu_error *error)
+{
+    const char *of = tu_value_get(&evidence->value, "claim_id")->string.bytes;
+    if (take_claim(t, claim ? claim : of, error) < 0 ||
+        check_signature(check, evidence, signature, error) < 0 ||
+        tu_drift_check(&check->drift, evidence, &t->contract, &t->court.rules,
+                       (unsigned)tool.session.threads, error) < 0 ||
+        (!writes_block && tu_discharge_check(&check->drift, evidence, &t->contract, error) < 0) ||
+        check_results(t, &evidence->value, operands, count, &check->drift, error) < 0)
+        return -1;
+    check->claim = t->contract.claim;
+    return 0;
+}
+
 static int run_check(struct trial *t, char **operands, size_t count, struct tu_error *error)
 {
     struct tu_arena arena = {0};
-    struct tensor_value evidence;
-    struct check check = {0};
-    int result = tu_evidence_read(check_path, &arena, &evidence, error);
+    struct tu_sealed evidence;
+    struct tu_signature signature = {0};
+    struct tu_check check = {.path = check_path};
+    int result = tu_evidence_read(&evidence, check_path, &arena, error);
     if (result == 0)
-        result =
-            take_claim(t, claim ? claim : tu_value_get(&evidence, "claim_id")->string.bytes, error);
-    if (result == 0)
-        result = tu_drift_check(&check.drift, &evidence, &t->contract, &t->court.rules,
-                                (unsigned)tool.session.threads, error);
-    if (result == 0)
-        result = check_results(t, &evidence, operands, count, &check.drift, error);
-    check.claim = t->contract.claim;
+        result = check_evidence(t, &evidence, &check, &signature, operands, count, error);
+    if (result == 0 && writes_block && check.drift.reasons.count == 0)
+        result = write_block(&t->contract, &evidence, error);
     if (result == 0)
         result = announce_check(&check, error);
     tu_drift_free(&check.drift);
@@ -409,6 +429,11 @@ static int check_options(struct tu_error *error)
                        "--allow-empty do not go with it");
     if (artifact_paths.count && !evidence_path)
         return tu_fail(error, TU_EUSAGE, "--artifact needs --evidence");
+    if (sign_path && !evidence_path)
+        return tu_fail(error, TU_EUSAGE, "--sign needs --evidence");
+    if (!check_path && (signers_path || writes_block))
+        return tu_fail(error, TU_EUSAGE, "%s needs --check-evidence",
+                       signers_path ? "--signers" : "--write-block");
     if (check_path && (evidence_path || orders.count))
         return tu_fail(error, TU_EUSAGE, "--check-evidence writes no evidence and no reports");
     return 0;

@@ -13,6 +13,7 @@ BATS_TESTS = \
 	tests/formats/decode.bats \
 	tests/filters/dequant.bats \
 	tests/filters/every-filter.bats \
+	tests/judge/discharge.bats \
 	tests/judge/evidence.bats \
 	tests/filters/examples.bats \
 	tests/filters/fault.bats \
@@ -34,6 +35,7 @@ BATS_TESTS = \
 	tests/filters/quant.bats \
 	tests/filters/rand.bats \
 	tests/judge/report.bats \
+	tests/judge/signature.bats \
 	tests/suite/runtime.bats \
 	tests/filters/save.bats \
 	tests/filters/scales.bats \

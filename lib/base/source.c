@@ -218,3 +218,24 @@ int tu_temporary(struct tu_error *error)
     unlink(path);
     return fd;
 }
+
+int tu_read_whole(const char *path, const char *what, uint64_t limit, struct tu_arena *arena,
+                  const char **text, size_t *length, struct tu_error *error)
+{
+    struct tu_source source;
+    if (tu_source_open_part(&source, path, error) < 0)
+        return -1;
+    int result = 0;
+    char *bytes = NULL;
+    *length = (size_t)source.size;
+    if (source.size > limit)
+        result = tu_fail(error, TU_EINVALID, "%s: %s of %" PRIu64 " bytes (at most %" PRIu64 ")",
+                         path, what, source.size, limit);
+    else if (!(bytes = tu_arena_alloc(arena, *length + 1)))
+        result = tu_fail_memory(error);
+    else if ((result = tu_source_read(&source, 0, bytes, *length, error)) == 0)
+        bytes[*length] = '\0';
+    tu_source_close(&source);
+    *text = bytes;
+    return result;
+}

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 
 struct tu_source {
@@ -41,6 +42,11 @@ int tu_source_unchanged(const struct tu_source *s, struct tu_error *error) TU_MU
 
 /* When a file was last modified, in nanoseconds. */
 uint64_t tu_modified(const struct stat *st);
+
+/* The whole of a small regular file of at most limit bytes, in the arena, with a NUL behind it.
+ * What is larger is refused: "PATH: WHAT of N bytes (at most LIMIT)". */
+int tu_read_whole(const char *path, const char *what, uint64_t limit, struct tu_arena *arena,
+                  const char **text, size_t *length, struct tu_error *error) TU_MUST_CHECK;
 
 /* Opens an operand for reading; "-" is a duplicate of standard input. */
 int tu_open_operand(const char *path, struct tu_error *error) TU_MUST_CHECK;

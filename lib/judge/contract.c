@@ -239,25 +239,10 @@ int tu_contract_parse(struct tu_contract *c, const char *path, const char *text,
     return tu_fail(error, inner.code, "%s: %s", path, inner.text);
 }
 
-static int read_file(const char *path, struct tu_arena *arena, const char **text, size_t *length,
+int tu_contract_text(const char *path, struct tu_arena *arena, const char **text, size_t *length,
                      struct tu_error *error)
 {
-    struct tu_source source;
-    if (tu_source_open_part(&source, path, error) < 0)
-        return -1;
-    int result = 0;
-    char *bytes = NULL;
-    *length = (size_t)source.size;
-    if (source.size > CONTRACT_MAX)
-        result = tu_fail(error, TU_EINVALID, "%s: a contract of %" PRIu64 " bytes (at most %d)",
-                         path, source.size, CONTRACT_MAX);
-    else if (!(bytes = tu_arena_alloc(arena, *length + 1)))
-        result = tu_fail_memory(error);
-    else
-        result = tu_source_read(&source, 0, bytes, *length, error);
-    tu_source_close(&source);
-    *text = bytes;
-    return result;
+    return tu_read_whole(path, "a contract", CONTRACT_MAX, arena, text, length, error);
 }
 
 int tu_contract_open(struct tu_contract *c, const char *path, const char *claim,
@@ -266,7 +251,7 @@ int tu_contract_open(struct tu_contract *c, const char *path, const char *claim,
     struct tu_arena arena = {0};
     const char *text;
     size_t length;
-    int result = read_file(path, &arena, &text, &length, error);
+    int result = tu_contract_text(path, &arena, &text, &length, error);
     if (result == 0)
         result = tu_contract_parse(c, path, text, length, claim, rules, error);
     tu_arena_free(&arena);

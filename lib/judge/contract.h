@@ -23,6 +23,9 @@ struct tu_contract {
 /* Reads a claim and adds its rules and allowances.  On failure nothing is to be closed. */
 int tu_contract_open(struct tu_contract *c, const char *path, const char *claim,
                      struct tu_rules *rules, struct tu_error *error) TU_MUST_CHECK;
+/* The text of a contract, in the arena; fails where a file is larger than contracts are. */
+int tu_contract_text(const char *path, struct tu_arena *arena, const char **text, size_t *length,
+                     struct tu_error *error) TU_MUST_CHECK;
 /* The same for the text of a contract. */
 int tu_contract_parse(struct tu_contract *c, const char *path, const char *text, size_t length,
                       const char *claim, struct tu_rules *rules,

@@ -15,20 +15,35 @@
 #include "judge/evidence.h"
 #include "base/text.h"
 
-TU_PRINTF(3, 4)
-static int add_reason(struct tu_drift *d, struct tu_error *error, const char *format, ...)
+static int add_line(struct tu_drift *d, struct tu_lines *lines, const char *format,
+                    va_list arguments, struct tu_error *error)
 {
     char raw[1024], shown[4096];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(raw, sizeof raw, format, arguments);
-    va_end(arguments);
     tu_escape(raw, strlen(raw), shown, sizeof shown);
     const char *copy = tu_arena_copy(&d->arena, shown, strlen(shown));
-    if (!copy || !TU_GROW(d->reasons, d->count, d->capacity))
+    if (!copy || !TU_GROW(lines->items, lines->count, lines->capacity))
         return tu_fail_memory(error);
-    d->reasons[d->count++] = copy;
+    lines->items[lines->count++] = copy;
     return 0;
+}
+
+int tu_drift_add(struct tu_drift *d, struct tu_error *error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int result = add_line(d, &d->reasons, format, arguments, error);
+    va_end(arguments);
+    return result;
+}
+
+int tu_drift_note(struct tu_drift *d, struct tu_error *error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int result = add_line(d, &d->notes, format, arguments, error);
+    va_end(arguments);
+    return result;
 }
 
 /* A text in a map; "" where there is none. */
@@ -58,8 +73,8 @@ static int check_seal(struct tu_drift *d, const struct tensor_value *evidence,
     if (tu_value_equals(tu_value_get(stated, "algorithm"), "sha256") &&
         tu_value_equals(tu_value_get(stated, "digest"), seal))
         return 0;
-    return add_reason(d, error,
-                      "the seal is broken: the evidence was changed after it was written");
+    return tu_drift_add(d, error,
+                        "the seal is broken: the evidence was changed after it was written");
 }
 
 /* ---- The contract ---- */
@@ -80,8 +95,8 @@ static int check_list(struct tu_drift *d, const struct tensor_value *in,
     for (size_t i = 0; i < in->array.count; i++) {
         const struct tensor_value *text = &in->array.items[i];
         if (!has_text(lacks, text) &&
-            add_reason(d, error, "%s: %s", format,
-                       text->type == TENSOR_STRING ? text->string.bytes : "(no text)") < 0)
+            tu_drift_add(d, error, "%s: %s", format,
+                         text->type == TENSOR_STRING ? text->string.bytes : "(no text)") < 0)
             return -1;
     }
     return 0;
@@ -108,14 +123,15 @@ static int check_contract(struct tu_drift *d, const struct tensor_value *evidenc
     const char *claim = text_of(evidence, "claim_id");
     uint64_t expected = count_of(evidence, "expected_tensors");
     if (strcmp(claim, contract->claim) != 0 &&
-        add_reason(d, error, "it is about the claim %s, not %s", claim, contract->claim) < 0)
+        tu_drift_add(d, error, "it is about the claim %s, not %s", claim, contract->claim) < 0)
         return -1;
     if (expected != contract->expected &&
-        add_reason(d, error, "expected_tensors was %" PRIu64 ", the contract has %" PRIu64,
-                   expected, contract->expected) < 0)
+        tu_drift_add(d, error, "expected_tensors was %" PRIu64 ", the contract has %" PRIu64,
+                     expected, contract->expected) < 0)
         return -1;
     if (strcmp(text_of(tu_value_get(evidence, "contract"), "sha256"), contract->sha256) != 0)
-        d->note = "the contract was edited since; what it wants of this claim is what counts";
+        return tu_drift_note(
+            d, error, "the contract was edited since; what it wants of this claim is what counts");
     return 0;
 }
 
@@ -137,8 +153,8 @@ static int check_value(struct tu_drift *d, const struct tensor_value *judged, co
             !tu_rule_applies(r, text_of(judged, "name")) || tu_rule_holds(r, value))
             continue;
         tu_rule_text(r, true, rule, sizeof rule);
-        if (add_reason(d, error, "%s, %s of %s, is not %s", what, number, text_of(judged, "name"),
-                       rule) < 0)
+        if (tu_drift_add(d, error, "%s, %s of %s, is not %s", what, number, text_of(judged, "name"),
+                         rule) < 0)
             return -1;
     }
     return 0;
@@ -150,8 +166,8 @@ static int check_values(struct tu_drift *d, const struct tensor_value *results,
     const char *field = text_of(results, "field");
     const struct tensor_value *worst = tu_value_get(results, "worst_5_tensors");
     if (strcmp(field, rules->items[0].field) != 0 &&
-        add_reason(d, error, "its numbers are of the field %s, the first rule is about %s", field,
-                   rules->items[0].field) < 0)
+        tu_drift_add(d, error, "its numbers are of the field %s, the first rule is about %s", field,
+                     rules->items[0].field) < 0)
         return -1;
     if (check_value(d, tu_value_get(results, "min"), "the least value", field, rules, error) < 0 ||
         check_value(d, tu_value_get(results, "max"), "the greatest value", field, rules, error) < 0)
@@ -169,12 +185,12 @@ static int check_counts(struct tu_drift *d, const struct tensor_value *results,
     uint64_t passed = count_of(results, "passed");
     for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++)
         if (count_of(results, zeros[i]) != 0 &&
-            add_reason(d, error, "its %s is not 0", zeros[i]) < 0)
+            tu_drift_add(d, error, "its %s is not 0", zeros[i]) < 0)
             return -1;
     if (passed == contract->expected)
         return 0;
-    return add_reason(d, error, "%" PRIu64 " tensors passed, the contract expects %" PRIu64, passed,
-                      contract->expected);
+    return tu_drift_add(d, error, "%" PRIu64 " tensors passed, the contract expects %" PRIu64,
+                        passed, contract->expected);
 }
 
 /* ---- The files ---- */
@@ -200,12 +216,12 @@ static int check_file(struct tu_drift *d, const struct tensor_value *stated,
                       const struct tu_artifact *file, struct tu_error *error)
 {
     if (file->trouble)
-        return add_reason(d, error, "%s", file->trouble);
+        return tu_drift_add(d, error, "%s", file->trouble);
     if (count_of(stated, "size_bytes") != file->bytes)
-        return add_reason(d, error, "%s: has %" PRIu64 " bytes, it had %" PRIu64, file->path,
-                          file->bytes, count_of(stated, "size_bytes"));
+        return tu_drift_add(d, error, "%s: has %" PRIu64 " bytes, it had %" PRIu64, file->path,
+                            file->bytes, count_of(stated, "size_bytes"));
     if (strcmp(text_of(stated, "sha256"), file->sha256) != 0)
-        return add_reason(d, error, "%s: its SHA-256 is another", file->path);
+        return tu_drift_add(d, error, "%s: its SHA-256 is another", file->path);
     return 0;
 }
 
@@ -222,21 +238,22 @@ static int check_files(struct tu_drift *d, const struct tensor_value *artifacts,
     }
     tu_artifacts_free(&files);
     if (result == 0 && artifacts->array.count == 0)
-        return add_reason(d, error, "it names no file");
+        return tu_drift_add(d, error, "it names no file");
     return result;
 }
 
 /* ---- The whole ---- */
 
-int tu_drift_check(struct tu_drift *d, const struct tensor_value *evidence,
+int tu_drift_check(struct tu_drift *d, const struct tu_sealed *sealed,
                    const struct tu_contract *contract, const struct tu_rules *rules,
                    unsigned threads, struct tu_error *error)
 {
+    const struct tensor_value *evidence = &sealed->value;
     const struct tensor_value *results = tu_value_get(evidence, "results");
     if (check_seal(d, evidence, error) < 0)
         return -1;
     if (!tu_value_equals(tu_value_get(evidence, "verdict"), "pass") &&
-        add_reason(d, error, "it is the evidence of a failure: %s", text_of(evidence, "reason")) <
+        tu_drift_add(d, error, "it is the evidence of a failure: %s", text_of(evidence, "reason")) <
             0)
         return -1;
     if (check_contract(d, evidence, contract, error) < 0 ||
@@ -255,8 +272,8 @@ static int compare_member(struct tu_drift *d, const struct tensor_pair *now,
     if (result == 0 && then)
         result = tu_evidence_canonical(then, &texts[1], &length, error);
     if (result == 0 && (!then || strcmp(texts[0], texts[1]) != 0))
-        result = add_reason(d, error, "its %s is %.400s, the results have %.400s",
-                            now->key.string.bytes, then ? texts[1] : "missing", texts[0]);
+        result = tu_drift_add(d, error, "its %s is %.400s, the results have %.400s",
+                              now->key.string.bytes, then ? texts[1] : "missing", texts[0]);
     free(texts[0]);
     free(texts[1]);
     return result;
@@ -278,7 +295,8 @@ int tu_drift_results(struct tu_drift *d, const struct tensor_value *evidence,
 
 void tu_drift_free(struct tu_drift *d)
 {
-    free(d->reasons);
+    free(d->reasons.items);
+    free(d->notes.items);
     tu_arena_free(&d->arena);
     *d = (struct tu_drift){0};
 }

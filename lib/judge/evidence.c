@@ -11,10 +11,10 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "model/parts.h"
 #include "tree/json.h"
 #include "judge/canonical.h"
 #include "judge/reports/parts.h"
+#include "base/source.h"
 #include "base/text.h"
 
 enum { EVIDENCE_VERSION = 1, WORST = 5, EVIDENCE_MAX = 16 << 20 };
@@ -392,13 +392,16 @@ static int check_members(const struct tensor_value *map, struct tu_error *error)
     return 0;
 }
 
-int tu_evidence_read(const char *path, struct tu_arena *arena, struct tensor_value *out,
+int tu_evidence_read(struct tu_sealed *s, const char *path, struct tu_arena *arena,
                      struct tu_error *error)
 {
     struct tu_error inner = {0};
-    if (tu_read_json(path, EVIDENCE_MAX, arena, out, error) < 0)
+    *s = (struct tu_sealed){.path = path};
+    if (tu_read_whole(path, "evidence", EVIDENCE_MAX, arena, &s->text, &s->length, error) < 0)
         return -1;
-    if (check_members(out, &inner) < 0)
+    if (tu_json_parse(s->text, s->length, TU_DUPLICATES_REFUSED, arena, &s->value, &inner) < 0 ||
+        check_members(&s->value, &inner) < 0 ||
+        tu_sha256(s->text, s->length, s->sha256, &inner) < 0)
         return tu_fail(error, inner.code, "%s: %s", path, inner.text);
     return 0;
 }

@@ -41,8 +41,17 @@ int tu_evidence_text(const struct tu_evidence *e, struct tu_arena *arena, const 
 int tu_evidence_results(const struct tu_court *c, struct tu_arena *arena, struct tensor_value *out,
                         struct tu_error *error) TU_MUST_CHECK;
 
+/* Evidence that was written, as it was read. */
+struct tu_sealed {
+    const char *path; /* lent by the reader */
+    const char *text; /* of the file; in its arena */
+    size_t length;
+    char sha256[TU_DIGEST_TEXT]; /* of that text */
+    struct tensor_value value;   /* a map, with all that evidence has to have */
+};
+
 /* Reads evidence; fails if it is none, or lacks what it has to have. */
-int tu_evidence_read(const char *path, struct tu_arena *arena, struct tensor_value *out,
+int tu_evidence_read(struct tu_sealed *s, const char *path, struct tu_arena *arena,
                      struct tu_error *error) TU_MUST_CHECK;
 
 /* Rules and allowances as users write them, in the arena. */

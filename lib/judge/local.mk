@@ -8,6 +8,9 @@ JUDGE_SOURCES = \
 	lib/judge/contract.h \
 	lib/judge/court.c \
 	lib/judge/court.h \
+	lib/judge/discharge-write.c \
+	lib/judge/discharge.c \
+	lib/judge/discharge.h \
 	lib/judge/drift.c \
 	lib/judge/drift.h \
 	lib/judge/evidence.c \
@@ -20,6 +23,9 @@ JUDGE_SOURCES = \
 	lib/judge/report.h \
 	lib/judge/rule.c \
 	lib/judge/rule.h \
+	lib/judge/signature.c \
+	lib/judge/signature.h \
+	lib/judge/reports/drift.c \
 	lib/judge/reports/github.c \
 	lib/judge/reports/heat-map.c \
 	lib/judge/reports/heat-map.h \

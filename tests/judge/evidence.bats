@@ -210,12 +210,12 @@ END
 @test "evidence that holds" {
     check 0
     says "verdict: pass" "claim: C"
-    [[ $output != *note* ]]
+    [[ $output != *'was edited'* ]]
     # in another layout, as other tools write it
     python3 -c 'import json; e = json.load(open("e.json")); json.dump(dict(sorted(e.items())), open("e.json", "w"), indent=7)'
     check 0
     run -0 verdict --json --check-evidence e.json --contract contract.yaml --claim C
-    [ "$output" = '{"kind":"evidence_check","verdict":"pass","evidence":"e.json","claim":"C","reasons":[]}' ]
+    [ "$output" = '{"kind":"evidence_check","verdict":"pass","evidence":"e.json","claim":"C","signature":"unsigned","notes":["the contract does not say that the claim is discharged (--write-block enters it)"],"reasons":[]}' ]
 }
 
 @test "a contract that was edited elsewhere" {
@@ -333,7 +333,7 @@ END
 @test "--json and --tsv" {
     rm b.gguf
     run -1 verdict --json --check-evidence e.json --contract contract.yaml
-    [ "$output" = '{"kind":"evidence_check","verdict":"fail","evidence":"e.json","claim":"C","reasons":["b.gguf: No such file or directory"]}' ]
+    [ "$output" = '{"kind":"evidence_check","verdict":"fail","evidence":"e.json","claim":"C","signature":"unsigned","notes":["the contract does not say that the claim is discharged (--write-block enters it)"],"reasons":["b.gguf: No such file or directory"]}' ]
     run -1 verdict --tsv --check-evidence e.json --contract contract.yaml
     [ "$output" = $'verdict\treason\nfail\tb.gguf: No such file or directory' ]
 }
