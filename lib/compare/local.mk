@@ -18,16 +18,25 @@ COMPARE_SOURCES = \
 	lib/compare/operands.h \
 	lib/compare/oracle/oracle.c \
 	lib/compare/oracle/oracle.h \
+	lib/compare/origin.c \
+	lib/compare/origin.h \
 	lib/compare/pair.c \
 	lib/compare/pair.h \
 	lib/compare/oracle/sample.c \
 	lib/compare/oracle/sample.h \
+	lib/compare/plan.c \
+	lib/compare/plan.h \
+	lib/compare/result.h \
 	lib/compare/side.c \
 	lib/compare/side.h \
 	lib/compare/cache/store.c \
 	lib/compare/cache/store.h \
+	lib/compare/spool.c \
+	lib/compare/spool.h \
 	lib/compare/sums.c \
-	lib/compare/sums.h
+	lib/compare/sums.h \
+	lib/compare/tiles.c \
+	lib/compare/tiles.h
 libtensorutils_la_SOURCES += $(COMPARE_SOURCES)
 
 # What results follow from: a cache of them is that of these sources and no others.

@@ -45,7 +45,7 @@ static int excuse(struct tu_matching *matching, struct tu_error *reason, struct 
 static int find_on_side(struct tu_matching *matching, struct tu_pair *p, int i,
                         const struct tu_tensor *like, struct tu_found *out, struct tu_error *error)
 {
-    const struct tu_view_maker maker = tu_pair_maker(&matching->terms, p);
+    const struct tu_view_maker maker = tu_pair_maker(p, matching->terms.kernels);
     struct tu_error reason = {0};
     if (!uses_maps(matching))
         return TU_ENDED;
@@ -61,7 +61,7 @@ static void place_found(struct tu_matching *matching, struct tu_pair *p, int i,
 {
     struct tu_side *s = &matching->sides[i];
     struct tu_member m = tu_view_first_leaf(f->view);
-    *out = (struct tu_origin){.where = TU_IN_VIEW, .side = s, .view = f->view, .tensor = m.tensor};
+    *out = (struct tu_origin){.where = TU_IN_VIEW, .view = f->view, .tensor = m.tensor};
     tu_view_leaves(f->view, tu_side_mark, s);
     matching->mapped = true;
     p->roped = f->roped;
@@ -141,7 +141,7 @@ static bool is_passed_over(struct tu_matching *matching, const struct tu_pair *p
     if ((matching->mapped || matching->partners.apart) &&
         tu_partners_extra(&matching->partners, &p->tensors[i]))
         return true;
-    const struct tu_view_maker maker = tu_pair_maker(&matching->terms, &scratch);
+    const struct tu_view_maker maker = tu_pair_maker(&scratch, matching->terms.kernels);
     bool left_out = tu_partners_find(&matching->partners, !i, &p->tensors[i], false, &maker, &f,
                                      &ignored) > 0 &&
                     !tu_selects(&matching->names, tu_view_first_leaf(f.view).tensor);
@@ -250,14 +250,14 @@ int tu_matching_next(struct tu_matching *matching, struct tu_pair **out, struct 
         p->lead = matching->lead;
         if (wanted && matching->terms.oracle)
             count_heads(matching, p);
-        if (wanted && tu_pair_settle(&matching->terms, p, error) == 0) {
+        if (wanted) {
             matching->given++;
             *out = p;
             return TU_FOUND;
         }
         tu_pair_free(p);
-        if (wanted || more != TU_FOUND)
-            return wanted ? -1 : more;
+        if (more != TU_FOUND)
+            return more;
     }
 }
 
@@ -266,8 +266,9 @@ int tu_matching_open(struct tu_matching *p, struct tu_session *session, const ch
 {
     *p = (struct tu_matching){.session = session, .names = session->selection, .options = options};
     p->names.by_dtype = false;
-    p->terms = (struct tu_terms){session->kernels, options->transposing, options->oracle,
-                                 options->full, &p->partners};
+    p->terms = (struct tu_terms){session->kernels, options->transposing,
+                                 options->oracle,  options->full,
+                                 &p->partners,     {&p->sides[0].operand, &p->sides[1].operand}};
     for (int i = 0; i < 2; i++) {
         p->opened++;
         if (tu_side_open(&p->sides[i], session, &p->names, paths[i], i ? "b" : "a", &p->sources,

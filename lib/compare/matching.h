@@ -3,7 +3,8 @@
 #ifndef TU_MATCHING_H
 #define TU_MATCHING_H
 
-#include "compare/pair.h"
+#include "compare/plan.h"
+#include "compare/side.h"
 
 struct tu_matching {
     struct tu_session *session;
@@ -25,7 +26,7 @@ int tu_matching_open(struct tu_matching *p, struct tu_session *session, const ch
                      const struct tu_pair_options *options, struct tu_error *error) TU_MUST_CHECK;
 void tu_matching_close(struct tu_matching *p);
 
-/* The next pair, or tensor without a partner, settled: TU_FOUND, and it is the caller's;
+/* The next pair, or tensor without a partner: TU_FOUND, and it is the caller's;
  * TU_PASSING, and tu_matching_passing gives a record that stands before it; TU_ENDED, or -1. */
 int tu_matching_next(struct tu_matching *p, struct tu_pair **out,
                      struct tu_error *error) TU_MUST_CHECK;

@@ -8,64 +8,8 @@
 #ifndef TU_OPERANDS_H
 #define TU_OPERANDS_H
 
-#include "compare/apr-buckets.h"
-#include "compare/sums.h"
-#include "compare/full.h"
+#include "compare/result.h"
 #include "model/operand.h"
-#include "compare/oracle/oracle.h"
-
-enum tu_match {
-    TU_MATCH_BOTH,
-    TU_MATCH_SHAPES,      /* both, but their shapes differ */
-    TU_MATCH_POPULATIONS, /* both, but what they hold values of differs */
-    TU_MATCH_ONLY_A,
-    TU_MATCH_ONLY_B,
-    TU_MATCH_NOT_REAL, /* both, but a type does not decode to real numbers */
-};
-
-/* The result for one name. */
-struct tu_pair_result {
-    enum tu_match match;
-    const struct tu_tensor *a, *b; /* as they are stored; NULL where there is none */
-    const char *name;              /* of the pair: that of a, or what is left over */
-    const char *name_a, *name_b;   /* where they are others, or NULL */
-    const char *transform;         /* what was done to make them alike, or NULL */
-    const char *reason;            /* POPULATIONS: what differs */
-    uint64_t elements;             /* that were, or would be, compared */
-    uint64_t row;                  /* BOTH: elements of what is taken for a row */
-    struct tu_partial sums;        /* BOTH, unless the record is known */
-    /* With a cache: the record as it was put out before, or NULL, and then the key under which
-     * tu_cache_store keeps it. */
-    struct tu_cache *cache;
-    const struct tensor_value *known;
-    const char *key;
-    /* BOTH, where the options want them; else NULL. */
-    const struct tu_apr_buckets *buckets;
-    /* BOTH, where it was asked for and there are elements; else NULL. */
-    const struct tu_full *full;
-    const struct tu_full_metrics *full_metrics;
-    struct tu_hypothesis hypothesis;
-};
-
-enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS };
-
-/* How tensors that are stored in other ways meet. */
-struct tu_pair_options {
-    const char *map; /* auto, none, a file or the name of a map */
-    enum tu_transposing transposing;
-    bool oracle; /* look for an explanation where two disagree */
-    /* A folder of results from before (cache.h), for operands that are files; NULL: none. */
-    const char *cache;
-    bool buckets; /* count them, too */
-    bool full;    /* look at what full.h names, too */
-};
-
-/* What becomes of the results: called in order, from one thread at a time. */
-struct tu_pair_sink {
-    int (*pair)(const struct tu_pair_result *result, struct tu_error *error);
-    /* A record of a kind that is not compared, which stood in a stream before what comes next. */
-    int (*record)(const struct tensor_value *map, struct tu_error *error);
-};
 
 /* Compares every selected tensor of a and b (paths, or "-") on all of the session's threads. */
 int tu_compare_operands(struct tu_session *session, const char *a, const char *b,

@@ -3,11 +3,9 @@
 
 #include "compare/side.h"
 
-#include <errno.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A tensor that came in a stream: it waits for its partner, its bytes in the temporary file, or it
  * has met it. */
@@ -16,43 +14,6 @@ struct tu_arrival {
     uint64_t base;
     bool met;
 };
-
-/* ---- Temporary files ---- */
-
-int tu_spool_write(struct tu_spool *s, const void *bytes, size_t length, struct tu_error *error)
-{
-    if (!s->open && (s->fd = tu_temporary(error)) < 0)
-        return -1;
-    s->open = true;
-    for (size_t done = 0; done < length;) {
-        ssize_t n =
-            pwrite(s->fd, (const char *)bytes + done, length - done, (off_t)(s->length + done));
-        if (n < 0 && errno != EINTR)
-            return tu_fail_errno(error, "temporary file");
-        done += n > 0 ? (size_t)n : 0;
-    }
-    s->length += length;
-    return 0;
-}
-
-int tu_spool_stream(struct tu_spool *s, struct tu_stream_reader *stream, uint64_t length,
-                    struct tu_error *error)
-{
-    char buffer[64 * 1024];
-    for (size_t n; length; length -= n) {
-        n = length < sizeof buffer ? (size_t)length : sizeof buffer;
-        if (tu_stream_read(stream, buffer, n, error) < 0 || tu_spool_write(s, buffer, n, error) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-void tu_spool_close(struct tu_spool *s)
-{
-    if (s->open)
-        close(s->fd);
-    s->open = false;
-}
 
 /* ---- Streams ---- */
 
@@ -256,8 +217,7 @@ static int find_in_models(struct tu_side *s, const struct tu_tensor *like, struc
     if (*met_of(s, &m))
         return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", like->name);
     *met_of(s, &m) = true;
-    *out =
-        (struct tu_origin){.where = TU_IN_MODEL, .side = s, .model = m.model, .tensor = m.tensor};
+    *out = (struct tu_origin){.where = TU_IN_MODEL, .model = m.model, .tensor = m.tensor};
     return 1;
 }
 
@@ -272,7 +232,7 @@ static int find_waiting(struct tu_side *s, const struct tu_tensor *like, struct 
         return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", w->tensor.name);
     w->met = true;
     *out = (struct tu_origin){
-        .where = TU_IN_SPOOL, .side = s, .spool = &s->spool, .tensor = &w->tensor, .base = w->base};
+        .where = TU_IN_SPOOL, .spool = &s->spool, .tensor = &w->tensor, .base = w->base};
     return 1;
 }
 
@@ -286,7 +246,8 @@ static int find_in_stream(struct tu_side *s, const struct tu_tensor *like, struc
         if (more != TU_FOUND)
             return more;
         if (compare_arrivals(&record->tensor, like) == 0) {
-            *out = (struct tu_origin){.where = TU_IN_STREAM, .side = s, .tensor = &record->tensor};
+            *out = (struct tu_origin){
+                .where = TU_IN_STREAM, .stream = &s->operand.stream, .tensor = &record->tensor};
             return note(s, &record->tensor, true, error) < 0 ? -1 : TU_FOUND;
         }
         found = tu_side_keep(s, &record->tensor, error);
@@ -307,9 +268,10 @@ int tu_side_find(struct tu_side *s, const struct tu_tensor *like, struct tu_reco
 int tu_side_lead(struct tu_side *s, struct tu_record *record, struct tu_origin *out,
                  struct tu_error *error)
 {
-    *out = (struct tu_origin){.where = TU_IN_MODEL, .side = s};
+    *out = (struct tu_origin){.where = TU_IN_MODEL};
     if (s->operand.is_stream) {
         out->where = TU_IN_STREAM;
+        out->stream = &s->operand.stream;
         out->tensor = &record->tensor;
         int more = tu_side_next(s, record, error);
         return more == TU_FOUND && note(s, out->tensor, true, error) < 0 ? -1 : more;
@@ -331,11 +293,8 @@ static int next_unmet(struct tu_side *s, struct tu_origin *out)
         const struct tu_arrival *w = s->list[s->next_waiting++];
         if (w->met)
             continue;
-        *out = (struct tu_origin){.where = TU_IN_SPOOL,
-                                  .side = s,
-                                  .spool = &s->spool,
-                                  .tensor = &w->tensor,
-                                  .base = w->base};
+        *out = (struct tu_origin){
+            .where = TU_IN_SPOOL, .spool = &s->spool, .tensor = &w->tensor, .base = w->base};
         return TU_FOUND;
     }
     return TU_ENDED;
@@ -347,8 +306,7 @@ static int next_unmet_in_models(struct tu_side *s, struct tu_origin *out)
         const struct tu_member *m = &s->order[s->position++];
         if (*met_of(s, m))
             continue;
-        *out = (struct tu_origin){
-            .where = TU_IN_MODEL, .side = s, .model = m->model, .tensor = m->tensor};
+        *out = (struct tu_origin){.where = TU_IN_MODEL, .model = m->model, .tensor = m->tensor};
         return TU_FOUND;
     }
     return TU_ENDED;
@@ -362,43 +320,10 @@ int tu_side_left_over(struct tu_side *s, struct tu_record *record, struct tu_ori
         return next_unmet_in_models(s, out);
     if (next_unmet(s, out) == TU_FOUND)
         return TU_FOUND;
-    *out = (struct tu_origin){.where = TU_IN_STREAM, .side = s, .tensor = &record->tensor};
+    *out = (struct tu_origin){
+        .where = TU_IN_STREAM, .stream = &s->operand.stream, .tensor = &record->tensor};
     int more = tu_side_next(s, record, error);
     return more == TU_FOUND && note(s, out->tensor, true, error) < 0 ? -1 : more;
-}
-
-/* ---- Bytes ---- */
-
-/* Bytes from offset on, which is where the last ones ended or less than a block before. */
-static int read_stream(struct tu_origin *p, uint64_t offset, uint8_t *buffer, size_t length,
-                       struct tu_error *error)
-{
-    size_t again = (size_t)(p->read - offset),
-           kept = length < TU_CARRY_BYTES ? length : TU_CARRY_BYTES;
-    if (again)
-        memcpy(buffer, p->carry + TU_CARRY_BYTES - again, again);
-    if (tu_stream_read(&p->side->operand.stream, buffer + again, length - again, error) < 0)
-        return -1;
-    if (offset == 0)
-        memcpy(p->head, buffer, length < sizeof p->head ? length : sizeof p->head);
-    p->read = offset + length;
-    memcpy(p->carry + TU_CARRY_BYTES - kept, buffer + length - kept, kept);
-    return 0;
-}
-
-int tu_origin_read(struct tu_origin *p, uint64_t offset, void *buffer, size_t length,
-                   struct tu_error *error)
-{
-    if (p->where == TU_IN_MODEL)
-        return tu_model_read(p->model, p->tensor, offset, buffer, length, error);
-    if (p->where == TU_IN_STREAM)
-        return read_stream(p, offset, buffer, length, error);
-    if (p->where == TU_IN_VIEW)
-        return tu_view_read(p->view, offset, buffer, length, error);
-    /* The file may be growing: it is bounded by what is known to be in it. */
-    struct tu_source spool = {
-        .fd = p->spool->fd, .path = "temporary file", .size = p->base + p->tensor->nbytes};
-    return tu_source_read(&spool, p->base + offset, buffer, length, error);
 }
 
 /* ---- For maps ---- */

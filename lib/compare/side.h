@@ -8,16 +8,9 @@
 
 #include "map/maps.h"
 #include "model/operand.h"
-#include "map/view.h"
+#include "compare/origin.h"
 
 struct tu_arrival;
-
-/* Bytes that wait in an unlinked temporary file, which comes with the first of them. */
-struct tu_spool {
-    bool open;
-    int fd;
-    uint64_t length;
-};
 
 /* A record of a kind that is not compared, on its way through. */
 struct tu_passing {
@@ -46,24 +39,6 @@ struct tu_side {
     struct tu_passing *passing;    /* that was met */
 };
 
-/* More than any block has. */
-enum { TU_CARRY_BYTES = 512 };
-
-/* Where the bytes of a tensor come from. */
-struct tu_origin {
-    enum { TU_IN_MODEL, TU_IN_SPOOL, TU_IN_STREAM, TU_IN_VIEW } where;
-    struct tu_side *side;
-    const struct tu_model *model;   /* for IN_MODEL */
-    const struct tu_view *view;     /* for IN_VIEW */
-    const struct tu_tensor *tensor; /* in the side */
-    const struct tu_spool *spool;   /* for IN_SPOOL */
-    uint64_t base;                  /* in it */
-    /* IN_STREAM: how many bytes were read, the first and the last of them.  Tiles that the other
-     * side cuts may begin in the block in which the one before ended. */
-    uint64_t read;
-    uint8_t head[8], carry[TU_CARRY_BYTES];
-};
-
 /* What a search came to, where it did not fail. */
 enum {
     TU_ENDED,
@@ -88,13 +63,6 @@ int tu_side_keep(struct tu_side *s, const struct tu_tensor *t,
 /* The same for the current tensor that tu_side_lead gave. */
 int tu_side_unmeet(struct tu_side *s, struct tu_error *error) TU_MUST_CHECK;
 
-int tu_spool_write(struct tu_spool *s, const void *bytes, size_t length,
-                   struct tu_error *error) TU_MUST_CHECK;
-/* Moves bytes of the stream's current tensor there. */
-int tu_spool_stream(struct tu_spool *s, struct tu_stream_reader *stream, uint64_t length,
-                    struct tu_error *error) TU_MUST_CHECK;
-void tu_spool_close(struct tu_spool *s);
-
 /* The next tensor of a side that is gone through. */
 int tu_side_lead(struct tu_side *s, struct tu_record *record, struct tu_origin *out,
                  struct tu_error *error) TU_MUST_CHECK;
@@ -104,10 +72,6 @@ int tu_side_left_over(struct tu_side *s, struct tu_record *record, struct tu_ori
 /* The tensor of the name of another. */
 int tu_side_find(struct tu_side *s, const struct tu_tensor *like, struct tu_record *record,
                  struct tu_origin *out, struct tu_error *error) TU_MUST_CHECK;
-
-/* Bytes of a tensor; those of a stream in order. */
-int tu_origin_read(struct tu_origin *p, uint64_t offset, void *buffer, size_t length,
-                   struct tu_error *error) TU_MUST_CHECK;
 
 /* What can be read in any order: all of a model; of a stream, once it has ended, what waits. */
 int tu_side_catalogue(struct tu_side *s, struct tu_catalogue *c,

@@ -49,10 +49,11 @@ static void add_other(const struct group *g, size_t which, int side, const struc
 
 /* Other tensors with which one of the pair may have been exchanged, the nearest first: of b, or,
  * where that is a stream, of a. */
-static int find_others(struct tu_pair *p, struct tu_oracle_case *c, struct tu_error *error)
+static int find_others(const struct tu_terms *terms, struct tu_pair *p, struct tu_oracle_case *c,
+                       struct tu_error *error)
 {
-    int side = !p->places[1].side->operand.is_stream;
-    const struct tu_operand *o = &p->places[side].side->operand;
+    int side = !terms->operands[1]->is_stream;
+    const struct tu_operand *o = terms->operands[side];
     struct tu_other *others = tu_arena_alloc(&p->arena, TU_ORACLE_OTHERS * sizeof *others);
     struct group g = {0};
     if (!others)
@@ -61,31 +62,32 @@ static int find_others(struct tu_pair *p, struct tu_oracle_case *c, struct tu_er
     int result = o->is_stream ? 0 : gather(o, &p->stored[side], &g, error);
     for (size_t away = 1; result == 0 && away < g.count; away++) {
         if (away <= g.own)
-            add_other(&g, g.own - away, side, &p->places[!side].side->operand, c, others);
+            add_other(&g, g.own - away, side, terms->operands[!side], c, others);
         if (g.own + away < g.count)
-            add_other(&g, g.own + away, side, &p->places[!side].side->operand, c, others);
+            add_other(&g, g.own + away, side, terms->operands[!side], c, others);
     }
     free(g.members);
     return result;
 }
 
-int tu_pair_explain(const struct tu_terms *terms, struct tu_pair *p, struct tu_error *error)
+int tu_pair_explain(const struct tu_terms *terms, struct tu_pair *p, const struct tu_partial *sums,
+                    struct tu_error *error)
 {
-    const struct tu_view_maker maker = tu_pair_maker(terms, p);
+    const struct tu_view_maker maker = tu_pair_maker(p, terms->kernels);
     const char *a = p->stored[0].name, *b = p->stored[1].name;
     struct tu_oracle_case c = {.kernels = terms->kernels,
-                               .sums = p->match == TU_MATCH_BOTH ? &p->sums : NULL,
+                               .sums = p->match == TU_MATCH_BOTH ? sums : NULL,
                                .name = p->left_over && p->lead == 0 ? b : a,
                                .same_names = strcmp(a, b) == 0 && !*p->transform,
                                .heads = {p->heads[0], p->heads[1]}};
     for (int i = 0; i < 2; i++) {
-        c.sides[i] = tu_pair_view(terms, p, i, error);
+        c.sides[i] = tu_pair_view(p, i, terms->kernels, error);
         if (c.sides[i] && i == p->lead && p->addend != 0)
             c.sides[i] = tu_view_add(&maker, c.sides[i], p->addend, error);
         if (!c.sides[i])
             return -1;
     }
-    if (c.sums && find_others(p, &c, error) < 0)
+    if (c.sums && find_others(terms, p, &c, error) < 0)
         return -1;
     return tu_oracle_ask(&c, &p->arena, &p->hypothesis, error);
 }

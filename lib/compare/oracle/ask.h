@@ -3,11 +3,11 @@
 #ifndef TU_ASK_H
 #define TU_ASK_H
 
-#include "compare/pair.h"
+#include "compare/plan.h"
 
-/* Looks for what explains that a pair disagrees, or that its shapes differ (tu_pair_puzzles);
+/* Looks for what explains that a pair disagrees, or that its shapes differ (tu_plan_puzzles);
  * neither tensor is in a stream any more. */
-int tu_pair_explain(const struct tu_terms *terms, struct tu_pair *p,
+int tu_pair_explain(const struct tu_terms *terms, struct tu_pair *p, const struct tu_partial *sums,
                     struct tu_error *error) TU_MUST_CHECK;
 
 #endif
