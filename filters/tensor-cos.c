@@ -14,6 +14,7 @@
 #include "tool/main.h"
 #include "tool/output.h"
 #include "compare/operands.h"
+#include "compare/record.h"
 #include "tool/bench.h"
 
 static struct tu_tool tool;
@@ -154,225 +155,6 @@ static const struct tu_column columns[] = {
     {0},
 };
 
-static const char *status_of(const struct tu_pair_result *r)
-{
-    switch (r->match) {
-    case TU_MATCH_ONLY_A:
-        return "only_a";
-    case TU_MATCH_ONLY_B:
-        return "only_b";
-    case TU_MATCH_SHAPES:
-        return "shape_mismatch";
-    case TU_MATCH_POPULATIONS:
-        return "incomparable";
-    case TU_MATCH_NOT_REAL:
-        return "not_real";
-    case TU_MATCH_BOTH:
-        break;
-    }
-    if (r->sums.finite != r->sums.elements)
-        return "nonfinite";
-    return r->sums.aa.value > 0 && r->sums.bb.value > 0 ? "ok" : "undefined";
-}
-
-static int put_side(struct tu_builder *b, const struct tu_tensor *t, const char *shape,
-                    const char *dtype, const char *suffix, struct tu_error *error)
-{
-    if (!t)
-        return 0;
-    if (tu_put_shape(b, shape, t->shape, t->rank, error) < 0 ||
-        tu_put_string(b, dtype, tu_dtype(t->dtype)->name, error) < 0)
-        return -1;
-    return tu_population_put(b, &t->population, suffix, error);
-}
-
-static int put_reals(struct tu_builder *b, const struct tu_partial *s, const struct tu_metrics *m,
-                     struct tu_error *error)
-{
-    const struct {
-        const char *key;
-        double value;
-    } reals[] = {
-        {"cosine_similarity", m->cosine_similarity},
-        {"cosine_distance", m->cosine_distance},
-        {"max_diff", s->max_diff},
-        {"mean_diff", m->mean_diff},
-        {"rmse", m->rmse},
-        {"nmse", m->nmse},
-        {"sqnr_db", m->sqnr_db},
-        {"max_rel_diff", s->max_rel_diff},
-        {"norm_a", m->norm_a},
-        {"norm_b", m->norm_b},
-        {"norm_ratio", m->norm_ratio},
-    };
-    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
-        if (tu_put_real(b, reals[i].key, reals[i].value, error) < 0)
-            return -1;
-    return 0;
-}
-
-static int put_counts(struct tu_builder *b, const struct tu_partial *s, struct tu_error *error)
-{
-    const struct {
-        const char *key;
-        uint64_t value;
-    } counts[] = {
-        {"identical_count", s->identical}, {"nan_a", s->nan_a}, {"nan_b", s->nan_b},
-        {"nan_both", s->nan_both},         {"inf_a", s->inf_a}, {"inf_b", s->inf_b},
-        {"inf_both", s->inf_both},
-    };
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        if (tu_put_uint(b, counts[i].key, counts[i].value, error) < 0)
-            return -1;
-    return 0;
-}
-
-/* Where the largest difference is, if there is one. */
-static int put_worst(struct tu_builder *b, const struct tu_partial *s, struct tu_error *error)
-{
-    if (!(s->max_diff > 0))
-        return 0;
-    if (tu_put_uint(b, "worst_index", s->worst_index, error) < 0 ||
-        tu_put_real(b, "worst_a", s->worst_a, error) < 0)
-        return -1;
-    return tu_put_real(b, "worst_b", s->worst_b, error);
-}
-
-static int put_first_diff(struct tu_builder *b, const struct tu_partial *s, struct tu_error *error)
-{
-    return s->differs ? tu_put_uint(b, "first_diff_index", s->first_diff, error) : 0;
-}
-
-/* A tensor of one row has no worst. */
-static int put_worst_rows(struct tu_builder *b, const struct tu_pair_result *r,
-                          struct tu_error *error)
-{
-    const struct tu_worst_rows *w = &r->sums.rows;
-    if (!w->known || r->row >= r->elements)
-        return 0;
-    if (tu_put_uint(b, "row_length", r->row, error) < 0 ||
-        tu_put_uint(b, "worst_row", w->error_row, error) < 0 ||
-        tu_put_real(b, "worst_row_error", sqrt(w->error), error) < 0 ||
-        tu_put_uint(b, "worst_cosine_row", w->cosine_row, error) < 0)
-        return -1;
-    if (tu_put_real(b, "worst_row_cosine", w->cosine, error) < 0)
-        return -1;
-    uint64_t row;
-    double gain = tu_partial_gain(&r->sums, &row);
-    if (isnan(gain))
-        return 0;
-    return tu_put_uint(b, "worst_gain_row", row, error) < 0
-               ? -1
-               : tu_put_real(b, "worst_row_gain", gain, error);
-}
-
-/* Where a side predicts its noise. */
-static int put_noise(struct tu_builder *b, const struct tu_pair_result *r,
-                     const struct tu_metrics *m, struct tu_error *error)
-{
-    const struct tu_worst_rows *w = &r->sums.rows;
-    if (isnan(m->noise_ratio))
-        return 0;
-    if (tu_put_real(b, "noise_ratio", m->noise_ratio, error) < 0)
-        return -1;
-    if (!w->predicted || r->row >= r->elements)
-        return 0;
-    if (tu_put_uint(b, "worst_noise_row", w->noise_row, error) < 0)
-        return -1;
-    return tu_put_real(b, "worst_row_noise_ratio", 12 * w->noise, error);
-}
-
-static int put_worst_columns(struct tu_builder *b, const struct tu_full_metrics *m,
-                             struct tu_error *error)
-{
-    if (!m->columns)
-        return 0;
-    if (tu_put_uint(b, "worst_column", m->error_column, error) < 0 ||
-        tu_put_real(b, "worst_column_error", m->error, error) < 0 ||
-        tu_put_uint(b, "worst_cosine_column", m->cosine_column, error) < 0)
-        return -1;
-    return tu_put_real(b, "worst_column_cosine", m->cosine, error);
-}
-
-static int put_ulps(struct tu_builder *b, const struct tu_full *d, struct tu_error *error)
-{
-    unsigned buckets = TU_ULP_BUCKETS;
-    while (buckets && !d->ulps[buckets - 1])
-        buckets--;
-    return d->plan->ulps ? tu_put_shape(b, "ulp_histogram", d->ulps, buckets, error) : 0;
-}
-
-/* What --metrics full adds. */
-static int put_full(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
-{
-    static const char *const beyond[] = {"beyond_tenth_percent", "beyond_one_percent",
-                                         "beyond_ten_percent"};
-    if (!r->full)
-        return 0;
-    if (tu_put_real(b, "trimmed_cosine", r->full_metrics->trimmed_cosine, error) < 0 ||
-        put_worst_columns(b, r->full_metrics, error) < 0)
-        return -1;
-    for (size_t i = 0; i < 3; i++) {
-        double share = (double)r->full->beyond[i] / (double)r->sums.finite;
-        if (tu_put_real(b, beyond[i], share, error) < 0)
-            return -1;
-    }
-    return put_ulps(b, r->full, error);
-}
-
-static int put_hypothesis(struct tu_builder *b, const struct tu_hypothesis *h,
-                          struct tu_error *error)
-{
-    if (!h->text)
-        return 0;
-    if (tu_put_string(b, "hypothesis", h->text, error) < 0 ||
-        tu_put_real(b, "hypothesis_cosine", h->cosine, error) < 0)
-        return -1;
-    return h->remedy ? tu_put_string(b, "remedy", h->remedy, error) : 0;
-}
-
-static int put_numbers(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
-{
-    const struct tu_metrics m = tu_partial_metrics(&r->sums);
-    if (put_reals(b, &r->sums, &m, error) < 0 || put_counts(b, &r->sums, error) < 0 ||
-        put_worst(b, &r->sums, error) < 0 || put_first_diff(b, &r->sums, error) < 0)
-        return -1;
-    if (put_worst_rows(b, r, error) < 0 || put_noise(b, r, &m, error) < 0)
-        return -1;
-    return put_full(b, r, error);
-}
-
-static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)
-{
-    const struct tu_pair_result *r = subject;
-    if (tu_put_string(b, "kind", "compare", error) < 0 ||
-        tu_put_string(b, "name", r->name, error) < 0 ||
-        tu_put_string(b, "status", status_of(r), error) < 0 ||
-        put_side(b, r->a, "shape_a", "dtype_a", "_a", error) < 0 ||
-        put_side(b, r->b, "shape_b", "dtype_b", "_b", error) < 0 ||
-        (r->match == TU_MATCH_POPULATIONS && tu_put_string(b, "reason", r->reason, error) < 0) ||
-        (r->name_a && tu_put_string(b, "name_a", r->name_a, error) < 0) ||
-        (r->name_b && tu_put_string(b, "name_b", r->name_b, error) < 0) ||
-        (r->transform && tu_put_string(b, "transform", r->transform, error) < 0) ||
-        tu_put_uint(b, "element_count", r->elements, error) < 0)
-        return -1;
-    if (r->match == TU_MATCH_BOTH && put_numbers(b, r, error) < 0)
-        return -1;
-    return put_hypothesis(b, &r->hypothesis, error);
-}
-
-static int build_record(const struct tu_pair_result *r, struct tu_arena *arena,
-                        struct tensor_value *out, struct tu_error *error)
-{
-    struct tu_builder b;
-    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    if (fill_compare(&b, r, error) == 0)
-        return tu_builder_end(&b, out, error);
-    tu_builder_cancel(&b);
-    return -1;
-}
-
 /* A cache that cannot be written to is no reason to give up. */
 static void keep_known(const struct tu_pair_result *r, const struct tensor_value *record)
 {
@@ -391,7 +173,7 @@ static int put_result(const struct tu_pair_result *r, struct tu_error *error)
     cache.known += r->known != NULL;
     if (r->known)
         return tu_output_record(&output, r->known, error);
-    int result = build_record(r, &arena, &record, error);
+    int result = tu_compare_record(r, &arena, &record, error);
     if (result == 0)
         result = tu_output_record(&output, &record, error);
     if (result == 0 && r->cache)
@@ -422,7 +204,7 @@ static int keep_result(const struct tu_pair_result *r, struct tu_error *error)
         !TU_GROW(runs.repeats, runs.count, runs.repeats_capacity))
         return tu_fail_memory(error);
     runs.repeats[runs.count] = (struct tu_repeats){.runs = repeat};
-    return build_record(r, &runs.arena, &runs.records[runs.count++], error);
+    return tu_compare_record(r, &runs.arena, &runs.records[runs.count++], error);
 }
 
 /* The first field whose bits differ, or NULL. */
@@ -445,7 +227,7 @@ static int check_result(const struct tu_pair_result *r, struct tu_error *error)
     struct tu_repeats found = {0};
     if (runs.position == runs.count)
         return tu_fail(error, TU_EINVALID, "the operands changed between two runs");
-    int result = build_record(r, &arena, &record, error);
+    int result = tu_compare_record(r, &arena, &record, error);
     struct tu_repeats *repeats = &runs.repeats[runs.position];
     if (result == 0)
         found.field = find_difference(&runs.records[runs.position++], &record, &found);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Counts float32 differences by size, as apr diff does. */
 #include "config.h"
 
 #include "compare/apr-buckets.h"

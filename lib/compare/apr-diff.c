@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Says a comparison in the words of apr diff: names, statuses, one object for all. */
 #include "config.h"
 
 #include "compare/apr-diff.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Measures what is looked at on request alone: columns, units in the last place, the largest pairs.
+ */
 #include "config.h"
 
 #include "compare/full.h"

@@ -4,33 +4,39 @@ COMPARE_SOURCES = \
 	lib/compare/apr-buckets.h \
 	lib/compare/apr-diff.c \
 	lib/compare/apr-diff.h \
-	lib/compare/oracle/ask.c \
-	lib/compare/oracle/ask.h \
 	lib/compare/cache/cache.c \
 	lib/compare/cache/cache.h \
 	lib/compare/cache/fingerprint.c \
 	lib/compare/cache/fingerprint.h \
+	lib/compare/cache/store.c \
+	lib/compare/cache/store.h \
 	lib/compare/full.c \
 	lib/compare/full.h \
 	lib/compare/matching.c \
 	lib/compare/matching.h \
 	lib/compare/operands.c \
 	lib/compare/operands.h \
+	lib/compare/oracle/ask.c \
+	lib/compare/oracle/ask.h \
+	lib/compare/oracle/candidate.c \
+	lib/compare/oracle/candidate.h \
+	lib/compare/oracle/hypotheses.c \
+	lib/compare/oracle/hypotheses.h \
 	lib/compare/oracle/oracle.c \
 	lib/compare/oracle/oracle.h \
+	lib/compare/oracle/sample.c \
+	lib/compare/oracle/sample.h \
 	lib/compare/origin.c \
 	lib/compare/origin.h \
 	lib/compare/pair.c \
 	lib/compare/pair.h \
-	lib/compare/oracle/sample.c \
-	lib/compare/oracle/sample.h \
 	lib/compare/plan.c \
 	lib/compare/plan.h \
+	lib/compare/record.c \
+	lib/compare/record.h \
 	lib/compare/result.h \
 	lib/compare/side.c \
 	lib/compare/side.h \
-	lib/compare/cache/store.c \
-	lib/compare/cache/store.h \
 	lib/compare/spool.c \
 	lib/compare/spool.h \
 	lib/compare/sums.c \
@@ -41,7 +47,7 @@ libtensorutils_la_SOURCES += $(COMPARE_SOURCES)
 
 # What results follow from: a cache of them is that of these sources and no others.
 DEFINITION = $(KERNEL_TABLE_SOURCES) $(KERNEL_SOURCES) $(BASE_SOURCES) $(TREE_SOURCES) $(TENSOR_SOURCES) $(STREAM_SOURCES) \
-	$(MODEL_SOURCES) $(MAP_SOURCES) $(COMPARE_SOURCES) filters/tensor-cos.c
+	$(MODEL_SOURCES) $(MAP_SOURCES) $(COMPARE_SOURCES)
 nodist_libtensorutils_la_SOURCES += lib/compare/definition.c
 CLEANFILES += lib/compare/definition.c
 lib/compare/definition.c: $(DEFINITION)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Finds which tensors of two operands belong together, and what is left of either. */
 #include "config.h"
 
 #include "compare/matching.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Gives the tensors of one operand, in their order or by name; of a stream, what came early waits.
+ */
 #include "config.h"
 
 #include "compare/side.h"

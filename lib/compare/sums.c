@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Reduces ranges of two tensors to sums, counts and maxima, in an order that is fixed. */
 #include "config.h"
 
 #include "compare/sums.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Finds a record by all that it follows from, and keeps it under that. */
 #include "config.h"
 
 #include "compare/cache/cache.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Makes digests of tensors in files, and remembers them while the files stay what they are. */
 #include "config.h"
 
 #include "compare/cache/fingerprint.h"

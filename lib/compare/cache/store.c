@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Keeps small files under digests, each whole and with a checksum. */
 #include "config.h"
 
 #include "compare/cache/store.h"

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Puts a pair that disagrees before the layout oracle, with the tensors it may have been exchanged
+ * with. */
 #include "config.h"
 
 #include "compare/oracle/ask.h"

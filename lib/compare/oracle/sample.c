@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+/* Takes some elements of a tensor, spread over it, and measures how like those of another they are.
+ */
 #include "config.h"
 
 #include "compare/oracle/sample.h"

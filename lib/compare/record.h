@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* The result for one name as a record; tensor-cos(1) has its fields. */
+#ifndef TU_RECORD_H
+#define TU_RECORD_H
+
+#include "compare/result.h"
+#include "tree/value.h"
+
+/* The record of a result, in the arena. */
+int tu_compare_record(const struct tu_pair_result *r, struct tu_arena *arena,
+                      struct tensor_value *out, struct tu_error *error) TU_MUST_CHECK;
+
+#endif
