@@ -16,6 +16,7 @@
 #include "compare/operands.h"
 #include "compare/record.h"
 #include "tool/bench.h"
+#include "tool/repeat.h"
 
 static struct tu_tool tool;
 static struct tu_output output;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "tool/convert.h"
 #include "tool/main.h"
 #include "compute/convert.h"
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "stream/record.h"
 #include "tool/main.h"
 #include "tensor/elements.h"
 #include "base/digest.h"

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stream/record.h"
 #include "tool/main.h"
 #include "model/feed.h"
 #include "tree/json.h"

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
+#include "base/file.h"
 #include "tool/main.h"
 #include "compute/matmul.h"
 #include "tool/output.h"

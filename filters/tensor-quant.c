@@ -2,6 +2,7 @@
 /* tensor-quant: floating tensors to a narrower or quantized type. */
 #include "config.h"
 
+#include "tool/convert.h"
 #include "tool/main.h"
 #include "compute/convert.h"
 

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "stream/record.h"
 #include "tool/main.h"
 #include "compute/convert.h"
 #include "model/feed.h"
@@ -167,7 +168,7 @@ static int note_conversion(const struct tu_tensor *t, const struct tu_dtype *to,
     const struct conversion new = {tu_dtype(t->dtype), to, tu_save_refuses(format, t), NULL, 1};
     for (size_t i = 0; i < conversions.count; i++) {
         struct conversion *c = &conversions.items[i];
-        if (c->from == new.from && c->to == to &&strcmp(c->why, new.why) == 0) {
+        if (c->from == new.from && c->to == to && strcmp(c->why, new.why) == 0) {
             c->count++;
             return 0;
         }
@@ -334,7 +335,7 @@ static int save_tensor(struct tu_feed *feed, const struct tu_item *item, struct 
     if (make_room(&t, error) < 0 || tu_save_tensor(newest(), &t, error) < 0)
         return -1;
     saved++;
-    return to ? tu_convert_bytes(feed, item, to, put_bytes, NULL, error)
+    return to ? tu_convert_bytes(feed, item, to, false, put_bytes, NULL, error)
               : copy_bytes(feed, item, error);
 }
 

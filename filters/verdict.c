@@ -180,7 +180,7 @@ static bool is_input(const struct trial *t, const char *path, char **operands, s
 /* The models that were compared are known when the results have come, which is too late. */
 static int check_target(const char *option, const char *path, struct tu_error *error)
 {
-    uint8_t head[TU_BID_BYTES];
+    uint8_t head[TENSOR_BID_BYTES];
     struct tu_error ignored = {0};
     struct tu_source source;
     if (tu_source_open_part(&source, path, &ignored) < 0)

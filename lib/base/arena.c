@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Memory in blocks that grow, for what is given back together. */
 #include "config.h"
 
 #include "base/arena.h"

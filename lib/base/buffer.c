@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* A stretch of bytes that grows as more is put into it. */
 #include "config.h"
 
 #include "base/buffer.h"

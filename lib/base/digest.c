@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Checksums and digests of bytes that come piece by piece. */
 #include "config.h"
 
 #include "base/digest.h"

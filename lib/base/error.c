@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Makes the one message of a failure, where its cause is known. */
 #include "config.h"
 
 #include "base/error.h"

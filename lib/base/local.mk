@@ -4,10 +4,17 @@ BASE_SOURCES = \
 	lib/base/arena.h \
 	lib/base/buffer.c \
 	lib/base/buffer.h \
+	lib/base/clock.c \
+	lib/base/clock.h \
 	lib/base/digest.c \
 	lib/base/digest.h \
 	lib/base/error.c \
 	lib/base/error.h \
+	lib/base/file.c \
+	lib/base/file.h \
+	lib/base/install.c \
+	lib/base/install.h \
+	lib/base/list.h \
 	lib/base/pipeline.c \
 	lib/base/pipeline.h \
 	lib/base/processors.c \

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Hands pieces of work to threads and takes them back in order. */
 #include "config.h"
 
 #include "base/pipeline.h"

@@ -4,8 +4,8 @@
  * thread, and put one after another in the order they were taken: so readers read and writers
  * write in sequence, and a result never depends on the number of threads.
  */
-#ifndef TU_POOL_H
-#define TU_POOL_H
+#ifndef TU_PIPELINE_H
+#define TU_PIPELINE_H
 
 #include <stddef.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Which processors the process may use, and what it may use of them. */
 #include "config.h"
 
 #include "base/processors.h"

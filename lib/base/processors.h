@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How many processors this process may use. */
-#ifndef TU_CPUS_H
-#define TU_CPUS_H
+#ifndef TU_PROCESSORS_H
+#define TU_PROCESSORS_H
 
 /* Those of its affinity mask, which its cpuset bounds, and no more than its cgroups' quotas; at
  * least 1. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Random numbers that any one element of a sequence can be made with by itself. */
 #include "config.h"
 
 #include "base/random.h"

@@ -10,7 +10,6 @@
 
 #include "base/arena.h"
 #include "base/error.h"
-
 struct tu_source {
     int fd;
     const char *path; /* as shown to the user; lent by the opener */
@@ -26,6 +25,9 @@ struct tu_source {
 /* Takes over fd, which must be a regular file.  On failure fd stays the caller's. */
 int tu_source_open(struct tu_source *s, int fd, const char *path,
                    struct tu_error *error) TU_MUST_CHECK;
+/* The same for a file that another file or a folder names (tu_open_part). */
+int tu_source_open_part(struct tu_source *s, const char *path,
+                        struct tu_error *error) TU_MUST_CHECK;
 void tu_source_close(struct tu_source *s);
 
 /* Reads exactly length bytes. */
@@ -40,33 +42,9 @@ const void *tu_source_peek(struct tu_source *s, uint64_t offset, size_t length,
 /* Fails if the file was changed since it was opened, or if another has its name now. */
 int tu_source_unchanged(const struct tu_source *s, struct tu_error *error) TU_MUST_CHECK;
 
-/* When a file was last modified, in nanoseconds. */
-uint64_t tu_modified(const struct stat *st);
-
 /* The whole of a small regular file of at most limit bytes, in the arena, with a NUL behind it.
  * What is larger is refused: "PATH: WHAT of N bytes (at most LIMIT)". */
 int tu_read_whole(const char *path, const char *what, uint64_t limit, struct tu_arena *arena,
                   const char **text, size_t *length, struct tu_error *error) TU_MUST_CHECK;
-
-/* Opens an operand for reading; "-" is a duplicate of standard input. */
-int tu_open_operand(const char *path, struct tu_error *error) TU_MUST_CHECK;
-/* Opens a file that another file or a folder names, and does not wait where it is a pipe. */
-int tu_open_part(const char *path, struct tu_error *error) TU_MUST_CHECK;
-/* The same as a source. */
-int tu_source_open_part(struct tu_source *s, const char *path,
-                        struct tu_error *error) TU_MUST_CHECK;
-/* "standard input" for "-", else path. */
-const char *tu_operand_name(const char *path);
-
-/* Moves bytes between a pipe and another pipe or a file inside the system, from and to a position,
- * or where it stands if that is NULL; positions move along.  How many, and 0 where the system
- * cannot: then they are to be copied, which also tells why, if something is wrong. */
-size_t tu_move(int from, off_t *from_at, int to, off_t *to_at, uint64_t length);
-
-/* Writes all of some bytes where the descriptor stands; -1 with errno set if that fails. */
-int tu_write_fully(int fd, const void *bytes, size_t length) TU_MUST_CHECK;
-
-/* An unlinked temporary file in TMPDIR; its descriptor or -1. */
-int tu_temporary(struct tu_error *error) TU_MUST_CHECK;
 
 #endif

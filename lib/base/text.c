@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Names made printable, numbers as text and text as numbers. */
 #include "config.h"
 
 #include "base/text.h"

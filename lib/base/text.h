@@ -15,7 +15,8 @@ size_t tu_escape(const char *text, size_t length, char *out, size_t size);
 /* Whether text is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool tu_is_utf8(const char *text, size_t length);
 
-/* Shortest decimal text that strtod (strtof) reads back as the same number; "nan", "inf", "-inf". */
+/* Shortest decimal text that strtod (strtof) reads back as the same number; "nan", "inf", "-inf".
+ */
 #define TU_NUMBER_SIZE 32
 void tu_format_double(double value, char out[static TU_NUMBER_SIZE]);
 void tu_format_float(float value, char out[static TU_NUMBER_SIZE]);

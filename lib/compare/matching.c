@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tensor/name.h"
+
 /* A search that begins anew, because the other side leads from now on. */
 enum { AGAIN = TU_PASSING + 1 };
 

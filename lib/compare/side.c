@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+
 /* A tensor that came in a stream: it waits for its partner, its bytes in the temporary file, or it
  * has met it. */
 struct tu_arrival {
@@ -79,20 +81,6 @@ static int keep_metadata(struct tu_side *s, const struct tensor_value *record,
         return -1;
     s->metadata = kept;
     return 0;
-}
-
-int tu_tensor_copy(struct tu_arena *arena, const struct tu_tensor *t, struct tu_tensor *out,
-                   struct tu_error *error)
-{
-    *out = *t;
-    out->name = tu_arena_copy(arena, t->name, t->name_length);
-    uint64_t *shape = tu_arena_alloc(arena, t->rank * sizeof *shape);
-    if (!out->name || !shape)
-        return tu_fail_memory(error);
-    if (t->rank)
-        memcpy(shape, t->shape, t->rank * sizeof *shape);
-    out->shape = shape;
-    return tu_population_copy(arena, &t->population, &out->population, error);
 }
 
 /* The next tensor of a stream that has a selected name. */

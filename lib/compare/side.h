@@ -81,7 +81,4 @@ void tu_side_mark(void *side, struct tu_member m);
 /* What the operand says of itself; NULL: nothing. */
 const struct tensor_value *tu_side_metadata(const struct tu_side *s);
 
-int tu_tensor_copy(struct tu_arena *arena, const struct tu_tensor *t, struct tu_tensor *out,
-                   struct tu_error *error) TU_MUST_CHECK;
-
 #endif

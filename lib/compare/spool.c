@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/source.h"
 
 int tu_spool_write(struct tu_spool *s, const void *bytes, size_t length, struct tu_error *error)

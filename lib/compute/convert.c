@@ -341,7 +341,7 @@ int tu_convert_describe(const struct tu_tensor *t, const struct tu_dtype *to, st
     return describe(t, to, out, &geometry, error);
 }
 
-static int convert_bytes(struct job *c, const struct tu_geometry *from, struct tu_error *error)
+static int convert_all(struct job *c, const struct tu_geometry *from, struct tu_error *error)
 {
     const struct tu_pipeline pipeline = {.context = c,
                                          .slot_size = sizeof(struct piece),
@@ -363,7 +363,7 @@ static int convert_bytes(struct job *c, const struct tu_geometry *from, struct t
 }
 
 int tu_convert_bytes(struct tu_feed *feed, const struct tu_item *item, const struct tu_dtype *to,
-                     tu_sink_fn *sink, void *context, struct tu_error *error)
+                     bool scales, tu_sink_fn *sink, void *context, struct tu_error *error)
 {
     struct tu_tensor made;
     struct job c = {.feed = feed,
@@ -373,129 +373,10 @@ int tu_convert_bytes(struct tu_feed *feed, const struct tu_item *item, const str
                     .encode = feed->session->kernels->encode[to->code]};
     if (describe(&item->tensor, to, &made, &c.to, error) < 0)
         return -1;
-    return convert_bytes(&c, &item->geometry, error);
-}
-
-static int write_bytes(void *context, const void *bytes, size_t length, struct tu_error *error)
-{
-    return tu_writer_bytes(context, bytes, length, error);
-}
-
-static int convert_tensor(struct tu_feed *feed, const struct tu_item *item,
-                          const struct tu_dtype *to, const struct tu_conversion *how,
-                          struct tu_output *output, struct tu_error *error)
-{
-    struct tu_tensor made;
-    struct job c = {.feed = feed,
-                    .sink = write_bytes,
-                    .sink_context = &output->writer,
-                    .from = &item->tensor,
-                    .encode = feed->session->kernels->encode[to->code]};
-    if (describe(&item->tensor, to, &made, &c.to, error) < 0 ||
-        tu_output_tensor(output, &made, &item->map, error) < 0)
-        return -1;
-    if (!tu_output_streams(output))
-        return 0;
-    if (how->scales &&
+    if (scales &&
         tu_scales_find(&feed->operand, &item->tensor, feed->session->kernels, &c.scales, error) < 0)
         return -1;
-    int result = convert_bytes(&c, &item->geometry, error);
+    int result = convert_all(&c, &item->geometry, error);
     tu_scales_free(&c.scales);
     return result;
-}
-
-/* ---- The index, which tells what will follow ---- */
-
-/* Whether a tensor holds scales that its tensor has been multiplied by, and so is left out. */
-static bool is_used_up(const struct tu_feed *feed, const struct tu_conversion *how,
-                       const struct tu_tensor *t)
-{
-    const struct tu_tensor *scaled = how->scales ? tu_scaled_by(&feed->operand, t) : NULL;
-    return scaled && how->plan(scaled, false);
-}
-
-static int put_planned(struct tu_builder *b, const struct tensor_value *row,
-                       const struct tu_feed *feed, const struct tu_conversion *how,
-                       struct tu_arena *arena, struct tu_error *error)
-{
-    struct tu_tensor t, made;
-    struct tu_geometry geometry;
-    if (tu_tensor_from_value(row, arena, &t, &geometry, error) < 0)
-        return -1;
-    if (is_used_up(feed, how, &t))
-        return 0;
-    const struct tu_dtype *to = how->plan(&t, false);
-    if (to && describe(&t, to, &made, &geometry, error) < 0)
-        return -1;
-    if (tu_builder_open(b, NULL, 0, TENSOR_MAP, TENSOR_NULL, error) < 0 ||
-        tu_put_tensor(b, to ? &made : &t, error) < 0)
-        return -1;
-    return tu_builder_close(b, error);
-}
-
-static int put_index(const struct tensor_value *index, const struct tu_feed *feed,
-                     const struct tu_conversion *how, struct tu_output *output,
-                     struct tu_error *error)
-{
-    const struct tensor_value *rows = tu_value_get(index, "tensors");
-    size_t count = rows && rows->type == TENSOR_ARRAY ? rows->array.count : 0;
-    struct tu_arena arena = {0};
-    struct tu_builder b;
-    struct tensor_value map;
-    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    int result = tu_put_string(&b, "kind", "index", error);
-    if (result == 0)
-        result = tu_builder_open(&b, "tensors", strlen("tensors"), TENSOR_ARRAY, TENSOR_MAP, error);
-    for (size_t i = 0; i < count && result == 0; i++)
-        result = put_planned(&b, &rows->array.items[i], feed, how, &arena, error);
-    if (result == 0 && (result = tu_builder_close(&b, error)) == 0)
-        result = tu_builder_end(&b, &map, error);
-    if (result == 0)
-        result = tu_output_record(output, &map, error);
-    else
-        tu_builder_cancel(&b);
-    tu_arena_free(&arena);
-    return result;
-}
-
-static int convert_item(struct tu_feed *feed, const struct tu_item *item,
-                        const struct tu_conversion *how, struct tu_output *output,
-                        struct tu_error *error)
-{
-    if (item->kind == TU_KIND_INDEX)
-        return put_index(&item->map, feed, how, output, error);
-    if (item->kind != TU_KIND_TENSOR)
-        return tu_output_record(output, &item->map, error);
-    if (is_used_up(feed, how, &item->tensor))
-        return 0;
-    const struct tu_dtype *to = how->plan(&item->tensor, true);
-    return to ? convert_tensor(feed, item, to, how, output, error)
-              : tu_feed_pass(feed, item, output, error);
-}
-
-static int convert_items(struct tu_feed *feed, const struct tu_conversion *how,
-                         struct tu_output *output, struct tu_error *error)
-{
-    struct tu_item item;
-    int more;
-    while ((more = tu_feed_next(feed, &item, error)) > 0)
-        if (convert_item(feed, &item, how, output, error) < 0)
-            return -1;
-    return more;
-}
-
-int tu_convert_operands(struct tu_tool *tool, struct tu_output *output, char **operands,
-                        size_t count, const struct tu_conversion *how, struct tu_error *error)
-{
-    struct tu_feed feed;
-    if (tu_output_open(output, tool, "tensor", tu_tensor_columns, error) < 0)
-        return -1;
-    tu_feed_open(&feed, &tool->session, operands, count, false);
-    feed.announcing = tu_output_streams(output);
-    if (how->scales)
-        feed.access = TU_ACCESS_RANDOM;
-    int result = convert_items(&feed, how, output, error);
-    tu_feed_close(&feed);
-    return result < 0 ? -1 : tu_output_close(output, error);
 }

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "model/save.h"
 #include "base/text.h"
 
 static const struct {

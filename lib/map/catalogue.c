@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "map/pattern.h"
+#include "tensor/name.h"
 
 int tu_catalogue_add(struct tu_catalogue *c, struct tu_member member, struct tu_error *error)
 {

@@ -13,6 +13,8 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/install.h"
 #include "model/plugin.h"
 #include "base/source.h"
 #include "base/text.h"

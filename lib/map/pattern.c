@@ -9,23 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tensor/name.h"
+
 enum { DIGITS_MAX = 9 };
-
-static const char *const prefixes[] = {"model.",       "language_model.", "text_model.",
-                                       "transformer.", "module.",         "_orig_mod."};
-
-const char *tu_bare_name(const char *name, size_t *length)
-{
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
-        size_t n = strlen(prefixes[i]);
-        if (*length > n && memcmp(name, prefixes[i], n) == 0) {
-            name += n;
-            *length -= n;
-            i = (size_t)-1; /* from the first one again */
-        }
-    }
-    return name;
-}
 
 size_t tu_pattern_number(const char *text, size_t length, uint64_t *out)
 {

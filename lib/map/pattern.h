@@ -33,9 +33,6 @@ struct tu_bindings {
     size_t part_length, star_length;
 };
 
-/* The name without prefixes that say nothing of the model ("model.", "language_model.", ...). */
-const char *tu_bare_name(const char *name, size_t *length);
-
 /* Whether a name is of a pattern, as they stand or else with the prefixes of both left out; the
  * placeholders are then bound, those that were bound before to the same. */
 bool tu_pattern_matches(const struct tu_pattern *pattern, const char *name, size_t length,

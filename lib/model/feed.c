@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+/* Goes over any number of operands, of any form, as one sequence of items. */
 #include "config.h"
 
 #include "model/feed.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "stream/record.h"
 
 /* An index is one record, whole in memory, and only a hint: one of more tensors is not worth it. */
 enum { ANNOUNCED_MAX = 100000 };
@@ -232,25 +235,6 @@ int tu_feed_read(struct tu_feed *f, void *buffer, size_t length, struct tu_error
     return result;
 }
 
-/* How much goes between two updates of the progress. */
-static uint64_t step_of(uint64_t left)
-{
-    enum { STEP = 16 << 20 };
-    return left < STEP ? left : STEP;
-}
-
-static int relay(struct tu_feed *f, uint64_t length, struct tu_stream_writer *w,
-                 struct tu_error *error)
-{
-    for (uint64_t done = 0, n; done < length; done += n) {
-        n = step_of(length - done);
-        if (tu_writer_relay(w, &f->operand.stream, n, error) < 0)
-            return -1;
-        tu_progress(f->session, f->done += n, f->total);
-    }
-    return 0;
-}
-
 ssize_t tu_feed_move(struct tu_feed *f, int to, off_t *at, uint64_t length, struct tu_error *error)
 {
     if (f->current.model)
@@ -259,30 +243,4 @@ ssize_t tu_feed_move(struct tu_feed *f, int to, off_t *at, uint64_t length, stru
     if (n > 0)
         tu_progress(f->session, f->done += (uint64_t)n, f->total);
     return n;
-}
-
-static int splice_extents(struct tu_feed *f, struct tu_stream_writer *w, struct tu_error *error)
-{
-    const struct tu_tensor *t = f->current.tensor;
-    for (size_t i = 0; i < t->extent_count; i++) {
-        const struct tu_extent *e = &t->extents[i];
-        for (uint64_t done = 0, n; done < e->length; done += n) {
-            n = step_of(e->length - done);
-            if (tu_writer_splice(w, &f->current.model->source, e->offset + done, n, error) < 0)
-                return -1;
-            tu_progress(f->session, f->done += n, f->total);
-        }
-    }
-    return 0;
-}
-
-int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output *output,
-                 struct tu_error *error)
-{
-    if (tu_output_tensor(output, &item->tensor, &item->map, error) < 0)
-        return -1;
-    if (!tu_output_streams(output))
-        return 0;
-    return f->current.model ? splice_extents(f, &output->writer, error)
-                            : relay(f, item->tensor.nbytes, &output->writer, error);
 }

@@ -7,7 +7,6 @@
 #define TU_FEED_H
 
 #include "model/operand.h"
-#include "tool/output.h"
 
 /* One item of the sequence.  Lives until the next. */
 struct tu_item {
@@ -60,9 +59,4 @@ int tu_feed_read(struct tu_feed *f, void *buffer, size_t length,
  * where they have to be read and written; -1. */
 ssize_t tu_feed_move(struct tu_feed *f, int to, off_t *at, uint64_t length,
                      struct tu_error *error) TU_MUST_CHECK;
-/* Hands the current tensor, which must not have been read from, to an output: its record, and its
- * bytes where the output streams. */
-int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output *output,
-                 struct tu_error *error) TU_MUST_CHECK;
-
 #endif

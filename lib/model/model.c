@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Lets a format read the index of a file, and checks all that it says. */
 #include "config.h"
 
 #include "model/model.h"
@@ -10,8 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tree/json.h"
+#include "base/file.h"
 #include "base/text.h"
+#include "tree/json.h"
 
 /* The state of one call of a format's read. */
 struct index_reader {
@@ -123,27 +125,6 @@ static int host_emit(struct tensor_reader *r, const void *bytes, size_t length)
         ir->plain_size += (uint64_t)n;
         length -= (size_t)n;
     }
-    return 0;
-}
-
-int tu_tensor_check(struct tu_tensor *t, struct tu_geometry *geometry, struct tu_error *error)
-{
-    if (t->name_length == 0)
-        return tu_fail(error, TU_EINVALID, "its name is empty");
-    if (t->name_length > TENSOR_MAX_NAME)
-        return tu_fail(error, TU_EINVALID, "its name has %zu bytes (at most %u)", t->name_length,
-                       TENSOR_MAX_NAME);
-    if (memchr(t->name, '\0', t->name_length))
-        return tu_fail(error, TU_EINVALID, "its name holds a NUL");
-    if (!tu_is_utf8(t->name, t->name_length))
-        return tu_fail(error, TU_EINVALID, "its name is no UTF-8");
-    if (tu_geometry(t->dtype, t->packing, t->shape, t->rank, geometry, error) < 0)
-        return -1;
-    if (t->nbytes != geometry->nbytes)
-        return tu_fail(error, TU_EINVALID,
-                       "it has %" PRIu64 " bytes, its type %s and shape need %" PRIu64, t->nbytes,
-                       geometry->dtype->name, geometry->nbytes);
-    t->elements = geometry->elements;
     return 0;
 }
 
@@ -267,12 +248,6 @@ static int by_offset(const void *a, const void *b)
     return (p > q) - (p < q);
 }
 
-int tu_compare_names(const char *a, size_t a_length, const char *b, size_t b_length)
-{
-    int order = memcmp(a, b, a_length < b_length ? a_length : b_length);
-    return order ? order : (a_length > b_length) - (a_length < b_length);
-}
-
 static int by_name(const void *a, const void *b)
 {
     const struct tu_tensor *const *x = a, *const *y = b;
@@ -393,7 +368,7 @@ static const struct tensor_format *detect(int fd, const char *path,
                                           const struct tu_plugins *plugins, struct tu_error *error)
 {
     struct tu_source source;
-    uint8_t head[TU_BID_BYTES];
+    uint8_t head[TENSOR_BID_BYTES];
     if (tu_source_open(&source, fd, path, error) < 0)
         return NULL;
     size_t length = source.size < sizeof head ? (size_t)source.size : sizeof head;

@@ -4,39 +4,11 @@
 #define TU_MODEL_H
 
 #include "base/arena.h"
-#include "tensor/dtype.h"
 #include "base/error.h"
 #include "model/plugin.h"
-#include "tensor/scope.h"
 #include "base/source.h"
+#include "tensor/tensor.h"
 #include "tree/value.h"
-
-/* Part of a tensor's bytes that lies in one piece. */
-struct tu_extent {
-    uint64_t offset; /* in the file */
-    uint64_t length;
-};
-
-/* What is known of a tensor before its data is read.  In a model everything lives as long as the
- * model; in a stream until the next object is read. */
-struct tu_tensor {
-    const char *name; /* UTF-8, followed by a NUL */
-    size_t name_length;
-    enum tensor_dtype dtype;
-    enum tensor_packing packing;
-    uint32_t rank;
-    const uint64_t *shape;
-    uint64_t elements;
-    uint64_t nbytes;
-    const struct tu_extent *extents; /* in a model; NULL in a stream */
-    size_t extent_count;
-    struct tu_population population;
-};
-
-/* Checks name, type, shape and nbytes and fills elements; the message speaks of the tensor alone.
- */
-int tu_tensor_check(struct tu_tensor *t, struct tu_geometry *geometry,
-                    struct tu_error *error) TU_MUST_CHECK;
 
 struct tu_model {
     struct tu_arena arena;
@@ -48,6 +20,12 @@ struct tu_model {
     struct tu_tensor **by_name; /* sorted by name */
     const char **warnings;
     size_t warning_count;
+};
+
+/* A tensor of one of several models. */
+struct tu_member {
+    const struct tu_model *model; /* NULL: there is none */
+    const struct tu_tensor *tensor;
 };
 
 struct tu_model_options {
@@ -63,9 +41,6 @@ int tu_model_open_as(struct tu_model *m, int fd, const char *path,
                      const struct tensor_format *format, const struct tu_model_options *options,
                      struct tu_error *error) TU_MUST_CHECK;
 void tu_model_close(struct tu_model *m);
-
-/* The order of names: that of their bytes. */
-int tu_compare_names(const char *a, size_t a_length, const char *b, size_t b_length);
 
 /* The tensor of a name, or NULL. */
 const struct tu_tensor *tu_model_find(const struct tu_model *m, const char *name, size_t length);

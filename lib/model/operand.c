@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Finds out what an operand is, and opens all files that belong to it. */
 #include "config.h"
 
 #include "model/operand.h"
@@ -11,7 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "model/parts.h"
+#include "tree/json.h"
 
 /* Copies what is left of a stream to a temporary file; its descriptor or -1. */
 static int spool(struct tu_stream_reader *r, struct tu_error *error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Models of several files: which files belong to a folder, a shard index or a split. */
-#ifndef TU_FOLDER_H
-#define TU_FOLDER_H
+#ifndef TU_PARTS_H
+#define TU_PARTS_H
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -32,9 +32,5 @@ int tu_parts_of_index(const char *path, struct tu_arena *arena, struct tu_parts 
  * parts if the name has no such form or another count. */
 int tu_parts_of_split(const char *path, uint64_t count, struct tu_arena *arena,
                       struct tu_parts *out, struct tu_error *error) TU_MUST_CHECK;
-
-/* A whole JSON file of at most limit bytes as a tree. */
-int tu_read_json(const char *path, uint64_t limit, struct tu_arena *arena, struct tensor_value *out,
-                 struct tu_error *error) TU_MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Finds, checks and loads format plugins, and lets them bid. */
 #include "config.h"
 
 #include "model/plugin.h"
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/install.h"
 #include "model/tsr.h"
 
 static int add_plugin(struct tu_plugins *p, struct tu_plugin plugin, struct tu_error *error)
@@ -83,18 +85,6 @@ static int load(struct tu_plugins *p, const char *path, const char *stem, struct
                 : tu_fail_memory(error);
 }
 
-const char *tu_distrust(const char *path)
-{
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return strerror(errno);
-    if (st.st_uid != 0 && st.st_uid != geteuid())
-        return "it belongs to another user";
-    if ((st.st_mode & S_IWOTH) || ((st.st_mode & S_IWGRP) && st.st_gid != getegid()))
-        return "others may write to it";
-    return NULL;
-}
-
 static int is_shared_object(const struct dirent *entry)
 {
     const char *dot = strrchr(entry->d_name, '.');
@@ -152,25 +142,6 @@ static int load_list(struct tu_plugins *p, const char *list, struct tu_error *er
             result = load_folder(p, folder, true, error);
     free(copy);
     return result;
-}
-
-bool tu_build_folder(const char *below, char *out, size_t size)
-{
-    char program[4096 - 32];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length <= 0)
-        return false;
-    program[length] = '\0';
-    for (int level = 0; level < 2; level++) {
-        char *slash = strrchr(program, '/');
-        if (!slash)
-            return false;
-        *slash = '\0';
-    }
-    snprintf(out, size, "%s/config.status", program);
-    bool built = access(out, F_OK) == 0;
-    snprintf(out, size, "%s/%s", program, below);
-    return built;
 }
 
 int tu_plugins_load(struct tu_plugins *p, struct tu_error *error)

@@ -40,14 +40,4 @@ const struct tensor_format *tu_plugins_by_name(const struct tu_plugins *plugins,
 const struct tensor_format *tu_plugins_by_suffix(const struct tu_plugins *plugins,
                                                  const char *path);
 
-/* A folder beside a program that was built but not installed, BUILD/filters/tool: BUILD/below.
- * False if the program stands elsewhere. */
-bool tu_build_folder(const char *below, char *out, size_t size);
-
-/* How many bytes of a file's start bids may look at. */
-#define TU_BID_BYTES 4096
-
-/* Why what lies in a path is not to be trusted, because others can change it; NULL: it is. */
-const char *tu_distrust(const char *path);
-
 #endif

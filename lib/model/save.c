@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Writes the file of a model: head, data and tail, whatever comes first. */
 #include "config.h"
 
 #include "model/save.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Picks the tensors that a command line asks for, and sorts them. */
 #include "config.h"
 
 #include "model/select.h"
@@ -8,6 +9,8 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tensor/name.h"
 
 void tu_selection_free(struct tu_selection *s)
 {
@@ -22,18 +25,6 @@ static bool matches_any(const struct tu_list *globs, const char *name)
     for (size_t i = 0; i < globs->count; i++)
         if (fnmatch(globs->items[i], name, 0) == 0)
             return true;
-    return false;
-}
-
-bool tu_layer_of(const char *name, uint64_t *layer)
-{
-    for (const char *part = name; part; part = strchr(part, '.') ? strchr(part, '.') + 1 : NULL) {
-        size_t digits = strspn(part, "0123456789");
-        if (digits && digits < 19 && (part[digits] == '.' || part[digits] == '\0')) {
-            *layer = strtoull(part, NULL, 10);
-            return true;
-        }
-    }
     return false;
 }
 

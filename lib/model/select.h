@@ -4,12 +4,8 @@
 #define TU_SELECT_H
 
 #include "base/error.h"
+#include "base/list.h"
 #include "model/model.h"
-
-struct tu_list {
-    const char **items;
-    size_t count, capacity;
-};
 
 struct tu_range {
     uint64_t first, last;
@@ -33,15 +29,6 @@ void tu_selection_free(struct tu_selection *s);
 
 /* Whether a tensor is selected; the limit is the caller's to count. */
 bool tu_selects(const struct tu_selection *s, const struct tu_tensor *t);
-
-/* The first whole number between dots of a name ("model.layers.12.mlp..." is 12). */
-bool tu_layer_of(const char *name, uint64_t *layer);
-
-/* A tensor of one of several models. */
-struct tu_member {
-    const struct tu_model *model; /* NULL: there is none */
-    const struct tu_tensor *tensor;
-};
 
 /* Sorts tensors as the selection asks; TU_ORDER_FILE leaves them. */
 void tu_selection_sort(const struct tu_selection *s, struct tu_member *members, size_t count);

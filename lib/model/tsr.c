@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Lets a saved tensor stream be a format like any other. */
 #include "config.h"
 
 #include "model/tsr.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The reading end of a tensor stream: every byte checked, every break noticed. */
 #include "config.h"
 
 #include "stream/reader.h"
@@ -12,13 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_AHEAD = 64 * 1024, PIPE_BYTES = 1 << 20 };
+#include "base/file.h"
+#include "stream/record.h"
+#include "tree/msgpack.h"
 
-/* A larger pipe lets producer and consumer overlap; the kernel may grant less, or nothing. */
-static void enlarge_pipe(int fd)
-{
-    fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES);
-}
+enum { READ_AHEAD = 64 * 1024 };
 
 int tu_stream_open(struct tu_stream_reader *r, int fd, const char *path, struct tu_error *error)
 {
@@ -34,7 +33,7 @@ int tu_stream_open(struct tu_stream_reader *r, int fd, const char *path, struct 
         r->position = (uint64_t)start;
         r->size = (uint64_t)st.st_size;
     }
-    enlarge_pipe(fd);
+    tu_enlarge_pipe(fd);
     r->buffer = malloc(r->capacity);
     return r->buffer ? 0 : tu_fail_memory(error);
 }
@@ -114,11 +113,11 @@ static void take(struct tu_stream_reader *r, size_t length)
 ssize_t tu_stream_head(struct tu_stream_reader *r, const uint8_t **bytes, struct tu_error *error)
 {
     int more = 1;
-    while (more > 0 && available(r) < TU_BID_BYTES)
+    while (more > 0 && available(r) < TENSOR_BID_BYTES)
         more = fill(r, error);
     *bytes = r->buffer + r->begin;
     size_t n = available(r);
-    return more < 0 ? -1 : (ssize_t)(n < TU_BID_BYTES ? n : TU_BID_BYTES);
+    return more < 0 ? -1 : (ssize_t)(n < TENSOR_BID_BYTES ? n : TENSOR_BID_BYTES);
 }
 
 ssize_t tu_stream_raw(struct tu_stream_reader *r, const uint8_t **bytes, struct tu_error *error)
@@ -195,66 +194,6 @@ static int fail_with_record(const struct tu_stream_reader *r, const struct tenso
     tu_value_string(tu_value_get(map, "message"), &message, &message_length);
     return tu_fail(error, TU_EINVALID, "%s: %.*s failed: %.*s", r->path, (int)tool_length, tool,
                    (int)message_length, message);
-}
-
-static int read_shape(const struct tensor_value *value, struct tu_arena *arena, struct tu_tensor *t,
-                      struct tu_error *error)
-{
-    if (!value || value->type != TENSOR_ARRAY)
-        return tu_fail(error, TU_EINVALID, "it has no shape");
-    if (value->array.count > TENSOR_MAX_RANK)
-        return tu_fail(error, TU_EINVALID, "it has more than %u dimensions", TENSOR_MAX_RANK);
-    t->rank = (uint32_t)value->array.count;
-    uint64_t *shape = tu_arena_alloc(arena, t->rank * sizeof *shape);
-    if (!shape)
-        return tu_fail_memory(error);
-    for (uint32_t i = 0; i < t->rank; i++)
-        if (!tu_value_uint(&value->array.items[i], &shape[i]))
-            return tu_fail(error, TU_EINVALID, "its shape holds what is no natural number");
-    t->shape = shape;
-    return 0;
-}
-
-static int read_dtype(const struct tensor_value *value, struct tu_tensor *t, struct tu_error *error)
-{
-    const char *name;
-    size_t length;
-    if (!tu_value_string(value, &name, &length))
-        return tu_fail(error, TU_EINVALID, "it has no dtype");
-    const struct tu_dtype *type = tu_dtype_by_name(name, length);
-    if (!type)
-        return tu_fail(error, TU_EINVALID, "unknown dtype '%.*s'", (int)(length < 64 ? length : 64),
-                       name);
-    t->dtype = type->code;
-    return 0;
-}
-
-static int read_packing(const struct tensor_value *value, struct tu_tensor *t,
-                        struct tu_error *error)
-{
-    if (!value || tu_value_equals(value, "rows"))
-        t->packing = TENSOR_PACKING_ROWS;
-    else if (tu_value_equals(value, "flat"))
-        t->packing = TENSOR_PACKING_FLAT;
-    else
-        return tu_fail(error, TU_EINVALID, "unknown packing");
-    return 0;
-}
-
-int tu_tensor_from_value(const struct tensor_value *map, struct tu_arena *arena,
-                         struct tu_tensor *t, struct tu_geometry *geometry, struct tu_error *error)
-{
-    *t = (struct tu_tensor){0};
-    if (!tu_value_string(tu_value_get(map, "name"), &t->name, &t->name_length))
-        return tu_fail(error, TU_EINVALID, "it has no name");
-    if (!tu_value_uint(tu_value_get(map, "nbytes"), &t->nbytes))
-        return tu_fail(error, TU_EINVALID, "it has no nbytes");
-    if (read_shape(tu_value_get(map, "shape"), arena, t, error) < 0 ||
-        read_dtype(tu_value_get(map, "dtype"), t, error) < 0 ||
-        read_packing(tu_value_get(map, "packing"), t, error) < 0 ||
-        tu_population_from_value(map, &t->population, error) < 0)
-        return -1;
-    return tu_tensor_check(t, geometry, error);
 }
 
 static int begin_tensor(struct tu_stream_reader *r, struct tu_record *record,
@@ -507,307 +446,4 @@ int tu_stream_next(struct tu_stream_reader *r, struct tu_record *record, struct 
     if (more == 0)
         return r->in_segment || !r->any_segment ? truncated(r, error) : 0;
     return read_record(r, record, error);
-}
-
-/* ---- Writing ---- */
-
-/* Small pieces gather; large ones go on at once, so that a reader never waits for a writer that
- * waits for it in turn. */
-enum {
-    WRITE_BUFFER = 64 * 1024,
-    DIRECT_BYTES = 8 * 1024,
-    COPY_BYTES = 256 * 1024,
-    CHUNK_MAX = 1 << 30,
-};
-
-static int write_fully(int fd, const void *bytes, size_t length, struct tu_error *error)
-{
-    return tu_write_fully(fd, bytes, length) < 0 ? tu_fail_errno(error, "standard output") : 0;
-}
-
-static int flush(struct tu_stream_writer *w, struct tu_error *error)
-{
-    size_t length = w->used;
-    w->used = 0;
-    return write_fully(w->fd, w->buffer, length, error);
-}
-
-static int put(struct tu_stream_writer *w, const void *bytes, size_t length, struct tu_error *error)
-{
-    bool direct = length >= DIRECT_BYTES;
-    if ((direct || length > WRITE_BUFFER - w->used) && flush(w, error) < 0)
-        return -1;
-    if (direct)
-        return write_fully(w->fd, bytes, length, error);
-    memcpy(w->buffer + w->used, bytes, length);
-    w->used += length;
-    return 0;
-}
-
-static int put_map(struct tu_stream_writer *w, const struct tensor_value *map,
-                   struct tu_error *error)
-{
-    char *bytes;
-    size_t length;
-    if (tu_pack(map, &bytes, &length, error) < 0)
-        return -1;
-    int result = put(w, bytes, length, error);
-    free(bytes);
-    return result;
-}
-
-/* Ends a record that was built in arena, and writes it. */
-static int put_built(struct tu_stream_writer *w, struct tu_builder *b, struct tu_arena *arena,
-                     int built, struct tu_error *error)
-{
-    struct tensor_value map;
-    if (built < 0)
-        tu_builder_cancel(b);
-    else if ((built = tu_builder_end(b, &map, error)) == 0)
-        built = put_map(w, &map, error);
-    tu_arena_free(arena);
-    return built;
-}
-
-int tu_writer_open(struct tu_stream_writer *w, int fd, const char *tool, struct tu_error *error)
-{
-    *w = (struct tu_stream_writer){.fd = fd};
-    enlarge_pipe(fd);
-    if (!(w->buffer = malloc(WRITE_BUFFER)))
-        return tu_fail_memory(error);
-    struct tu_arena arena = {0};
-    struct tu_builder b;
-    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    int built = 0;
-    if (tu_put_string(&b, "kind", "stream", error) < 0 ||
-        tu_put_uint(&b, "version", TU_STREAM_VERSION, error) < 0 ||
-        tu_put_string(&b, "tool", tool, error) < 0 ||
-        tu_put_string(&b, "tool_version", PACKAGE_VERSION, error) < 0)
-        built = -1;
-    w->opened = true;
-    return put_built(w, &b, &arena, built, error);
-}
-
-void tu_writer_close(struct tu_stream_writer *w)
-{
-    free(w->buffer);
-    *w = (struct tu_stream_writer){.fd = -1};
-}
-
-int tu_writer_record(struct tu_stream_writer *w, const struct tensor_value *map,
-                     struct tu_error *error)
-{
-    w->records++;
-    return put_map(w, map, error);
-}
-
-int tu_put_tensor(struct tu_builder *b, const struct tu_tensor *t, struct tu_error *error)
-{
-    if (tu_put_bytes(b, "name", t->name, t->name_length, error) < 0 ||
-        tu_put_string(b, "dtype", tu_dtype(t->dtype)->name, error) < 0 ||
-        tu_put_shape(b, "shape", t->shape, t->rank, error) < 0 ||
-        tu_put_uint(b, "nbytes", t->nbytes, error) < 0)
-        return -1;
-    if (t->packing == TENSOR_PACKING_FLAT && tu_put_string(b, "packing", "flat", error) < 0)
-        return -1;
-    return tu_population_put(b, &t->population, "", error);
-}
-
-/* Whether a key was put already. */
-static bool describes_tensor(const struct tensor_value *key, const struct tu_population *p)
-{
-    static const char *const keys[] = {"kind", "name", "dtype", "shape", "nbytes", "packing"};
-    if ((p->stage && tu_value_equals(key, "stage")) ||
-        (p->has_layer && tu_value_equals(key, "layer")) ||
-        (p->has_tokens && tu_value_equals(key, "tokens")))
-        return true;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (tu_value_equals(key, keys[i]))
-            return true;
-    return false;
-}
-
-static int put_extra(struct tu_builder *b, const struct tu_tensor *t,
-                     const struct tensor_value *extra, struct tu_error *error)
-{
-    for (size_t i = 0; extra && i < extra->map.count; i++) {
-        const struct tensor_pair *pair = &extra->map.pairs[i];
-        if (describes_tensor(&pair->key, &t->population))
-            continue;
-        if (tu_builder_put_tree(b, pair->key.string.bytes, pair->key.string.length, &pair->value,
-                                error) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-int tu_tensor_record(const struct tu_tensor *t, const struct tensor_value *extra,
-                     struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
-{
-    struct tu_builder b;
-    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    if (tu_put_string(&b, "kind", "tensor", error) == 0 && tu_put_tensor(&b, t, error) == 0 &&
-        put_extra(&b, t, extra, error) == 0)
-        return tu_builder_end(&b, out, error);
-    tu_builder_cancel(&b);
-    return -1;
-}
-
-int tu_writer_tensor(struct tu_stream_writer *w, const struct tu_tensor *t,
-                     const struct tensor_value *extra, struct tu_error *error)
-{
-    struct tu_arena arena = {0};
-    struct tensor_value map;
-    if (w->tensor_left)
-        return tu_fail(error, TU_EINVALID, "tensor '%s' starts before the last one is whole",
-                       t->name);
-    int result = tu_tensor_record(t, extra, &arena, &map, error);
-    if (result == 0)
-        result = put_map(w, &map, error);
-    tu_arena_free(&arena);
-    w->tensors++;
-    w->tensor_left = t->nbytes;
-    return result;
-}
-
-/* Announces the next chunk where the last one is full: as long as the rest of the tensor allows. */
-static int announce_chunk(struct tu_stream_writer *w, struct tu_error *error)
-{
-    if (w->chunk_left || !w->tensor_left)
-        return 0;
-    uint32_t length = w->tensor_left < CHUNK_MAX ? (uint32_t)w->tensor_left : CHUNK_MAX;
-    uint8_t head[5] = {0xc6, (uint8_t)(length >> 24), (uint8_t)(length >> 16),
-                       (uint8_t)(length >> 8), (uint8_t)length};
-    w->chunk_left = length;
-    return put(w, head, sizeof head, error);
-}
-
-static int check_left(const struct tu_stream_writer *w, uint64_t length, struct tu_error *error)
-{
-    return length <= w->tensor_left
-               ? 0
-               : tu_fail(error, TU_EINVALID, "more bytes written than the tensor has");
-}
-
-int tu_writer_bytes(struct tu_stream_writer *w, const void *bytes, size_t length,
-                    struct tu_error *error)
-{
-    const char *p = bytes;
-    if (check_left(w, length, error) < 0)
-        return -1;
-    while (length) {
-        if (announce_chunk(w, error) < 0)
-            return -1;
-        size_t n = length < w->chunk_left ? length : (size_t)w->chunk_left;
-        if (put(w, p, n, error) < 0)
-            return -1;
-        p += n;
-        length -= n;
-        w->chunk_left -= n;
-        w->tensor_left -= n;
-    }
-    return 0;
-}
-
-/* Makes ready for bytes to be written around the buffer: how many may come. */
-static int open_around(struct tu_stream_writer *w, uint64_t length, uint64_t *want,
-                       struct tu_error *error)
-{
-    if (announce_chunk(w, error) < 0 || flush(w, error) < 0)
-        return -1;
-    *want = length < w->chunk_left ? length : w->chunk_left;
-    return 0;
-}
-
-static void count_written(struct tu_stream_writer *w, uint64_t n)
-{
-    w->chunk_left -= n;
-    w->tensor_left -= n;
-}
-
-int tu_writer_splice(struct tu_stream_writer *w, const struct tu_source *from, uint64_t offset,
-                     uint64_t length, struct tu_error *error)
-{
-    char copy[COPY_BYTES];
-    uint64_t want;
-    if (check_left(w, length, error) < 0)
-        return -1;
-    for (uint64_t n; length; offset += n, length -= n) {
-        off_t position = (off_t)offset;
-        if (open_around(w, length, &want, error) < 0)
-            return -1;
-        if ((n = tu_move(from->fd, &position, w->fd, NULL, want)) == 0) {
-            n = want < sizeof copy ? want : sizeof copy;
-            if (tu_source_read(from, offset, copy, (size_t)n, error) < 0 ||
-                write_fully(w->fd, copy, (size_t)n, error) < 0)
-                return -1;
-        }
-        count_written(w, n);
-    }
-    return 0;
-}
-
-int tu_writer_relay(struct tu_stream_writer *w, struct tu_stream_reader *from, uint64_t length,
-                    struct tu_error *error)
-{
-    char copy[COPY_BYTES];
-    uint64_t want;
-    if (check_left(w, length, error) < 0)
-        return -1;
-    for (ssize_t n; length; length -= (uint64_t)n) {
-        if (open_around(w, length, &want, error) < 0 ||
-            (n = tu_stream_move(from, w->fd, NULL, want, error)) < 0)
-            return -1;
-        if (n == 0) {
-            n = (ssize_t)(want < sizeof copy ? want : sizeof copy);
-            if (tu_stream_read(from, copy, (size_t)n, error) < 0 ||
-                write_fully(w->fd, copy, (size_t)n, error) < 0)
-                return -1;
-        }
-        count_written(w, (uint64_t)n);
-    }
-    return 0;
-}
-
-int tu_writer_flush(struct tu_stream_writer *w, struct tu_error *error)
-{
-    return flush(w, error);
-}
-
-int tu_writer_end(struct tu_stream_writer *w, struct tu_error *error)
-{
-    struct tu_arena arena = {0};
-    struct tu_builder b;
-    if (w->tensor_left)
-        return tu_fail(error, TU_EINVALID, "the last tensor is not whole");
-    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    int built = 0;
-    if (tu_put_string(&b, "kind", "end", error) < 0 ||
-        tu_put_uint(&b, "tensors", w->tensors, error) < 0 ||
-        tu_put_uint(&b, "records", w->records, error) < 0)
-        built = -1;
-    return put_built(w, &b, &arena, built, error) < 0 ? -1 : flush(w, error);
-}
-
-void tu_writer_fail(struct tu_stream_writer *w, const char *tool, const char *message)
-{
-    struct tu_error ignored = {0};
-    struct tu_arena arena = {0};
-    struct tu_builder b;
-    if (w->chunk_left) { /* inside a chunk a record cannot be told from data: leave it cut */
-        flush(w, &ignored);
-        return;
-    }
-    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, &ignored) < 0)
-        return;
-    int built = 0;
-    if (tu_put_string(&b, "kind", "error", &ignored) < 0 ||
-        tu_put_string(&b, "tool", tool, &ignored) < 0 ||
-        tu_put_string(&b, "message", message, &ignored) < 0)
-        built = -1;
-    if (put_built(w, &b, &arena, built, &ignored) == 0)
-        flush(w, &ignored);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Elements of any type as numbers. */
 #include "config.h"
 
 #include "tensor/elements.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Elements of a tensor from its bytes, whatever its type and packing, in any range. */
-#ifndef TU_DECODE_H
-#define TU_DECODE_H
+#ifndef TU_ELEMENTS_H
+#define TU_ELEMENTS_H
 
 #include "tensor/dtype.h"
 #include "kernels/kernels.h"
+#include "tensor/geometry.h"
 
 /* The most elements a block of any type has. */
 #define TU_BLOCK_MAX 256

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Of what a tensor holds values: read, copied, put, and compared. */
 #include "config.h"
 
 #include "tensor/scope.h"

@@ -2,8 +2,8 @@
 /* Of what a tensor holds values, where that is not all of a weight: activations of one stage and
  * layer of a network, for a range of tokens.  Numbers of unlike populations say nothing about each
  * other. */
-#ifndef TU_POPULATION_H
-#define TU_POPULATION_H
+#ifndef TU_SCOPE_H
+#define TU_SCOPE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -132,6 +132,9 @@ struct tensor_reader {
     bool big_header; /* accept a header beyond the limit that other readers have */
 };
 
+/* How many bytes of a file's start a bid sees. */
+#define TENSOR_BID_BYTES 4096u
+
 /* Bytes [offset, offset + length) of the file, or NULL with the message made when the file is
  * shorter.  Valid until the next call; length is at most TENSOR_PEEK_MAX. */
 #define TENSOR_PEEK_MAX (1u << 20)
@@ -244,8 +247,8 @@ struct tensor_format {
     uint32_t data_alignment;
     bool wants_crc32; /* write_tail needs tensor_writer.crc32 */
 
-    /* How many bits of the file's first length bytes (4096, or the whole file) prove that it is of
-     * this format; 0 if it is not.  size is that of the file. */
+    /* How many bits of the file's first length bytes (TENSOR_BID_BYTES, or the whole file) prove
+     * that it is of this format; 0 if it is not.  size is that of the file. */
     unsigned (*bid)(const uint8_t *head, size_t length, uint64_t size);
 
     /* For formats that may be compressed as a whole: 0 if this file is plain, or 1 after its plain

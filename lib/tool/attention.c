@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The whole work of a filter that computes attention, whoever computes it. */
 #include "config.h"
 
 #include "tool/attention.h"
@@ -7,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "tool/bench.h"
+#include "tool/main.h"
+#include "tool/repeat.h"
 
 struct filter {
     struct tu_tool *tool;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What tensor-attn and tensor-attn-gpu have in common: all but who computes. */
-#ifndef TU_ATTENTION_FILTER_H
-#define TU_ATTENTION_FILTER_H
+#ifndef TU_TOOL_ATTENTION_H
+#define TU_TOOL_ATTENTION_H
 
 #include "tool/output.h"
 #include "compute/qkv.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Puts records and tensors out as a stream, a table, JSON or TSV. */
 #include "config.h"
 
 #include "tool/output.h"
@@ -8,8 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stream/record.h"
 #include "tree/json.h"
 #include "base/text.h"
+#include "tool/main.h"
 
 const struct tu_column tu_tensor_columns[] = {
     {.key = "dtype", .title = "dtype", .width = -8},
@@ -31,43 +34,6 @@ int tu_output_open(struct tu_output *o, struct tu_tool *tool, const char *kind,
         return -1;
     tool->output = o;
     return 0;
-}
-
-static void format_array(const struct tensor_value *value, char *out, size_t size)
-{
-    size_t used = (size_t)snprintf(out, size, "[");
-    for (size_t i = 0; i < value->array.count && used + 24 < size; i++) {
-        char item[24];
-        tu_format_cell(&value->array.items[i], false, item, sizeof item);
-        used += (size_t)snprintf(out + used, size - used, "%s%s", i ? ", " : "", item);
-    }
-    snprintf(out + used, size - used, used + 24 < size ? "]" : "...]");
-}
-
-void tu_format_cell(const struct tensor_value *value, bool bytes, char *out, size_t size)
-{
-    uint64_t natural;
-    char number[TU_NUMBER_SIZE];
-    if (!value || value->type == TENSOR_NULL) {
-        snprintf(out, size, "-");
-    } else if (bytes && tu_value_uint(value, &natural)) {
-        tu_format_bytes(natural, number);
-        snprintf(out, size, "%s", number);
-    } else if (tu_value_is_unsigned(value)) {
-        snprintf(out, size, "%" PRIu64, value->uint);
-    } else if (tu_value_is_signed(value)) {
-        snprintf(out, size, "%" PRId64, value->sint);
-    } else if (tu_value_is_real(value)) {
-        snprintf(out, size, "%.7g", value->real);
-    } else if (value->type == TENSOR_BOOLEAN) {
-        snprintf(out, size, "%s", value->boolean ? "true" : "false");
-    } else if (value->type == TENSOR_STRING) {
-        tu_escape(value->string.bytes, value->string.length, out, size);
-    } else if (value->type == TENSOR_ARRAY) {
-        format_array(value, out, size);
-    } else {
-        snprintf(out, size, "{%zu members}", value->map.count);
-    }
 }
 
 static void print_cell(const struct tu_column *c, const char *text)
@@ -204,4 +170,51 @@ void tu_output_fail(struct tu_output *o, const char *tool, const char *message)
 {
     if (o->mode == TU_MODE_STREAM && o->writer.buffer)
         tu_writer_fail(&o->writer, tool, message);
+}
+
+/* ---- Passing on ---- */
+
+/* How much goes between two updates of the progress. */
+static uint64_t step_of(uint64_t left)
+{
+    enum { STEP = 16 << 20 };
+    return left < STEP ? left : STEP;
+}
+
+static int relay(struct tu_feed *f, uint64_t length, struct tu_stream_writer *w,
+                 struct tu_error *error)
+{
+    for (uint64_t done = 0, n; done < length; done += n) {
+        n = step_of(length - done);
+        if (tu_writer_relay(w, &f->operand.stream, n, error) < 0)
+            return -1;
+        tu_progress(f->session, f->done += n, f->total);
+    }
+    return 0;
+}
+
+static int splice_extents(struct tu_feed *f, struct tu_stream_writer *w, struct tu_error *error)
+{
+    const struct tu_tensor *t = f->current.tensor;
+    for (size_t i = 0; i < t->extent_count; i++) {
+        const struct tu_extent *e = &t->extents[i];
+        for (uint64_t done = 0, n; done < e->length; done += n) {
+            n = step_of(e->length - done);
+            if (tu_writer_splice(w, &f->current.model->source, e->offset + done, n, error) < 0)
+                return -1;
+            tu_progress(f->session, f->done += n, f->total);
+        }
+    }
+    return 0;
+}
+
+int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output *output,
+                 struct tu_error *error)
+{
+    if (tu_output_tensor(output, &item->tensor, &item->map, error) < 0)
+        return -1;
+    if (!tu_output_streams(output))
+        return 0;
+    return f->current.model ? splice_extents(f, &output->writer, error)
+                            : relay(f, item->tensor.nbytes, &output->writer, error);
 }

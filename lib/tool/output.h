@@ -5,17 +5,18 @@
 
 #include <stdio.h>
 
-#include "tool/main.h"
-#include "stream/reader.h"
+#include "model/feed.h"
+#include "stream/writer.h"
+#include "tree/cell.h"
 
-/* A column of tables and TSV: a key of the records that are printed. */
-struct tu_column {
-    const char *key;
-    const char *title;
-    int width;   /* least, in tables; negative: aligned left; 0: the last column */
-    bool bytes;  /* tables: shown as a size */
-    bool detail; /* TSV only */
-    bool remark; /* tables: in words behind the last column, where a record has it */
+struct tu_tool; /* tool/main.h */
+
+enum tu_mode {
+    TU_MODE_AUTO, /* a table on a terminal, else the stream */
+    TU_MODE_STREAM,
+    TU_MODE_TABLE,
+    TU_MODE_JSON,
+    TU_MODE_TSV,
 };
 
 struct tu_output {
@@ -53,8 +54,10 @@ int tu_output_close(struct tu_output *o, struct tu_error *error) TU_MUST_CHECK;
 /* Tells the reader that this filter failed; best effort. */
 void tu_output_fail(struct tu_output *o, const char *tool, const char *message);
 
-/* A value as a cell of a table: names escaped, numbers short, shapes as [2, 3]. */
-void tu_format_cell(const struct tensor_value *value, bool bytes, char *out, size_t size);
+/* Hands the current tensor, which must not have been read from, to an output: its record, and its
+ * bytes where the output streams. */
+int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output *output,
+                 struct tu_error *error) TU_MUST_CHECK;
 
 /* The columns of tensors, for every filter that puts out tensors. */
 extern const struct tu_column tu_tensor_columns[];

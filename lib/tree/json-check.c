@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What JSON may be before its parser sees it. */
 #include "config.h"
 
 #include "tree/json-check.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What yajl takes and JSON does not allow: control characters as blanks, and halves of surrogate
  * pairs in escapes.  Compiled into the library and into plugins that use yajl themselves. */
-#ifndef TU_JSONTEXT_H
-#define TU_JSONTEXT_H
+#ifndef TU_JSON_CHECK_H
+#define TU_JSON_CHECK_H
 
 #include <stdbool.h>
 #include <stddef.h>

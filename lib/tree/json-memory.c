@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Bounds what the JSON parser may take. */
 #include "config.h"
 
 #include "tree/json-memory.h"

@@ -2,8 +2,8 @@
 /* yajl does not look at what malloc returns.  These calls of it come back where memory is used up,
  * by a jump out of its allocator.  Compiled into the library and into plugins that use yajl
  * themselves. */
-#ifndef TU_JSONMEMORY_H
-#define TU_JSONMEMORY_H
+#ifndef TU_JSON_MEMORY_H
+#define TU_JSON_MEMORY_H
 
 #include <setjmp.h>
 #include <stdbool.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* JSON to trees, piece by piece, and trees to JSON. */
 #include "config.h"
 
 #include "tree/json.h"
@@ -12,6 +13,7 @@
 
 #include "tree/json-memory.h"
 #include "tree/json-check.h"
+#include "base/source.h"
 #include "base/text.h"
 
 /* ---- Reading ---- */
@@ -366,4 +368,48 @@ int tu_json_page(const struct tensor_value *value, struct tu_arena *arena, const
                  size_t *length, struct tu_error *error)
 {
     return make_text(value, true, arena, text, length, error);
+}
+
+/* ---- Files ---- */
+
+static int parse_file(struct tu_source *source, uint64_t limit, struct tu_builder *b,
+                      struct tu_error *error)
+{
+    if (source->size > limit)
+        return tu_fail(error, TU_EINVALID, "it has %" PRIu64 " bytes (at most %" PRIu64 ")",
+                       source->size, limit);
+    struct tu_json_parser *parser = tu_json_parser_new(b, error);
+    if (!parser)
+        return -1;
+    for (uint64_t done = 0; done < source->size;) {
+        uint64_t rest = source->size - done;
+        size_t n = rest < TENSOR_PEEK_MAX ? (size_t)rest : TENSOR_PEEK_MAX;
+        const void *text = tu_source_peek(source, done, n, error);
+        if (!text || tu_json_parser_feed(parser, text, n) < 0) {
+            tu_json_parser_cancel(parser);
+            return -1;
+        }
+        done += n;
+    }
+    return tu_json_parser_end(parser);
+}
+
+int tu_read_json(const char *path, uint64_t limit, struct tu_arena *arena, struct tensor_value *out,
+                 struct tu_error *error)
+{
+    struct tu_source source;
+    struct tu_builder b;
+    struct tu_error inner = {0};
+    if (tu_source_open_part(&source, path, error) < 0)
+        return -1;
+    int result = tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error);
+    if (result == 0) {
+        result = parse_file(&source, limit, &b, &inner);
+        if (result == 0)
+            result = tu_builder_end(&b, out, &inner);
+        else
+            tu_builder_cancel(&b);
+    }
+    tu_source_close(&source);
+    return result < 0 ? tu_fail(error, inner.code, "%s: %s", path, inner.text) : 0;
 }

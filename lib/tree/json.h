@@ -28,4 +28,8 @@ int tu_json_text(const struct tensor_value *value, struct tu_arena *arena, const
 int tu_json_page(const struct tensor_value *value, struct tu_arena *arena, const char **text,
                  size_t *length, struct tu_error *error);
 
+/* A whole JSON file of at most limit bytes as a tree. */
+int tu_read_json(const char *path, uint64_t limit, struct tu_arena *arena, struct tensor_value *out,
+                 struct tu_error *error) TU_MUST_CHECK;
+
 #endif

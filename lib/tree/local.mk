@@ -1,5 +1,7 @@
 # Trees of values, and their notations.
 TREE_SOURCES = \
+	lib/tree/cell.c \
+	lib/tree/cell.h \
 	lib/tree/json-check.c \
 	lib/tree/json-check.h \
 	lib/tree/json-memory.c \

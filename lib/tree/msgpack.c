@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* MessagePack to trees, and trees to MessagePack. */
 #include "config.h"
 
 #include "tree/msgpack.h"

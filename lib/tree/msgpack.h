@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Trees to MessagePack and back, over msgpack-c. */
-#ifndef TU_PACK_H
-#define TU_PACK_H
+#ifndef TU_MSGPACK_H
+#define TU_MSGPACK_H
 
 #include "tree/value.h"
 
@@ -18,7 +18,8 @@ struct tu_scan {
 };
 
 /* 1: the object is bytes[0 .. scan->position); 0: more bytes are needed, call again with the same
- * scan and all bytes so far; -1: no MessagePack, an extension type, nested too deep, or of too many values. */
+ * scan and all bytes so far; -1: no MessagePack, an extension type, nested too deep, or of too many
+ * values. */
 int tu_scan_object(struct tu_scan *scan, const uint8_t *bytes, size_t length);
 
 /* Decodes one whole object that tu_scan_object has accepted. */

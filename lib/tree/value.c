@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Trees of values: built, asked, copied, merged. */
 #include "config.h"
 
 #include "tree/value.h"

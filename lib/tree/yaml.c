@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The part of YAML that contracts are written in, as trees. */
 #include "config.h"
 
 #include "tree/yaml.h"

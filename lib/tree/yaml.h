@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* YAML text to trees, over libyaml. */
-#ifndef TU_YAMLTEXT_H
-#define TU_YAMLTEXT_H
+#ifndef TU_YAML_H
+#define TU_YAML_H
 
 #include "tree/value.h"
 

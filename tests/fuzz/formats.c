@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "model/plugin.h"
+#include "tensor/tensor.h"
 
 extern const struct tensor_format tensor_format_apr, tensor_format_gguf, tensor_format_npy,
     tensor_format_npz, tensor_format_safetensors;
@@ -35,7 +36,7 @@ static bool open_bytes(struct tu_model *m, const uint8_t *data, size_t size,
 /* A bid looks at no more than it was given. */
 static void check_bids(const uint8_t *data, size_t size)
 {
-    size_t length = size < TU_BID_BYTES ? size : TU_BID_BYTES;
+    size_t length = size < TENSOR_BID_BYTES ? size : TENSOR_BID_BYTES;
     uint8_t *head = malloc(length ? length : 1);
     if (!head)
         abort();

@@ -12,6 +12,7 @@
 
 #include "stream/reader.h"
 #include "model/tsr.h"
+#include "stream/writer.h"
 
 enum { PIPE_HOLDS = 65536 };
 

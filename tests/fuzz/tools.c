@@ -11,6 +11,7 @@
 
 #include <zlib.h>
 
+#include "tensor/tensor.h"
 #include "tree/json.h"
 
 void fuzz_append(struct fuzz_bytes *out, const void *bytes, size_t length)

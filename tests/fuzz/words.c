@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "model/parts.h"
+#include "tensor/name.h"
 #include "tree/json.h"
 #include "judge/rule.h"
 #include "model/select.h"

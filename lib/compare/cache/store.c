@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
+#include "base/install.h"
 #include "model/plugin.h"
 #include "base/source.h"
 

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/select.h"
 #include "base/text.h"
+#include "tensor/name.h"
 
 enum { CELLS_MAX = 20000 };
 

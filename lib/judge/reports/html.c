@@ -14,8 +14,8 @@
 
 #include "judge/field.h"
 #include "judge/reports/heat-map.h"
-#include "tool/output.h"
 #include "base/text.h"
+#include "tree/cell.h"
 
 enum { SHADES = 8, BAD_SHADES = 4 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../tap.h"
+#include "base/file.h"
 
 enum { TENSORS = 8, LARGEST = 1 << 16 };
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "../tap.h"
+#include "stream/writer.h"
 
 /* ---- Streams to read ---- */
 

@@ -5,6 +5,7 @@
 #include "tensor/dtype.h"
 
 #include "../tap.h"
+#include "tensor/geometry.h"
 
 static struct tu_geometry geometry(uint32_t dtype, uint32_t packing, uint32_t rank, const uint64_t *shape)
 {

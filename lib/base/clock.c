@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Time, as it goes by. */
+#include "config.h"
+
+#include "base/clock.h"
+
+#include <time.h>
+
+double tu_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/* What is known of a tensor without its data: checked, ordered by name, copied. */
+#include "config.h"
+
+#include "tensor/tensor.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/text.h"
+
+int tu_tensor_check(struct tu_tensor *t, struct tu_geometry *geometry, struct tu_error *error)
+{
+    if (t->name_length == 0)
+        return tu_fail(error, TU_EINVALID, "its name is empty");
+    if (t->name_length > TENSOR_MAX_NAME)
+        return tu_fail(error, TU_EINVALID, "its name has %zu bytes (at most %u)", t->name_length,
+                       TENSOR_MAX_NAME);
+    if (memchr(t->name, '\0', t->name_length))
+        return tu_fail(error, TU_EINVALID, "its name holds a NUL");
+    if (!tu_is_utf8(t->name, t->name_length))
+        return tu_fail(error, TU_EINVALID, "its name is no UTF-8");
+    if (tu_geometry(t->dtype, t->packing, t->shape, t->rank, geometry, error) < 0)
+        return -1;
+    if (t->nbytes != geometry->nbytes)
+        return tu_fail(error, TU_EINVALID,
+                       "it has %" PRIu64 " bytes, its type %s and shape need %" PRIu64, t->nbytes,
+                       geometry->dtype->name, geometry->nbytes);
+    t->elements = geometry->elements;
+    return 0;
+}
+
+int tu_compare_names(const char *a, size_t a_length, const char *b, size_t b_length)
+{
+    int order = memcmp(a, b, a_length < b_length ? a_length : b_length);
+    return order ? order : (a_length > b_length) - (a_length < b_length);
+}
+
+int tu_tensor_copy(struct tu_arena *arena, const struct tu_tensor *t, struct tu_tensor *out,
+                   struct tu_error *error)
+{
+    *out = *t;
+    out->name = tu_arena_copy(arena, t->name, t->name_length);
+    uint64_t *shape = tu_arena_alloc(arena, t->rank * sizeof *shape);
+    if (!out->name || !shape)
+        return tu_fail_memory(error);
+    if (t->rank)
+        memcpy(shape, t->shape, t->rank * sizeof *shape);
+    out->shape = shape;
+    return tu_population_copy(arena, &t->population, &out->population, error);
+}
