@@ -11,7 +11,7 @@
 #include "compute/heads.h"
 #include "tool/output.h"
 #include "judge/reports/parts.h"
-#include "model/save.h"
+#include "base/newfile.h"
 #include "base/text.h"
 
 static struct tu_tool tool;

@@ -168,7 +168,7 @@ static int note_conversion(const struct tu_tensor *t, const struct tu_dtype *to,
     const struct conversion new = {tu_dtype(t->dtype), to, tu_save_refuses(format, t), NULL, 1};
     for (size_t i = 0; i < conversions.count; i++) {
         struct conversion *c = &conversions.items[i];
-        if (c->from == new.from && c->to == to && strcmp(c->why, new.why) == 0) {
+        if (c->from == new.from && c->to == to &&strcmp(c->why, new.why) == 0) {
             c->count++;
             return 0;
         }
@@ -281,7 +281,7 @@ static int make_room(const struct tu_tensor *t, struct tu_error *error)
     struct tu_saver *saver = newest();
     if (has_room(saver->data_bytes, t->nbytes))
         return saver->count ? 0 : expect(saver, error);
-    if (tu_save_end(saver, error) < 0 || add_file(saver->path, error) < 0)
+    if (tu_save_end(saver, error) < 0 || add_file(saver->file.path, error) < 0)
         return -1;
     return expect(newest(), error);
 }
@@ -329,7 +329,7 @@ static int save_tensor(struct tu_feed *feed, const struct tu_item *item, struct 
     struct tu_tensor t = item->tensor;
     const struct tu_dtype *to = plan(&t);
     if (!to && tu_save_refuses(format, &t))
-        return refuse_tensor(newest()->path, &t, error);
+        return refuse_tensor(newest()->file.path, &t, error);
     if (to && (note_conversion(&t, to, error) < 0 || tu_convert_describe(&t, to, &t, error) < 0))
         return -1;
     if (make_room(&t, error) < 0 || tu_save_tensor(newest(), &t, error) < 0)
@@ -442,7 +442,7 @@ static int make_shard_index(const char *path, char **names, struct shard_index *
         return tu_fail_memory(error);
     }
     if (build_shard_index(names, &out->arena, &index, error) < 0 ||
-        tu_save_check(&files.items[0], out->path, error) < 0)
+        tu_newfile_check(out->path, force, error) < 0)
         return -1;
     return tu_json_text(&index, &out->arena, &out->text, &out->length, error);
 }
@@ -467,8 +467,8 @@ static int check_names(struct tu_error *error)
     int result = 0;
     for (size_t i = 1; i < total && result == 0; i++)
         if (strcmp(all[i - 1]->name, all[i]->name) == 0)
-            result = tu_fail(error, TU_EINVALID, "%s: tensor '%s' comes twice", files.items[0].path,
-                             all[i]->name);
+            result = tu_fail(error, TU_EINVALID, "%s: tensor '%s' comes twice",
+                             files.items[0].file.path, all[i]->name);
     free(all);
     return result;
 }
@@ -481,7 +481,7 @@ static int finish_files(const char *path, char **names, struct tu_error *error)
         names[i] = files.count > 1 ? part_name(path, i, files.count) : strdup(path);
         if (!names[i])
             return tu_fail_memory(error);
-        if (tu_save_check(&files.items[i], names[i], error) < 0 ||
+        if (tu_newfile_check(names[i], force, error) < 0 ||
             tu_save_finish(&files.items[i], (uint32_t)i, (uint32_t)files.count, saved, error) < 0)
             return -1;
     }

@@ -17,7 +17,7 @@
 #include "model/feed.h"
 #include "judge/report.h"
 #include "judge/signature.h"
-#include "model/save.h"
+#include "base/newfile.h"
 #include "base/source.h"
 #include "base/text.h"
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
-#include "model/save.h"
+#include "base/newfile.h"
 
 extern char **environ;
 

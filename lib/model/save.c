@@ -19,206 +19,6 @@
 
 enum { BUFFER_BYTES = 1 << 20, WRITE_BEHIND = 32 << 20 };
 
-/* ---- The file ---- */
-
-static int fail_here(const struct tu_saver *s, struct tu_error *error)
-{
-    return tu_fail_errno(error, "%s", s->path);
-}
-
-static char *folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return !slash          ? strdup(".")
-           : slash == path ? strdup("/")
-                           : strndup(path, (size_t)(slash - path));
-}
-
-static mode_t default_mode(void)
-{
-    mode_t mask = umask(0);
-    umask(mask);
-    return 0666 & ~mask;
-}
-
-/* A file without a name, which has a path in /proc to be linked by; -1 where there is none. */
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-bool tu_same_place(const char *a, const char *b)
-{
-    char *folders[2] = {folder_of(a), folder_of(b)};
-    struct stat x, y;
-    bool same = strcmp(name_of(a), name_of(b)) == 0 && folders[0] && folders[1] &&
-                stat(folders[0], &x) == 0 && stat(folders[1], &y) == 0 && x.st_dev == y.st_dev &&
-                x.st_ino == y.st_ino;
-    free(folders[0]);
-    free(folders[1]);
-    return same || strcmp(a, b) == 0;
-}
-
-static int open_nameless(const char *folder)
-{
-    char self[64];
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-    if (fd < 0 || access(self, F_OK) == 0)
-        return fd;
-    close(fd);
-    errno = EOPNOTSUPP;
-    return -1;
-}
-
-/* A file without a name where the system has such, so that not even a kill leaves it behind; else
- * one with a temporary name in the same folder. */
-static int open_temporary(struct tu_saver *s, struct tu_error *error)
-{
-    char *folder = folder_of(s->path);
-    if (!folder)
-        return tu_fail_memory(error);
-    s->fd = open_nameless(folder);
-    bool unknown = s->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL);
-    int named = unknown ? asprintf(&s->temporary, "%s/.tensorutils.XXXXXX", folder) : 0;
-    free(folder);
-    if (s->fd >= 0)
-        return 0;
-    if (!unknown)
-        return fail_here(s, error);
-    if (named < 0) {
-        s->temporary = NULL;
-        return tu_fail_memory(error);
-    }
-    s->fd = mkostemp(s->temporary, O_CLOEXEC);
-    if (s->fd < 0 || fchmod(s->fd, default_mode()) < 0)
-        return fail_here(s, error);
-    return 0;
-}
-
-/* Gives the nameless file a name; one that exists stays as it is (EEXIST). */
-static int link_as(const struct tu_saver *s, const char *name)
-{
-    char self[64];
-    snprintf(self, sizeof self, "/proc/self/fd/%d", s->fd);
-    return linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
-}
-
-static int name_temporary(struct tu_saver *s, struct tu_error *error)
-{
-    char *folder = folder_of(s->path);
-    int result = folder ? -1 : tu_fail_memory(error);
-    for (unsigned i = 0; folder && i < 1000 && result < 0; i++) {
-        free(s->temporary);
-        if (asprintf(&s->temporary, "%s/.tensorutils.%ld.%u", folder, (long)getpid(), i) < 0) {
-            s->temporary = NULL;
-            tu_fail_memory(error);
-            break;
-        }
-        result = link_as(s, s->temporary);
-        if (result < 0 && errno != EEXIST)
-            break;
-    }
-    free(folder);
-    if (result == 0)
-        return 0;
-    fail_here(s, error); /* unless memory was what failed */
-    free(s->temporary);
-    s->temporary = NULL;
-    return -1;
-}
-
-static int exists_already(const struct tu_saver *s, struct tu_error *error)
-{
-    return tu_fail(error, TU_EUSAGE, "%s: exists already (--force replaces it)", s->path);
-}
-
-/* Whether the path is free, or may be replaced. */
-static int check_path(const struct tu_saver *s, struct tu_error *error)
-{
-    struct stat st;
-    if (lstat(s->path, &st) < 0)
-        return 0;
-    if (!s->force)
-        return exists_already(s, error);
-    /* of a link, what it leads to: /dev/stdout is one */
-    bool dangling = S_ISLNK(st.st_mode) && stat(s->path, &st) < 0;
-    return dangling || S_ISREG(st.st_mode)
-               ? 0
-               : tu_fail(error, TU_EUSAGE, "%s: is no regular file, and is not replaced", s->path);
-}
-
-/* Not every file system has links, or a rename that replaces nothing. */
-static int rename_unless_there(const struct tu_saver *s)
-{
-    struct stat st;
-    if (link(s->temporary, s->path) == 0)
-        return 0;
-    if (errno == EEXIST)
-        return -1;
-    if (renameat2(AT_FDCWD, s->temporary, AT_FDCWD, s->path, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno == EEXIST)
-        return -1;
-    if (lstat(s->path, &st) == 0) {
-        errno = EEXIST;
-        return -1;
-    }
-    return rename(s->temporary, s->path);
-}
-
-/* Without force, a file is not replaced even if it came in the meantime; with force, rename
- * replaces it in one step. */
-static int give_name(struct tu_saver *s, struct tu_error *error)
-{
-    if (!s->force) {
-        int result = s->temporary ? rename_unless_there(s) : link_as(s, s->path);
-        if (result < 0)
-            return errno == EEXIST ? exists_already(s, error) : fail_here(s, error);
-        return 0;
-    }
-    if (check_path(s, error) < 0)
-        return -1;
-    if (!s->temporary && name_temporary(s, error) < 0)
-        return -1;
-    if (rename(s->temporary, s->path) < 0)
-        return fail_here(s, error);
-    free(s->temporary);
-    s->temporary = NULL;
-    return 0;
-}
-
-static int sync_folder(const struct tu_saver *s, struct tu_error *error)
-{
-    char *folder = folder_of(s->path);
-    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    int result = fd >= 0 ? fsync(fd) : -1;
-    /* a folder that may be written may still not be read, and some cannot be flushed */
-    bool cannot = errno == EINVAL || errno == EACCES;
-    free(folder);
-    if (fd >= 0)
-        close(fd);
-    return result < 0 && !cannot ? fail_here(s, error) : 0;
-}
-
-static int write_at(const struct tu_saver *s, uint64_t offset, const void *bytes, size_t length,
-                    struct tu_error *error)
-{
-    const char *p = bytes;
-    while (length) {
-        ssize_t n = pwrite(s->fd, p, length, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return fail_here(s, error);
-        p += n;
-        offset += (uint64_t)n;
-        length -= (size_t)n;
-    }
-    return 0;
-}
-
 /* ---- Head and tail ---- */
 
 /* What a format's write functions see. */
@@ -269,7 +69,7 @@ static int host_fail(struct tensor_writer *w, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    return tu_fail(inside(w)->error, TU_EINVALID, "%s: %s", inside(w)->saver->path, text);
+    return tu_fail(inside(w)->error, TU_EINVALID, "%s: %s", inside(w)->saver->file.path, text);
 }
 
 static const struct tensor_writer_host writer_host = {
@@ -322,14 +122,14 @@ static void begin_writing(struct tu_saver *s)
     uint64_t bytes = s->data_bytes - s->used - s->begun;
     if (bytes < WRITE_BEHIND)
         return; /* what fails here fails at the end, too */
-    sync_file_range(s->fd, (off_t)(s->room + s->begun), (off_t)bytes, SYNC_FILE_RANGE_WRITE);
+    sync_file_range(s->file.fd, (off_t)(s->room + s->begun), (off_t)bytes, SYNC_FILE_RANGE_WRITE);
     s->begun += bytes;
 }
 
 /* Writes the newest `length` bytes of the data section. */
 static int write_data(struct tu_saver *s, const void *bytes, size_t length, struct tu_error *error)
 {
-    if (write_at(s, s->room + s->data_bytes - length, bytes, length, error) < 0)
+    if (tu_newfile_write(&s->file, s->room + s->data_bytes - length, bytes, length, error) < 0)
         return -1;
     if (s->format->wants_crc32)
         s->crc32 = (uint32_t)crc32_z(s->crc32, bytes, length);
@@ -418,8 +218,9 @@ static int write_prefixes(struct head_writer *h)
             return -1;
         if (h->length != s->tensors[i].offset - h->public.prefix)
             return tu_fail(h->error, TU_EINVALID, "%s: format %s changed the length of a prefix",
-                           s->path, s->format->name);
-        if (write_at(s, s->room + h->public.prefix, h->bytes, h->length, h->error) < 0)
+                           s->file.path, s->format->name);
+        if (tu_newfile_write(&s->file, s->room + h->public.prefix, h->bytes, h->length, h->error) <
+            0)
             return -1;
     }
     return 0;
@@ -429,7 +230,8 @@ static int write_prefixes(struct head_writer *h)
  * that nothing is overwritten before it was read. */
 static int move_data(struct tu_saver *s, uint64_t to, struct tu_error *error)
 {
-    struct tu_source self = {.fd = s->fd, .path = s->path, .size = s->room + s->data_bytes};
+    struct tu_source self = {
+        .fd = s->file.fd, .path = s->file.path, .size = s->room + s->data_bytes};
     bool up = to > s->room;
     if (need_buffer(s, error) < 0)
         return -1;
@@ -438,12 +240,14 @@ static int move_data(struct tu_saver *s, uint64_t to, struct tu_error *error)
         size_t n = left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES;
         uint64_t at = up ? left - n : done;
         if (tu_source_read(&self, s->room + at, s->buffer, n, error) < 0 ||
-            write_at(s, to + at, s->buffer, n, error) < 0)
+            tu_newfile_write(&s->file, to + at, s->buffer, n, error) < 0)
             return -1;
         done += n;
     }
     s->room = to;
-    return ftruncate(s->fd, (off_t)(to + s->data_bytes)) < 0 ? fail_here(s, error) : 0;
+    return ftruncate(s->file.fd, (off_t)(to + s->data_bytes)) < 0
+               ? tu_fail_errno(error, "%s", s->file.path)
+               : 0;
 }
 
 /* ---- The interface ---- */
@@ -451,17 +255,12 @@ static int move_data(struct tu_saver *s, uint64_t to, struct tu_error *error)
 int tu_save_open(struct tu_saver *s, const struct tensor_format *format, const char *path,
                  bool force, struct tu_error *error)
 {
-    *s = (struct tu_saver){.format = format, .path = path, .force = force, .fd = -1};
+    *s = (struct tu_saver){.format = format, .file.fd = -1};
     s->metadata.type = TENSOR_MAP;
     if (!format->refuse)
         return tu_fail(error, TU_EUSAGE, "%s: format %s can be read but not written", path,
                        format->name);
-    if (check_path(s, error) < 0)
-        return -1;
-    if (open_temporary(s, error) == 0)
-        return 0;
-    tu_save_close(s);
-    return -1;
+    return tu_newfile_open(&s->file, path, force, error);
 }
 
 /* Gives tensors that are likely to come their places. */
@@ -551,7 +350,7 @@ int tu_save_tensor(struct tu_saver *s, const struct tu_tensor *t, struct tu_erro
     e.shape = shape;
     const char *why = s->format->refuse(&e);
     if (why)
-        return tu_fail(error, TU_EINVALID, "%s: tensor '%.256s' (%s): %s %s", s->path, t->name,
+        return tu_fail(error, TU_EINVALID, "%s: tensor '%.256s' (%s): %s %s", s->file.path, t->name,
                        tu_dtype(t->dtype)->name, s->format->name, why);
     s->checksums[s->count] = 0;
     s->tensors[s->count++] = e;
@@ -576,7 +375,7 @@ int tu_save_straight(struct tu_saver *s, off_t *at, struct tu_error *error)
     if (s->format->wants_crc32 || s->format->write_prefix || flush(s, error) < 0)
         return -1;
     *at = (off_t)(s->room + s->data_bytes);
-    return s->fd;
+    return s->file.fd;
 }
 
 void tu_save_put(struct tu_saver *s, uint64_t length)
@@ -604,8 +403,8 @@ static int check_names(const struct tu_saver *s, struct tu_error *error)
     int result = 0;
     for (size_t i = 0; i + 1 < s->count && result == 0; i++)
         if (compare_entries(&sorted[i], &sorted[i + 1]) == 0)
-            result =
-                tu_fail(error, TU_EINVALID, "%s: tensor '%s' came twice", s->path, sorted[i]->name);
+            result = tu_fail(error, TU_EINVALID, "%s: tensor '%s' came twice", s->file.path,
+                             sorted[i]->name);
     free(sorted);
     return result;
 }
@@ -626,7 +425,7 @@ static int write_around(struct tu_saver *s, uint32_t part, uint32_t parts, uint6
     if (result == 0 && start != s->room)
         result = move_data(s, start, error);
     if (result == 0)
-        result = write_at(s, 0, h.bytes, h.length, error);
+        result = tu_newfile_write(&s->file, 0, h.bytes, h.length, error);
     uint32_t head = (uint32_t)crc32_z(0, (const Bytef *)h.bytes, h.length);
     if (result == 0)
         result = write_prefixes(&h);
@@ -635,7 +434,7 @@ static int write_around(struct tu_saver *s, uint32_t part, uint32_t parts, uint6
         h.length = 0;
         result = s->format->write_tail(&h.public);
         if (result == 0)
-            result = write_at(s, s->room + s->data_bytes, h.bytes, h.length, error);
+            result = tu_newfile_write(&s->file, s->room + s->data_bytes, h.bytes, h.length, error);
     }
     head_writer_free(&h);
     return result;
@@ -644,7 +443,7 @@ static int write_around(struct tu_saver *s, uint32_t part, uint32_t parts, uint6
 int tu_save_end(struct tu_saver *s, struct tu_error *error)
 {
     if (s->left)
-        return tu_fail(error, TU_EINVALID, "%s: the last tensor is not whole", s->path);
+        return tu_fail(error, TU_EINVALID, "%s: the last tensor is not whole", s->file.path);
     if (check_names(s, error) < 0 || pad(s, error) < 0 || flush(s, error) < 0)
         return -1;
     free(s->buffer);
@@ -657,46 +456,20 @@ int tu_save_finish(struct tu_saver *s, uint32_t part, uint32_t parts, uint64_t a
 {
     if (write_around(s, part, parts, all_tensors, error) < 0)
         return -1;
-    return fsync(s->fd) < 0 ? fail_here(s, error) : 0;
-}
-
-int tu_save_check(const struct tu_saver *s, const char *path, struct tu_error *error)
-{
-    const struct tu_saver there = {.path = path, .force = s->force};
-    return check_path(&there, error);
+    return tu_newfile_flush(&s->file, error);
 }
 
 int tu_save_publish(struct tu_saver *s, const char *path, struct tu_error *error)
 {
-    s->path = path;
-    return give_name(s, error) < 0 ? -1 : sync_folder(s, error);
-}
-
-int tu_save_text(const char *path, bool force, const char *text, size_t length,
-                 struct tu_error *error)
-{
-    struct tu_saver s = {.path = path, .force = force, .fd = -1};
-    int result = open_temporary(&s, error);
-    if (result == 0)
-        result = write_at(&s, 0, text, length, error);
-    if (result == 0 && fsync(s.fd) < 0)
-        result = fail_here(&s, error);
-    if (result == 0)
-        result = tu_save_publish(&s, path, error);
-    tu_save_close(&s);
-    return result;
+    return tu_newfile_publish(&s->file, path, error);
 }
 
 void tu_save_close(struct tu_saver *s)
 {
-    if (s->temporary)
-        unlink(s->temporary);
-    if (s->fd >= 0)
-        close(s->fd);
-    free(s->temporary);
+    tu_newfile_close(&s->file);
     free(s->buffer);
     free(s->tensors);
     free(s->checksums);
     tu_arena_free(&s->arena);
-    *s = (struct tu_saver){.fd = -1};
+    *s = (struct tu_saver){.file.fd = -1};
 }

@@ -7,15 +7,13 @@
 #define TU_SAVE_H
 
 #include "base/arena.h"
+#include "base/newfile.h"
 #include "model/model.h"
 #include "stream/reader.h"
 
 struct tu_saver {
     const struct tensor_format *format;
-    const char *path;
-    bool force;
-    int fd;
-    char *temporary; /* name of the file so far; NULL: it has none yet */
+    struct tu_newfile file;
 
     struct tu_arena arena;
     struct tensor_entry *tensors;
@@ -68,15 +66,8 @@ int tu_save_end(struct tu_saver *s, struct tu_error *error) TU_MUST_CHECK;
  * to disk. */
 int tu_save_finish(struct tu_saver *s, uint32_t part, uint32_t parts, uint64_t all_tensors,
                    struct tu_error *error) TU_MUST_CHECK;
-/* Whether a file may have a name, so far as can be said beforehand. */
-int tu_save_check(const struct tu_saver *s, const char *path, struct tu_error *error) TU_MUST_CHECK;
 /* Gives the finished file a name. */
 int tu_save_publish(struct tu_saver *s, const char *path, struct tu_error *error) TU_MUST_CHECK;
-/* Writes a whole small file with the same promises. */
-int tu_save_text(const char *path, bool force, const char *text, size_t length,
-                 struct tu_error *error) TU_MUST_CHECK;
-/* Whether two paths lead to one name in one folder, however they are spelled. */
-bool tu_same_place(const char *a, const char *b);
 /* Gives everything back; a file that was not finished is gone. */
 void tu_save_close(struct tu_saver *s);
 
