@@ -55,6 +55,7 @@ UNIT_TESTS = \
 	tests/unit/tree/msgpack \
 	tests/unit/base/pipeline \
 	tests/unit/judge/rule \
+	tests/unit/map/view \
 	tests/unit/compare/store \
 	tests/unit/kernels/steps \
 	tests/unit/stream/reader \
