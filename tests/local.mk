@@ -54,6 +54,8 @@ UNIT_TESTS = \
 	tests/unit/compare/oracle \
 	tests/unit/tree/msgpack \
 	tests/unit/base/pipeline \
+	tests/unit/judge/auto \
+	tests/unit/judge/court \
 	tests/unit/judge/rule \
 	tests/unit/map/view \
 	tests/unit/compare/store \

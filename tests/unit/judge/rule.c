@@ -56,10 +56,12 @@ TEST(the_parts_of_a_rule)
 
 TEST(what_is_no_rule)
 {
-    static const char *const cases[] = {"",          "max_diff",   "<",           "< 1",         "max_diff <",  "max_diff <= ",
-                                        "a b < 1",   "a.b < 1",    "a-b < 1",     "glob: < 1",   ": < 1",       "x < one",
-                                        "x >= ok",   "x = 1",      "x =< 1",      "x <> 1",      "x < 1 2",     "x < 1,5",
-                                        "x <= nan",  "x == NaN",   "x << 1",      "x <== 1",     "x ~ 1",       "1 < x < 2"};
+    static const char *const cases[] = {"",           "max_diff",     "<",        "< 1",
+                                        "max_diff <", "max_diff <= ", "a b < 1",  "a.b < 1",
+                                        "a-b < 1",    "glob: < 1",    ": < 1",    "x < one",
+                                        "x >= ok",    "x = 1",        "x =< 1",   "x <> 1",
+                                        "x < 1 2",    "x < 1,5",      "x <= nan", "x == NaN",
+                                        "x << 1",     "x <== 1",      "x ~ 1",    "1 < x < 2"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tu_rule rule;
         struct tu_error error = {0};
@@ -67,15 +69,18 @@ TEST(what_is_no_rule)
             tap_fail(__FILE__, __LINE__, "'%s' was taken", cases[i]);
             tu_rule_free(&rule);
         } else {
-            CHECK(error.code == TU_EUSAGE && strstr(error.text, cases[i]) && !rule.field && !rule.text && !rule.glob);
+            CHECK(error.code == TU_EUSAGE && strstr(error.text, cases[i]) && !rule.field &&
+                  !rule.text && !rule.glob);
         }
     }
 }
 
 TEST(numbers)
 {
-    struct tensor_value half = {.type = TENSOR_FLOAT64, .real = 0.5}, two = {.type = TENSOR_UINT64, .uint = 2},
-                        minus = {.type = TENSOR_INT8, .sint = -1}, single = {.type = TENSOR_FLOAT32, .real = 0.5};
+    struct tensor_value half = {.type = TENSOR_FLOAT64, .real = 0.5},
+                        two = {.type = TENSOR_UINT64, .uint = 2},
+                        minus = {.type = TENSOR_INT8, .sint = -1},
+                        single = {.type = TENSOR_FLOAT32, .real = 0.5};
     CHECK(holds("x < 0.6", &half) && !holds("x < 0.5", &half) && holds("x <= 0.5", &half));
     CHECK(holds("x > 0.4", &half) && !holds("x > 0.5", &half) && holds("x >= 0.5", &half));
     CHECK(holds("x == 0.5", &half) && !holds("x != 0.5", &half) && holds("x != 0.6", &half));
@@ -88,30 +93,37 @@ TEST(numbers)
 
 TEST(nan_keeps_no_rule)
 {
-    static const char *const rules[] = {"x < 1", "x <= 1", "x > 1", "x >= 1", "x == 1", "x != 1", "x <= inf", "x >= -inf"};
+    static const char *const rules[] = {"x < 1",  "x <= 1", "x > 1",    "x >= 1",
+                                        "x == 1", "x != 1", "x <= inf", "x >= -inf"};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         CHECK(!holds(rules[i], &nan_value));
 }
 
 TEST(what_is_missing_keeps_no_rule)
 {
-    static const char *const rules[] = {"x < 1", "x >= 1", "x == 1", "x != 1", "x == ok", "x != ok"};
+    static const char *const rules[] = {"x < 1",  "x >= 1",  "x == 1",
+                                        "x != 1", "x == ok", "x != ok"};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         CHECK(!holds(rules[i], NULL));
 }
 
 TEST(words)
 {
-    struct tensor_value ok = {.type = TENSOR_STRING, .string = {"ok", 2}}, number = {.type = TENSOR_UINT64, .uint = 1},
-                        digits = {.type = TENSOR_STRING, .string = {"1", 1}}, empty = {.type = TENSOR_STRING, .string = {"", 0}};
-    CHECK(holds("x == ok", &ok) && !holds("x != ok", &ok) && holds("x != bad", &ok) && !holds("x == bad", &ok));
+    struct tensor_value ok = {.type = TENSOR_STRING, .string = {"ok", 2}},
+                        number = {.type = TENSOR_UINT64, .uint = 1},
+                        digits = {.type = TENSOR_STRING, .string = {"1", 1}},
+                        empty = {.type = TENSOR_STRING, .string = {"", 0}};
+    CHECK(holds("x == ok", &ok) && !holds("x != ok", &ok) && holds("x != bad", &ok) &&
+          !holds("x == bad", &ok));
     CHECK(!holds("x == o", &ok) && !holds("x == okay", &ok) && !holds("x == OK", &ok));
     /* a word is no number and a number no word, whatever the operator */
     CHECK(!holds("x == one", &number) && !holds("x != one", &number));
     CHECK(!holds("x == 1", &digits) && !holds("x != 1", &digits) && !holds("x < 2", &digits));
     CHECK(holds("x != ok", &empty));
-    struct tensor_value array = {.type = TENSOR_ARRAY}, null = {.type = TENSOR_NULL}, yes = {.type = TENSOR_BOOLEAN, .boolean = true};
-    CHECK(!holds("x != 1", &array) && !holds("x != ok", &array) && !holds("x != 1", &null) && !holds("x != 1", &yes));
+    struct tensor_value array = {.type = TENSOR_ARRAY}, null = {.type = TENSOR_NULL},
+                        yes = {.type = TENSOR_BOOLEAN, .boolean = true};
+    CHECK(!holds("x != 1", &array) && !holds("x != ok", &array) && !holds("x != 1", &null) &&
+          !holds("x != 1", &yes));
 }
 
 TEST(globs)
@@ -119,7 +131,8 @@ TEST(globs)
     struct tu_rule rule;
     struct tu_error error = {0};
     CHECK(tu_rule_parse("blk.*.attn_?.weight:x < 1", &rule, &error) == 0);
-    CHECK(tu_rule_applies(&rule, "blk.0.attn_q.weight") && tu_rule_applies(&rule, "blk.1.2.attn_k.weight"));
+    CHECK(tu_rule_applies(&rule, "blk.0.attn_q.weight") &&
+          tu_rule_applies(&rule, "blk.1.2.attn_k.weight"));
     CHECK(!tu_rule_applies(&rule, "blk.0.attn_norm.weight") && !tu_rule_applies(&rule, "") &&
           !tu_rule_applies(&rule, "xblk.0.attn_q.weight"));
     tu_rule_free(&rule);
@@ -137,7 +150,8 @@ TEST(a_rule_for_some_records)
     CHECK_STRING(rule.glob, "a if b");
     CHECK_STRING(rule.field, "noise");
     CHECK_STRING(rule.text, "2");
-    CHECK(rule.optional && rule.condition && !rule.condition->optional && rule.condition->op == TU_EQUAL);
+    CHECK(rule.optional && rule.condition && !rule.condition->optional &&
+          rule.condition->op == TU_EQUAL);
     CHECK_STRING(rule.condition->field, "coarser");
     CHECK_STRING(rule.condition->text, "Q4_K,Q6_K");
     tu_rule_text(&rule, false, text, sizeof text);
@@ -158,9 +172,15 @@ TEST(a_rule_for_some_records)
 
 TEST(what_is_no_condition)
 {
-    static const char *const cases[] = {"x < 1 if y",           "x < 1 if y < 1 if z < 1", "x < 1 if a:y < 1", "x < 1 if y? < 1",
-                                        "x < 1 if coarser == Q", "x < 1 if dtype_a == q4_k", "x < 1 if dtype_b == F32,,X",
-                                        "x < 1 if y < b",       "x < 1 if y <"};
+    static const char *const cases[] = {"x < 1 if y",
+                                        "x < 1 if y < 1 if z < 1",
+                                        "x < 1 if a:y < 1",
+                                        "x < 1 if y? < 1",
+                                        "x < 1 if coarser == Q",
+                                        "x < 1 if dtype_a == q4_k",
+                                        "x < 1 if dtype_b == F32,,X",
+                                        "x < 1 if y < b",
+                                        "x < 1 if y <"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tu_rule rule;
         struct tu_error error = {0};
@@ -175,9 +195,11 @@ TEST(what_is_no_condition)
 
 TEST(several_words)
 {
-    struct tensor_value b = {.type = TENSOR_STRING, .string = {"b", 1}}, ab = {.type = TENSOR_STRING, .string = {"a,b", 3}},
+    struct tensor_value b = {.type = TENSOR_STRING, .string = {"b", 1}},
+                        ab = {.type = TENSOR_STRING, .string = {"a,b", 3}},
                         empty = {.type = TENSOR_STRING, .string = {"", 0}};
-    CHECK(holds("x == a,b", &b) && holds("x == b,a", &b) && !holds("x == a,bb", &b) && !holds("x == ab,c", &b));
+    CHECK(holds("x == a,b", &b) && holds("x == b,a", &b) && !holds("x == a,bb", &b) &&
+          !holds("x == ab,c", &b));
     CHECK(!holds("x != a,b", &b) && holds("x != a,c", &b));
     CHECK(holds("x == a,b", &ab) && !holds("x == a,b", &empty) && !holds("x == ,,", &empty));
 }

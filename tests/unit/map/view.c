@@ -648,6 +648,8 @@ TEST(blocks_stay_where_they_are_whole)
     has_values(tu_view_item(m, tu_view_item(m, of, 1, e), 2, e), TENSOR_Q8_0, SHAPE(64), x + 320);
     has_values(tu_view_reshape(m, of, SHAPE(12, 64), e), TENSOR_Q8_0, SHAPE(12, 64), x);
     has_values(tu_view_reshape(m, of, SHAPE(12, 32, 2), e), TENSOR_F32, SHAPE(12, 32, 2), x);
+    static const uint64_t halves[] = {6, 2, 64, 7, 7, 7};
+    has_values(tu_view_reshape(m, of, halves, 3, e), TENSOR_Q8_0, halves, 3, x);
     has_values(tu_view_plain(m, of, e), TENSOR_F32, SHAPE(4, 3, 64), x);
     memcpy(y, x + 384, 384);
     memcpy(y + 384, x, 384);
@@ -745,6 +747,81 @@ TEST(floats_of_more_than_a_tile)
         memcpy(want.bytes + 4 * i, &value, 4);
     }
     is(v, &want, TENSOR_F32);
+    end();
+}
+
+/* ---- A file that shrinks ---- */
+
+static void read_fails(const struct tu_view *v)
+{
+    float values[64];
+    if (!v) {
+        tap_fail(__FILE__, __LINE__, "no view: %s", place.error.text);
+        return;
+    }
+    uint8_t *bytes = malloc(v->tensor.nbytes);
+    struct tu_error whole = {0}, piece = {0}, area = {0}, number = {0};
+    uint64_t columns = v->tensor.shape[v->tensor.rank - 1], rows = v->tensor.elements / columns;
+    CHECK_FAILS(tu_view_read(v, 0, bytes, v->tensor.nbytes, &whole), whole, "became shorter");
+    CHECK_FAILS(tu_view_read(v, 1, bytes, v->tensor.nbytes - 1, &piece), piece, "became shorter");
+    CHECK_FAILS(tu_view_values(v, place.maker.kernels, 0,
+                               v->tensor.elements < 64 ? v->tensor.elements : 64, values, &number),
+                number, "became shorter");
+    if (v->geometry.dtype->elements == 1) {
+        CHECK_FAILS(tu_view_read_area(v, (struct tu_area){0, rows, 1, columns - 1}, bytes, &area),
+                    area, "became shorter");
+        area = (struct tu_error){0};
+        CHECK_FAILS(tu_view_read_area(v, (struct tu_area){0, rows, 0, columns}, bytes, &area), area,
+                    "became shorter");
+    }
+    free(bytes);
+}
+
+TEST(a_file_that_shrinks_is_no_view)
+{
+    begin();
+    const struct tu_view_maker *m = &place.maker;
+    struct tu_error *e = &place.error;
+    struct plain p = plain(SHAPE(4, 6), 4), wide = plain(SHAPE(4, 600), 2);
+    int8_t x[128];
+    const struct tu_view *of = leaf(&p, TENSOR_F32), *w = leaf(&wide, TENSOR_BF16);
+    const struct tu_view *q = codes(x, TENSOR_PACKING_ROWS, SHAPE(2, 64), 64, 2);
+    if (ftruncate(place.model.source.fd, 0) != 0)
+        abort();
+    const struct tu_view *views[] = {
+        of,
+        tu_view_rope(m, of, 1, false, e),
+        tu_view_rope(m, w, 1, false, e),
+        tu_view_rows(m, of, 1, 3, e),
+        tu_view_columns(m, of, 1, 3, e),
+        tu_view_permute(m, tu_view_reshape(m, of, SHAPE(2, 2, 6), e), SHAPE(1, 0, 2), false, e),
+        JOIN(false, of, of),
+        JOIN(true, q, q),
+        tu_view_add(m, of, 1, e),
+        tu_view_plain(m, q, e),
+        tu_view_transpose(m, of, e),
+        tu_view_swapped(m, of, e),
+        q};
+    for (size_t i = 0; i < sizeof views / sizeof *views; i++)
+        read_fails(views[i]);
+    /* what has a scale in front reads it when it is made */
+    uint8_t bytes[28] = {0};
+    const struct tu_view *scaled =
+        leaf_of(bytes, 28, TENSOR_APR_Q8, TENSOR_PACKING_FLAT, SHAPE(4, 6));
+    if (ftruncate(place.model.source.fd, 0) != 0)
+        abort();
+    CHECK_NONE(tu_view_plain(m, scaled, e), "became shorter");
+    CHECK_NONE(tu_view_rows(m, scaled, 1, 2, e), "became shorter");
+    CHECK_NONE(tu_view_item(m, scaled, 1, e), "became shorter");
+    CHECK_NONE(tu_view_rope(m, scaled, 1, false, e), "became shorter");
+    CHECK_NONE(tu_view_order(m, scaled, SHAPE(1, 0), e), "became shorter");
+    CHECK_NONE(tu_view_reshape(m, scaled, SHAPE(6, 4), e), "became shorter");
+    CHECK_NONE(tu_view_permute(m, scaled, SHAPE(0, 1), false, e), "became shorter");
+    CHECK_NONE(tu_view_transpose(m, scaled, e), "became shorter");
+    CHECK_NONE(tu_view_columns(m, scaled, 1, 2, e), "became shorter");
+    CHECK_NONE(tu_view_add(m, scaled, 1, e), "became shorter");
+    CHECK_NONE(tu_view_scale(m, scaled, 2, e), "became shorter");
+    CHECK_NONE(JOIN(true, scaled), "became shorter");
     end();
 }
 

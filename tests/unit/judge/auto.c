@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The profile auto, said a second time: what it allows for each element type.  Every limit is tried
+ * just inside and just outside, and what has none at both ends.  Who changes a limit changes it
+ * here, too, and on purpose.
+ */
+#include "config.h"
+
+#include <math.h>
+
+#include "judge/court.h"
+#include "tensor/dtype.h"
+
+#include "../tap.h"
+
+#define NONE NAN
+
+static const struct {
+    const char *field;
+    bool at_least;
+} sides[] = {{"cosine_similarity", true},
+             {"norm_ratio", true},
+             {"norm_ratio", false},
+             {"noise_ratio", false},
+             {"worst_row_noise_ratio", false},
+             {"worst_row_gain", true},
+             {"worst_row_gain", false},
+             {"worst_row_cosine", true},
+             {"max_diff", false}};
+enum { SIDES = sizeof sides / sizeof *sides };
+
+/* clang-format off */
+static const struct {
+    const char *type;
+    double limits[SIDES]; /* in the order of sides */
+} types[] = {
+    {"F64", {0.999999999999, 0.999999, 1.000001, 1.3, NONE, 0.9999, 1.0001, 0.999999999, NONE}},
+    {"F32", {0.9999999999, 0.999999, 1.000001, 1.3, NONE, 0.9999, 1.0001, 0.999999999, NONE}},
+    {"F16", {0.9999999, 0.999, 1.001, 1.3, NONE, 0.998, 1.002, 0.9999997, NONE}},
+    {"BF16", {0.99999, 0.996, 1.004, 1.3, NONE, 0.99, 1.01, 0.99997, NONE}},
+    {"F8_E4M3", {0.999, 0.98, 1.02, 1.3, NONE, NONE, NONE, 0.99, NONE}},
+    {"F8_E5M2", {0.997, 0.98, 1.02, 1.3, NONE, NONE, NONE, 0.99, NONE}},
+    {"F8_E8M0", {NONE, NONE, NONE, 1.3, NONE, NONE, NONE, NONE, 0}},
+    {"F6_E2M3", {0.997, 0.98, 1.02, 1.3, NONE, NONE, NONE, 0.99, NONE}},
+    {"F6_E3M2", {0.996, 0.98, 1.02, 1.3, NONE, NONE, NONE, 0.99, NONE}},
+    {"F4", {0.985, 0.95, 1.05, 1.3, NONE, NONE, NONE, 0.95, NONE}},
+    {"I64", {NONE, NONE, NONE, 1.3, NONE, NONE, NONE, NONE, 0}},
+    {"I32", {NONE, NONE, NONE, 1.3, NONE, NONE, NONE, NONE, 0}},
+    {"I16", {NONE, NONE, NONE, 1.3, NONE, NONE, NONE, NONE, 0}},
+    {"I8", {NONE, NONE, NONE, 1.3, NONE, NONE, NONE, NONE, 0}},
+    {"U64", {NONE, NONE, NONE, 1.3, NONE, NONE, NONE, NONE, 0}},
+    {"U32", {NONE, NONE, NONE, 1.3, NONE, NONE, NONE, NONE, 0}},
+    {"U16", {NONE, NONE, NONE, 1.3, NONE, NONE, NONE, NONE, 0}},
+    {"U8", {NONE, NONE, NONE, 1.3, NONE, NONE, NONE, NONE, 0}},
+    {"BOOL", {NONE, NONE, NONE, 1.3, NONE, NONE, NONE, NONE, 0}},
+    {"Q4_0", {0.990, 0.98, 1.02, 1.3, 3, 0.89, 1.11, 0.96, NONE}},
+    {"Q4_1", {0.990, 0.98, 1.02, 1.3, 4, 0.89, 1.11, 0.96, NONE}},
+    {"Q5_0", {0.997, 0.98, 1.02, 1.3, 3, 0.93, 1.07, 0.99, NONE}},
+    {"Q5_1", {0.997, 0.98, 1.02, 1.3, 4, 0.93, 1.07, 0.99, NONE}},
+    {"Q8_0", {0.9999, 0.996, 1.004, 1.3, 2.5, 0.985, 1.015, 0.9997, NONE}},
+    {"Q8_1", {0.9999, 0.996, 1.004, 1.3, 2.5, 0.985, 1.015, 0.9997, NONE}},
+    {"Q2_K", {0.93, 0.90, 1.15, 1.3, 1.6, 0.89, 1.11, 0.79, NONE}},
+    {"Q3_K", {0.975, 0.95, 1.05, 1.3, 2.5, 0.89, 1.11, 0.92, NONE}},
+    {"Q4_K", {0.994, 0.98, 1.02, 1.3, 1.6, 0.95, 1.05, 0.98, NONE}},
+    {"Q5_K", {0.998, 0.98, 1.02, 1.3, 1.6, 0.97, 1.03, 0.99, NONE}},
+    {"Q6_K", {0.9995, 0.996, 1.004, 1.3, 2.5, 0.985, 1.015, 0.9985, NONE}},
+    {"Q8_K", {0.9999, 0.996, 1.004, 1.3, 2.5, 0.985, 1.015, 0.9997, NONE}},
+    {"IQ2_XXS", {0.90, 0.90, 1.15, 1.6, 8, NONE, NONE, 0.70, NONE}},
+    {"IQ2_XS", {0.90, 0.90, 1.15, 1.6, 8, NONE, NONE, 0.70, NONE}},
+    {"IQ3_XXS", {0.96, 0.90, 1.15, 1.6, 8, NONE, NONE, 0.88, NONE}},
+    {"IQ1_S", {0.82, 0.80, 1.28, 1.6, 8, NONE, NONE, 0.46, NONE}},
+    {"IQ4_NL", {0.993, 0.98, 1.02, 1.3, 2.2, 0.89, 1.11, 0.98, NONE}},
+    {"IQ3_S", {0.96, 0.90, 1.15, 1.6, 8, NONE, NONE, 0.88, NONE}},
+    {"IQ2_S", {0.90, 0.90, 1.15, 1.6, 8, NONE, NONE, 0.70, NONE}},
+    {"IQ4_XS", {0.993, 0.98, 1.02, 1.3, 2.2, 0.95, 1.05, 0.98, NONE}},
+    {"IQ1_M", {0.82, 0.80, 1.28, 1.6, 8, NONE, NONE, 0.46, NONE}},
+    {"TQ1_0", {0.99, 0.95, 1.05, 1.3, NONE, NONE, NONE, 0.97, NONE}},
+    {"TQ2_0", {0.99, 0.95, 1.05, 1.3, NONE, NONE, NONE, 0.97, NONE}},
+    {"MXFP4", {0.985, 0.95, 1.05, 1.6, 8, NONE, NONE, 0.95, NONE}},
+    {"NVFP4", {0.985, 0.95, 1.05, 1.6, 8, NONE, NONE, 0.95, NONE}},
+    {"Q1_0", {0.99, 0.95, 1.05, 1.3, NONE, NONE, NONE, 0.97, NONE}},
+    {"Q2_0", {0.99, 0.95, 1.05, 1.3, NONE, NONE, NONE, 0.97, NONE}},
+    {"APR_Q4", {0.988, 0.98, 1.02, 1.3, 3, 0.89, 1.11, 0.96, NONE}},
+    {"APR_Q8", {0.995, 0.98, 1.02, 1.3, NONE, NONE, NONE, 0.98, NONE}},
+};
+/* clang-format on */
+
+static struct tensor_value word(const char *text)
+{
+    return (struct tensor_value){.type = TENSOR_STRING, .string = {text, strlen(text)}};
+}
+
+static struct tensor_value real(double x)
+{
+    return (struct tensor_value){.type = TENSOR_FLOAT64, .real = x};
+}
+
+/* A court of one record: a pair of types that is equal but for one field, whose value is given. */
+static bool passes(const char *a, const char *b, const char *field, double value)
+{
+    struct tensor_pair pairs[] = {
+        {word("kind"), word("compare")}, {word("name"), word("w")},
+        {word("status"), word("ok")},    {word("dtype_a"), word(a)},
+        {word("dtype_b"), word(b)},      {word("cosine_similarity"), real(1)},
+        {word("norm_ratio"), real(1)},   {word("max_diff"), real(0)},
+        {word("nan_a"), real(0)},        {word("nan_b"), real(0)},
+        {word(field), real(value)},
+    };
+    size_t count = sizeof pairs / sizeof *pairs;
+    for (size_t i = 0; i + 1 < count; i++)
+        if (strcmp(pairs[i].key.string.bytes, field) == 0) {
+            pairs[i].value = real(value);
+            count--;
+        }
+    struct tensor_value record = {.type = TENSOR_MAP, .map = {pairs, count}};
+    struct tu_court court = {0};
+    struct tu_error error = {0};
+    bool good = tu_rules_profile(&court.rules, "auto", false, &error) == 0 &&
+                tu_judge(&court, &record, &error) == 0;
+    if (!good)
+        tap_fail(__FILE__, __LINE__, "%s", error.text);
+    enum tu_ruling ruling = good ? tu_court_ruling(&court) : TU_NOTHING_JUDGED;
+    /* one field is wrong, and the reason names that and no other rule; NaN breaks both of a band */
+    if (ruling == TU_FAIL && (!strstr(court.items[0].reason, field) ||
+                              (!isnan(value) && strchr(court.items[0].reason, ','))))
+        tap_fail(__FILE__, __LINE__, "%s of %s: '%s'", field, b, court.items[0].reason);
+    else if (ruling != TU_FAIL && ruling != TU_PASS)
+        tap_fail(__FILE__, __LINE__, "%s of %s: %s", field, b, tu_court_words(&court));
+    tu_court_free(&court);
+    return ruling == TU_PASS;
+}
+
+TEST(every_limit_of_every_type)
+{
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++)
+        for (size_t s = 0; s < SIDES; s++) {
+            const char *type = types[t].type, *field = sides[s].field;
+            double limit = types[t].limits[s], far = sides[s].at_least ? -INFINITY : INFINITY;
+            if (isnan(limit)) {
+                if (!passes(type, type, field, sides[s].at_least ? -1e9 : 1e9))
+                    tap_fail(__FILE__, __LINE__, "%s: there is a limit of %s", type, field);
+                continue;
+            }
+            if (!passes(type, type, field, limit))
+                tap_fail(__FILE__, __LINE__, "%s: %s = %.17g fails", type, field, limit);
+            if (passes(type, type, field, nextafter(limit, far)) || passes(type, type, field, NAN))
+                tap_fail(__FILE__, __LINE__, "%s: %s beyond %.17g, or NaN, passes", type, field,
+                         limit);
+        }
+}
+
+/* F32 is coarser than integers and F64 are, and no other type. */
+TEST(the_coarser_type_sets_the_limit)
+{
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        const char *type = types[t].type;
+        double limit = types[t].limits[0], single = types[1].limits[0];
+        bool exact = !strcmp(type, "F64") || (isnan(limit) && strcmp(type, "F8_E8M0"));
+        CHECK_STRING(types[1].type, "F32");
+        double floor = exact ? single : isnan(limit) ? -1e9 : limit;
+        CHECK(passes(type, "F32", "cosine_similarity", floor) &&
+              passes("F32", type, "cosine_similarity", floor));
+        if (floor > 0)
+            CHECK(!passes(type, "F32", "cosine_similarity", nextafter(floor, 0)) &&
+                  !passes("F32", type, "cosine_similarity", nextafter(floor, 0)));
+    }
+}
+
+TEST(every_type_that_can_be_compared_has_limits)
+{
+    size_t count, known = 0;
+    const struct tu_dtype *table = tu_dtype_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        bool found = false;
+        for (size_t t = 0; t < sizeof types / sizeof *types; t++)
+            if (strcmp(types[t].type, table[i].name) == 0)
+                found = !isnan(types[t].limits[0]) || !isnan(types[t].limits[SIDES - 1]);
+        if (!found && table[i].code != TENSOR_C64)
+            tap_fail(__FILE__, __LINE__, "%s has neither a floor of the cosine nor has to be equal",
+                     table[i].name);
+        known += found;
+    }
+    CHECK_UINT(known, sizeof types / sizeof *types);
+}
+
+TEST(what_no_type_may_have)
+{
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        const char *type = types[t].type;
+        CHECK(passes(type, type, "nan_a", 0) && !passes(type, type, "nan_a", 1));
+        CHECK(passes(type, type, "nan_b", 0) && !passes(type, type, "nan_b", 1));
+        CHECK(passes(type, type, "differing", 0) && !passes(type, type, "differing", 1));
+        CHECK(passes(type, type, "right", 1) && !passes(type, type, "right", 0));
+    }
+}
+
+/* Two tensors of zeros are equal, and one is not equal to anything else. */
+TEST(what_is_undefined)
+{
+    static const struct {
+        double max_diff;
+        enum tu_ruling ruling;
+        const char *status;
+    } cases[] = {{0, TU_PASS, "undefined"},   {5e-324, TU_FAIL, "undefined"},
+                 {NAN, TU_FAIL, "undefined"}, {0, TU_FAIL, "nonfinite"},
+                 {0, TU_FAIL, "only_a"},      {0, TU_FAIL, "not_real"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tensor_pair pairs[] = {{word("kind"), word("compare")},
+                                      {word("name"), word("w")},
+                                      {word("status"), word(cases[i].status)},
+                                      {word("dtype_a"), word("F32")},
+                                      {word("dtype_b"), word("F32")},
+                                      {word("cosine_similarity"), real(NAN)},
+                                      {word("norm_ratio"), real(NAN)},
+                                      {word("max_diff"), real(cases[i].max_diff)},
+                                      {word("nan_a"), real(0)},
+                                      {word("nan_b"), real(0)}};
+        struct tensor_value record = {.type = TENSOR_MAP,
+                                      .map = {pairs, sizeof pairs / sizeof *pairs}};
+        struct tu_court court = {0};
+        struct tu_error error = {0};
+        CHECK(tu_rules_profile(&court.rules, "auto", false, &error) == 0 &&
+              tu_judge(&court, &record, &error) == 0);
+        if (tu_court_ruling(&court) != cases[i].ruling)
+            tap_fail(__FILE__, __LINE__, "%s with max_diff %g: %s", cases[i].status,
+                     cases[i].max_diff, tu_court_words(&court));
+        tu_court_free(&court);
+    }
+}
