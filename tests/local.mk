@@ -58,6 +58,7 @@ UNIT_TESTS = \
 	tests/unit/judge/court \
 	tests/unit/judge/rule \
 	tests/unit/map/view \
+	tests/unit/model/model \
 	tests/unit/compare/store \
 	tests/unit/kernels/steps \
 	tests/unit/stream/reader \
