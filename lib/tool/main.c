@@ -40,12 +40,23 @@ static int prepare(struct tu_tool *tool, struct tu_error *error)
 
 /* ---- Running ---- */
 
+/* Before anything else is printed, and at the end: how much there is of a pipe is not known before.
+ */
+static void wipe_progress(struct tu_tool *tool)
+{
+    if (tool->shown_progress.visible)
+        fputs("\r\033[K", stderr);
+    tool->shown_progress.visible = false;
+}
+
 /* A warning on standard error, unless quiet. */
 static void print_warning(void *context, const char *text)
 {
-    const struct tu_tool *tool = context;
-    if (!tool->quiet)
-        fprintf(stderr, "%s: warning: %s\n", tool->name, text);
+    struct tu_tool *tool = context;
+    if (tool->quiet)
+        return;
+    wipe_progress(tool);
+    fprintf(stderr, "%s: warning: %s\n", tool->name, text);
 }
 
 /* Shows how far the work is, when somebody is there to see it and it takes longer than a second. */
@@ -88,8 +99,7 @@ static int report(struct tu_tool *tool, const struct tu_error *error)
     if (error->code == TU_EPIPE)
         die_of_sigpipe();
     fflush(stdout);
-    if (tool->shown_progress.visible)
-        fputs("\r\033[K", stderr);
+    wipe_progress(tool);
     fprintf(stderr, "%s: %s\n", tool->name, error->text);
     if (tool->output)
         tu_output_fail(tool->output, tool->name, error->text);
@@ -146,6 +156,7 @@ int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, ch
     }
     if (status < 0)
         status = report(tool, &error);
+    wipe_progress(tool);
     tool->output = NULL;
     error = (struct tu_error){0};
     if (close_stdout(&error) < 0)
