@@ -22,7 +22,7 @@ fi
 # refuses FRAGMENT COMMAND...: COMMAND exits 2 with one line on standard error, which has FRAGMENT
 # and no control characters.
 refuses() {
-    local fragment=$1
+    local fragment=${1:?what the message has is missing}
     shift
     # shellcheck disable=SC2154
     run --separate-stderr -2 "$@"
@@ -37,7 +37,7 @@ refuses() {
 says() {
     local fragment
     for fragment; do
-        if [[ $output != *"$fragment"* ]]; then
+        if [[ -z $fragment || $output != *"$fragment"* ]]; then
             echo "'$fragment' was expected in:"
             echo "$output"
             return 1

@@ -18,6 +18,7 @@ BATS_TESTS = \
 	tests/filters/examples.bats \
 	tests/filters/fault.bats \
 	tests/filters/gate.bats \
+	tests/suite/assertions.bats \
 	tests/suite/golden.bats \
 	tests/filters/hash.bats \
 	tests/filters/heads.bats \

@@ -262,7 +262,7 @@ END
     make-model a.tsr 'x.q F32 1x1x1 = 1' 'x.k F32 1x1x1 = 1' 'x.v C64 1x1x1 : 0000000000000000'
     refuses "no real numbers" tensor-attn a.tsr
     tensor-rand --attention heads=2,kv-len=3 | head -c 1500 > cut.tsr
-    refuses "" tensor-attn cut.tsr
+    refuses "cut.tsr: byte 1500: truncated: tensor-rand broke off in tensor 'attn.k'" tensor-attn cut.tsr
     refuses "neither f32 nor f64" tensor-attn --precision f16 a.tsr
 }
 

@@ -213,7 +213,8 @@ keeps() {
     [ "$stderr" = "tensor-save: warning: 1 tensor converted from U64 to I64 (gguf has no type U64): first u" ]
     refuses "tensor 'v': element 0 is 9223372036854775808: I64 has no such number" tensor-save --convert I64 v.gguf v.tsr
     refuses "tensor 'n': element 1 is -1: U8 has no such number" tensor-save --convert U8 n.apr n.tsr
-    [ ! -e v.gguf ] && [ ! -e n.apr ]
+    [ ! -e v.gguf ]
+    [ ! -e n.apr ]
     # What no type can help is not blamed on the type.
     refuses "gguf has no type C64" tensor-save --convert auto c.gguf c.tsr
     refuses "and it cannot be stored as F32 there" tensor-save --convert F32 c.gguf c.tsr

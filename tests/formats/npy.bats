@@ -113,7 +113,8 @@ END
 @test "an archive that we write is one for others, too" {
     make-model m.tsr 'w/x F32 2x3 = 1 2 3 4 5 6' 'größe F16 3 = 1 2 3' 's F64 - = 7' 'e U8 0x3 : ' 'k BOOL 2 : 0100' 'x.npy I16 1 = 5'
     run --separate-stderr -0 tensor-save a.npz m.tsr
-    [ -z "$output" ] && [ -z "$stderr" ]
+    [ -z "$output" ]
+    [ -z "$stderr" ]
     run -0 written a.npz
     [ "$output" = $'w/x.npy\ngröße.npy\ns.npy\ne.npy\nk.npy\nx.npy.npy' ]
     tensor-cat m.tsr | tensor-save b.npz

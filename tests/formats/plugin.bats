@@ -121,7 +121,8 @@ refused() {
     cmp back.bin small.toy
     refuses "toy has no type but F32" pipeline 'tensor-rand --type I8 --tensor data=4 | tensor-save i.toy'
     refuses "holds one tensor, not 2" tensor-save two.toy a.tsr <(tensor-rand --tensor x=1)
-    [ ! -e two.toy ] && [ ! -e i.toy ]
+    [ ! -e two.toy ]
+    [ ! -e i.toy ]
 }
 
 @test "without the plugin nobody does" {

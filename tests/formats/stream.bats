@@ -377,9 +377,11 @@ END
 
 @test "claims of lengths take no memory" {
     [ -z "$TU_SANITIZED" ] || skip "a sanitizer maps terabytes"
-    # A record that says it has 4 GiB of text, and a producer that goes on and on.
-    refuses "" bash -c '{ head -c -6 samples/bad-str32-4g.tsr; cat /dev/zero; } |
-        (ulimit -v 300000; exec timeout 20 tensor-ls)'
+    # A record that says it has 4 GiB of text, and then the end; or a producer that goes on and on.
+    refuses "byte 32: truncated" bash -c '(ulimit -v 60000; exec tensor-ls samples/bad-str32-4g.tsr)'
+    refuses "byte 32: truncated" bash -c '(ulimit -v 60000; exec tensor-ls) < <(cat samples/bad-str32-4g.tsr)'
+    refuses "byte 32: a record of more than 1 GiB" bash -c '{ head -c -6 samples/bad-str32-4g.tsr; cat /dev/zero; } |
+        (ulimit -v 2300000; exec timeout 60 tensor-ls)'
 }
 
 @test "records that pass through take no memory, however many they are" {

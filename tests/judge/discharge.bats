@@ -60,7 +60,7 @@ drifts() {
 agrees() {
     entry "$@"
     run -0 verdict --check-evidence e.json --contract c2.yaml
-    ! grep '^drift: ' <<< "$output"
+    run ! grep '^drift: ' <<< "$output"
 }
 
 @test "a claim that was not entered yet is noted, and is no drift" {
@@ -121,9 +121,10 @@ agrees() {
     run -0 verdict --check-evidence e.json --contract contract.yaml --write-block
     says 'verdict: pass'
     run -0 verdict --check-evidence e.json --contract contract.yaml
-    ! grep -e '^drift:' -e '^note:.*was not compared' <<< "$output"
+    run ! grep -e '^drift:' -e '^note:.*was not compared' <<< "$output"
     # what was there is there, in its order; one line is another one
-    diff before.yaml contract.yaml > changes || true
+    run -1 diff before.yaml contract.yaml
+    echo "$output" > changes
     [ "$(grep -c '^<' changes)" -eq 1 ]
     grep -qx '<     discharge_status: PARTIAL_ALGORITHM_LEVEL # until it ran' changes
     grep -qx '>     discharge_status: DISCHARGED # until it ran' changes

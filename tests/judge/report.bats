@@ -49,7 +49,9 @@ reads() {
     done
     # several options are one list
     run -0 verdict --report json=1 --report junit=2,tap=3 "$BATS_FILE_TMPDIR/pass.tsr"
-    cmp 1 out.json && cmp 2 out.xml && cmp 3 out.tap
+    cmp 1 out.json
+    cmp 2 out.xml
+    cmp 3 out.tap
     # beside --json and --tsv, too
     run -0 verdict --json --report junit=4 "$BATS_FILE_TMPDIR/pass.tsr"
     cmp 4 out.xml
@@ -187,7 +189,9 @@ END
 @test "junit: xmllint finds what the schema wants" {
     command -v xmllint > /dev/null || skip "xmllint (libxml2-utils) is not installed"
     for results in pass fail hostile empty; do
-        verdict --report "junit=$out" --allow only_b $results.tsr > /dev/null 2>&1 || true
+        rm -f "$out"
+        run verdict --report "junit=$out" --allow only_b $results.tsr
+        [ "$status" -le 2 ]
         xmllint --noout --schema "$srcdir/tests/judge/junit.xsd" "$out"
     done
 }
@@ -248,7 +252,9 @@ holds() {
     for results in pass fail hostile empty; do
         for options in "" "--min 0.9" "--rule *:max_diff<1" "--rule *norm*:max_diff<1"; do
             # shellcheck disable=SC2086
-            verdict --report "$1=$out" $options $results.tsr > /dev/null 2>&1 || true
+            rm -f "$out"
+            run verdict --report "$1=$out" $options $results.tsr
+            [ "$status" -le 2 ]
             python3 -c 'import json, jsonschema, sys
 jsonschema.validate(json.load(open(sys.argv[2])), json.load(open(sys.argv[1])))' "$srcdir/tests/judge/$2" "$out"
         done
