@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/source.h"
 
 #include "../tap.h"

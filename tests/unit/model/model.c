@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 #include "../tap.h"
 
 enum { SIZE = 1000, ENTRIES_MAX = 40 };
