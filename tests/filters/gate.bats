@@ -139,6 +139,14 @@ END
     run -0 tensor-cos --json a.tsr b.tsr
     # the norm of row 1 halves, that of all becomes sqrt(0.75) of itself
     says '"worst_row_cosine":1,"worst_gain_row":1,"worst_row_gain":0.577350269189625'
+    # of rows with one gain the first: 0.5 / sqrt(6.5 / 8), and 2 / sqrt(14 / 8)
+    for case in '0.5 0.55470019622522' '2 1.51185789203690'; do
+        read -r factor gain <<< "$case"
+        row=$(printf '1 %.0s' {1..32}) other=$(printf "$factor %.0s" {1..32})
+        make-model a.tsr "w F32 8x32 = $row $row $row $row $row $row $row $row" -- b.tsr "w F32 8x32 = $row $other $row $other $row $row $row $row"
+        run -0 tensor-cos --json a.tsr b.tsr
+        says "\"worst_gain_row\":1,\"worst_row_gain\":$gain"
+    done
 }
 
 # ---- What is not ----

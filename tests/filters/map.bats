@@ -199,6 +199,50 @@ only_b" ]
     [ "$(field transform)" = transpose ]
 }
 
+@test "a transpose that is as likely as another shape is one, unless the other is by far" {
+    # x of a under another shape and y of its transpose: the cosines are x and y through their length
+    mix() {
+        python3 - "$srcdir/tests/tools" "$1" "$2" << 'END'
+import random, sys
+sys.path.insert(0, sys.argv[1])
+import formats
+x, y = map(float, sys.argv[2:])
+random.seed(1)
+a = [random.gauss(0, 1) for _ in range(48 * 80)]
+b = [x * a[i] + y * a[i % 48 * 80 + i // 48] for i in range(48 * 80)]
+for name, shape, v in (("a", [48, 80], a), ("b", [80, 48], b)):
+    open(name + ".tsr", "wb").write(formats.stream([formats.Tensor("w", "F32", shape, formats.values("F32", v))]))
+END
+        run -0 tensor-cos --json --oracle never a.tsr b.tsr
+    }
+    mix 0.85 0.7
+    says '"transform":"reshape"' '"cosine_similarity":0.7'
+    mix 0.75 0.7
+    says '"transform":"transpose"' '"cosine_similarity":0.6'
+    mix 0.7 0.85
+    says '"transform":"transpose"' '"cosine_similarity":0.7'
+}
+
+@test "a scale in front of all, and rows in another order, in files and pipes" {
+    python3 - "$srcdir/tests/tools" << 'END'
+import random, struct, sys
+sys.path.insert(0, sys.argv[1])
+import formats
+random.seed(2)
+codes = random.randbytes(1024 * 1024)
+open("a.apr", "wb").write(formats.apr([formats.Tensor("w", "APR_Q8", [1024, 1024], struct.pack("<f", 0.25) + codes)]))
+END
+    echo '* = v.* : rope(16)' > m.map
+    tensor-dequant a.apr | tensor-map --map ./m.map --to right > b.tsr
+    tensor-cos --json --map ./m.map a.apr b.tsr > files
+    grep -q '"name_b":"v.w","transform":"unrope(16)",.*"max_diff":0,' files
+    tensor-cat a.apr | tensor-cos --json --map ./m.map - b.tsr | diff files -
+    tensor-cos --json --map ./m.map a.apr - < <(cat b.tsr) | diff files -
+    tensor-cos --json --map ./m.map <(tensor-cat a.apr) <(cat b.tsr) | diff files -
+    tensor-cos --json --map ./m.map b.tsr a.apr > files
+    tensor-cat a.apr | tensor-cos --json --map ./m.map b.tsr - | diff files -
+}
+
 @test "square matrices are transposed where that is asked for" {
     make-model a.tsr 'w F32 2x2 = 1 2 3 4' -- t.tsr 'w F32 2x2 = 1 3 2 4'
     run -0 tensor-cos --json a.tsr t.tsr

@@ -56,6 +56,23 @@ layers.1.k rope(2) 1'
     is_cured halves
 }
 
+@test "a pair is asked about below what its types explain: 0.9, 0.8 below 2.7 bits, 0.7 below 2" {
+    # of n equal heads two are exchanged: the cosine is about 1 - 2 / n
+    asked() {
+        local heads=$1 wanted=$2 type
+        tensor-fault --fault swap-heads --heads "$heads" w.tsr > s.tsr
+        for type in F32 Q4_K Q3_K Q2_K TQ1_0; do
+            tensor-cos --json <(tensor-quant --to $type w.tsr) <(tensor-quant --to $type s.tsr) | grep -q '"hypothesis":"order(' && echo $type
+        done | tr '\n' ' ' > asked
+        [ "$(< asked)" = "$wanted" ]
+    }
+    tensor-rand --tensor layers.0.q.weight=64x256 --seed 3 > w.tsr
+    asked 32 ''
+    asked 16 'F32 Q4_K Q3_K '
+    asked 8 'F32 Q4_K Q3_K Q2_K '
+    asked 4 'F32 Q4_K Q3_K Q2_K TQ1_0 '
+}
+
 @test "a transposed matrix, and one whose shape is wrong" {
     says_of turned 'layers.1.down transpose 1'
     is_cured turned

@@ -57,7 +57,7 @@ TEST(the_parts_of_a_rule)
 TEST(what_is_no_rule)
 {
     static const char *const cases[] = {"",           "max_diff",     "<",        "< 1",
-                                        "max_diff <", "max_diff <= ", "a b < 1",  "a.b < 1",
+                                        "max_diff <", "max_diff <= ", "name !=", "name == ", "a b < 1",  "a.b < 1",
                                         "a-b < 1",    "glob: < 1",    ": < 1",    "x < one",
                                         "x >= ok",    "x = 1",        "x =< 1",   "x <> 1",
                                         "x < 1 2",    "x < 1,5",      "x <= nan", "x == NaN",

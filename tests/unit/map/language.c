@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/* The language of maps: how much of each thing a rule may have, and what its parts become. */
+#include "config.h"
+
+#include "map/language.h"
+
+#include "tensor/name.h"
+#include "tensorutils/dtype.h"
+
+#include "../tap.h"
+
+static struct tu_map map;
+static struct tu_error error;
+
+/* The whole text of a map. */
+static int parse(const char *text)
+{
+    error = (struct tu_error){0};
+    return tu_map_parse(&map, "some/test.map", text, strlen(text), &error);
+}
+
+static void taken(const char *text)
+{
+    if (parse(text) < 0)
+        tap_fail(__FILE__, __LINE__, "'%.60s': %s", text, error.text);
+    else
+        tu_map_free(&map);
+}
+
+static void is_refused(const char *text, const char *why)
+{
+    int result = parse(text);
+    CHECK_FAILS(result, error, why);
+    CHECK(error.code == TU_EINVALID);
+    if (result == 0)
+        tu_map_free(&map);
+}
+
+/* A part again and again, between a beginning and an end. */
+static const char *many(const char *begin, const char *part, size_t count, const char *end)
+{
+    static char text[200000];
+    char *to = stpcpy(text, begin);
+    for (size_t i = 0; i < count; i++)
+        to = stpcpy(to, part);
+    strcpy(to, end);
+    return text;
+}
+
+TEST(how_much_a_rule_may_have)
+{
+    taken(many("a", " + a", 7, " = b"));
+    is_refused(many("a", " + a", 8, " = b"), "more than 8 names on one side");
+    taken(many("a = b : add(1)", ", add(1)", 7, ""));
+    is_refused(many("a = b : add(1)", ", add(1)", 8, ""), "more than 8 transforms");
+    taken("a.{i}.{j}.{k}.{l} = b.{i}.{j}.{k}.{l}");
+    is_refused("a.{i}.{j}.{k}.{l}.{m} = b", "more than 4 different placeholders");
+    taken("a = b : reshape(1,2,3,4,5,6,7,8)");
+    is_refused("a = b : reshape(1,2,3,4,5,6,7,8,9)", "at most 8 numbers");
+    /* a line of 4095 bytes, and one more */
+    taken(many("a = ", "b", 4091, ""));
+    is_refused(many("a = ", "b", 4092, ""), "longer than");
+}
+
+TEST(how_many_keys_a_count_may_have)
+{
+    taken(many("count h =", " key", 8, "\na = b"));
+    is_refused(many("count h =", " key", 9, "\na = b"), "more than 8 keys");
+    taken(many("extra", " e", 2000, "\na = b"));
+}
+
+TEST(how_many_shares_an_order_may_have)
+{
+    for (int count = 511; count <= 513; count++) {
+        static char text[8000];
+        char *to = stpcpy(text, "a = b : order(");
+        for (int i = count; i-- > 0;)
+            to += sprintf(to, "%d%s", i, i ? "," : ")");
+        if (count == 513)
+            is_refused(text, "line 1: '512,511,");
+        else
+            taken(text);
+    }
+}
+
+/* The only rule of a text. */
+static const struct tu_map_rule *rule_of(const char *text)
+{
+    if (parse(text) < 0 || map.rule_count != 1) {
+        tap_fail(__FILE__, __LINE__, "'%s': %s", text, error.text);
+        abort();
+    }
+    return &map.rules[0];
+}
+
+TEST(what_steps_become)
+{
+    const struct tu_map_rule *r =
+        rule_of("count h = n\na = b : rope(h), unrope(7), add(-2.5), scale(3), rows(2:9), "
+                "columns(0:1), type(F16), byteswap\n");
+    static const enum tu_step_kind kinds[] = {TU_STEP_ROPE,  TU_STEP_UNROPE, TU_STEP_ADD,
+                                              TU_STEP_SCALE, TU_STEP_ROWS,   TU_STEP_COLUMNS,
+                                              TU_STEP_TYPE,  TU_STEP_SWAP};
+    CHECK_UINT(r->step_count, 8);
+    for (size_t i = 0; i < 8; i++)
+        CHECK(r->steps[i].kind == kinds[i]);
+    CHECK_STRING(r->steps[0].heads, "h");
+    CHECK(!r->steps[1].heads && r->steps[1].head_count == 7 && r->steps[2].addend == -2.5f &&
+          r->steps[3].addend == 3);
+    CHECK(r->steps[4].first == 2 && r->steps[4].end == 9 && r->steps[5].first == 0 &&
+          r->steps[5].end == 1);
+    CHECK(r->steps[6].dtype == TENSOR_F16 && !r->padded && !r->tied && r->stacked == -1 &&
+          r->line == 2);
+    tu_map_free(&map);
+    r = rule_of("a = b : padded, reshape(2,*,3), permute(1,0,2), permute(0,2,1), order(2,0,1)");
+    CHECK(r->padded && !r->tied && r->step_count == 4);
+    CHECK(r->steps[0].rank == 3 && r->steps[0].shape[0] == 2 && r->steps[0].shape[1] == 0 &&
+          r->steps[0].shape[2] == 3);
+    CHECK(r->steps[1].kind == TU_STEP_PERMUTE && r->steps[1].shape[0] == 1 &&
+          r->steps[1].shape[1] == 0);
+    /* of the last two axes alone it is a transpose */
+    CHECK(r->steps[2].kind == TU_STEP_TRANSPOSE && r->steps[3].shares == 3);
+    static const uint64_t order[] = {2, 0, 1}, back[] = {1, 2, 0};
+    CHECK(memcmp(r->steps[3].order, order, sizeof order) == 0 &&
+          memcmp(r->steps[3].back, back, sizeof back) == 0);
+    tu_map_free(&map);
+    r = rule_of("a = b : tied");
+    CHECK(r->tied && !r->padded && !tu_map_renames(&map));
+    tu_map_free(&map);
+}
+
+TEST(what_is_no_step)
+{
+    static const struct {
+        const char *step, *why;
+    } cases[] = {{"rows(3:3)", "no range"},
+                 {"rows(4:3)", "no range"},
+                 {"rows(1)", "no range"},
+                 {"rows(1:2x)", "no range"},
+                 {"rows(:2)", "no range"},
+                 {"columns(1:)", "no range"},
+                 {"order(0,2)", "share 1"},
+                 {"order(1,1)", "no order"},
+                 {"order(0,)", "no list"},
+                 {"order(0;1)", "no list"},
+                 {"permute(0,0)", "every axis"},
+                 {"permute(0,2)", "every axis"},
+                 {"permute(2,1,0)", "the last has to stay"},
+                 {"permute(1,0,3,2)", "only the last two may change"},
+                 {"permute(*,0)", "no axes"},
+                 {"reshape(*,*)", "more than one *"},
+                 {"reshape(2,)", "no list"},
+                 {"add(inf)", "no number"},
+                 {"add(0)", "no number"},
+                 {"scale(1e99)", "no number"},
+                 {"scale(0)", "no number"},
+                 {"type(F17)", "no element type"},
+                 {"rope(0)", "no count"},
+                 {"rope(2x)", "no count"},
+                 {"transpose(1)", "takes no argument"},
+                 {"rope", "needs an argument"},
+                 {"turn", "no transform"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[100];
+        snprintf(text, sizeof text, "a = b : %s", cases[i].step);
+        is_refused(text, cases[i].why);
+        CHECK(strstr(error.text, "some/test.map: line 1: "));
+    }
+}
+
+/* Whether a name is of the only left pattern, and what its placeholders are then. */
+static struct tu_bindings bound;
+static bool matches(const char *pattern, const char *name)
+{
+    char text[300];
+    snprintf(text, sizeof text, "%s = z.%s", pattern, pattern);
+    const struct tu_map_rule *r = rule_of(text);
+    bound = (struct tu_bindings){0};
+    bool result = tu_pattern_matches(&r->left[0], name, strlen(name), &bound);
+    if (result) {
+        size_t length;
+        char *made = tu_pattern_name(&r->left[0], &bound, &map.arena, &length);
+        CHECK_UINT(length, strlen(made));
+        CHECK_STRING(made, name);
+    }
+    tu_map_free(&map);
+    return result;
+}
+
+TEST(patterns_and_names)
+{
+    CHECK(matches("a.{n}.w", "a.12.w") && bound.numbers[0] == 12 && bound.bound == 1);
+    CHECK(matches("a.{n}.{m}", "a.0.7") && bound.numbers[0] == 0 && bound.numbers[1] == 7 &&
+          bound.bound == 3);
+    CHECK(!matches("a.{n}.w", "a..w") && !matches("a.{n}.w", "a.x.w") &&
+          !matches("a.{n}.w", "a.1.v") && !matches("a.{n}.w", "a.1.w2"));
+    CHECK(!matches("a.{n}.w", "a.01.w") && !matches("a.{n}.w", "b.1.w") &&
+          !matches("a.{n}.w", "a.99999999999999999999.w"));
+    CHECK(matches("a.*", "a.b.c") && bound.star_length == 3 && matches("*.w", "x.y.w") &&
+          bound.star_length == 3);
+    CHECK(!matches("a.*.w", "a.w") && matches("w", "w") && !matches("w", "ww") &&
+          !matches("ww", "w"));
+}
+
+TEST(names_without_what_says_nothing)
+{
+    static const struct {
+        const char *name, *bare;
+    } cases[] = {{"model.layers.0.w", "layers.0.w"},
+                 {"language_model.model.w", "w"},
+                 {"transformer.h.0", "h.0"},
+                 {"w", "w"},
+                 {"models.w", "models.w"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t length = strlen(cases[i].name);
+        const char *bare = tu_bare_name(cases[i].name, &length);
+        CHECK_UINT(length, strlen(cases[i].bare));
+        CHECK_STRING(bare, cases[i].bare);
+    }
+}
+
+static struct tu_place place;
+static bool found(bool left, size_t section, const char *name, size_t length)
+{
+    place = (struct tu_place){0};
+    return tu_map_find(&map, left, section, name, length, &place);
+}
+
+TEST(rules_are_found_from_both_sides)
+{
+    static const char text[] = "[one]\nx.{n} = y.{n}\nt = x.0 : tied\n[two]\nu + v = w\n";
+    CHECK(parse(text) == 0 && map.rule_count == 3 && map.sections.count == 2);
+    CHECK_STRING(map.name, "test");
+    CHECK(found(true, TU_ANY_SECTION, "x.4", 3) && place.rule == &map.rules[0] &&
+          place.bindings.numbers[0] == 4);
+    CHECK(found(false, TU_ANY_SECTION, "y.3", 3) && place.rule == &map.rules[0] &&
+          place.which == 0);
+    CHECK(!found(false, TU_ANY_SECTION, "x.4", 3) && !found(true, TU_ANY_SECTION, "t", 1));
+    CHECK(found(true, map.rules[2].section, "v", 1) && place.rule == &map.rules[2] &&
+          place.which == 1);
+    CHECK(!found(true, map.rules[0].section, "v", 1) && !tu_map_renames(&map));
+    tu_map_free(&map);
+    CHECK(parse("a = b\nc.{n} = d.{n}") == 0 && tu_map_renames(&map));
+    tu_map_free(&map);
+    CHECK(parse("a + c = b") == 0 && !tu_map_renames(&map));
+    tu_map_free(&map);
+    CHECK(parse("a = b : transpose") == 0 && !tu_map_renames(&map));
+    tu_map_free(&map);
+}
