@@ -1,7 +1,7 @@
 # For users of the tools; the others are for work on them.
 dist_bin_SCRIPTS = scripts/gate-power
 
-EXTRA_DIST += scripts/bench scripts/build scripts/check scripts/demo scripts/fuzz scripts/gen-iq-grids \
+EXTRA_DIST += scripts/bench scripts/build scripts/check scripts/demo scripts/fuzz scripts/gen-iq-grids scripts/mutate \
 	scripts/setup .ci/run
 
 # Loops and yardsticks for scripts/bench: make bench-kernels

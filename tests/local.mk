@@ -58,6 +58,7 @@ UNIT_TESTS = \
 	tests/unit/judge/auto \
 	tests/unit/judge/court \
 	tests/unit/judge/rule \
+	tests/unit/map/language \
 	tests/unit/map/view \
 	tests/unit/model/model \
 	tests/unit/compare/store \
@@ -88,6 +89,7 @@ AM_TESTS_ENVIRONMENT = BATS_LIB_PATH='$(srcdir)/tests'; TU_TEST_ENVIRONMENT='$(a
 EXTRA_DIST += $(BATS_TESTS) \
 	tests/.shellcheckrc \
 	tests/tools/blocks.py \
+	tests/cross-check \
 	tests/cuda-resources \
 	tests/tools/cut-everywhere \
 	tests/reference/decode.sha256 \
