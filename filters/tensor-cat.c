@@ -33,7 +33,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
         return -1;
     tu_feed_open(&feed, &t->session, operands, count, true);
-    feed.announcing = tu_output_streams(&output);
+    feed.stating = feed.announcing = tu_output_streams(&output);
     int result = pass_items(&feed, error);
     tu_feed_close(&feed);
     return result < 0 ? -1 : tu_output_close(&output, error);

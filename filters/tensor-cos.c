@@ -13,6 +13,7 @@
 #include "compare/cache/cache.h"
 #include "tool/main.h"
 #include "tool/output.h"
+#include "compare/facts.h"
 #include "compare/operands.h"
 #include "compare/record.h"
 #include "tool/bench.h"
@@ -28,6 +29,7 @@ static struct {
     bool failed;
 } cache;
 static struct tu_pair_options how_to_pair = {.map = "auto", .oracle = true};
+static bool only_facts;
 
 static int parse_transposing(void *target, const char *text, struct tu_error *error)
 {
@@ -78,6 +80,8 @@ static const struct tu_option options[] = {
      &how_to_pair.oracle},
     {0, "metrics", "basic|full", "what to measure; full takes up to twice the time", parse_metrics,
      &how_to_pair.full},
+    {0, "facts", NULL, "compare only what both models say of themselves", tu_option_flag,
+     &only_facts},
     {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &repeat},
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
@@ -166,10 +170,83 @@ static void keep_known(const struct tu_pair_result *r, const struct tensor_value
     tu_warn(&tool.session, "--cache: %s", error.text);
 }
 
+/* ---- Facts ---- */
+
+static const struct tu_column fact_columns[] = {
+    {.key = "status", .title = "status", .width = -8},
+    {.key = "name", .title = "name", .width = -20},
+    {.key = "a", .title = "a", .width = -20},
+    {.key = "b", .title = "b", .width = -20},
+    {.key = "origin_a", .title = "origin_a", .width = -8},
+    {.key = "origin_b", .title = "origin_b"},
+    {.key = "key_a", .title = "key_a", .width = -8, .detail = true},
+    {.key = "key_b", .title = "key_b", .width = -8, .detail = true},
+    {.key = "note", .title = "note", .remark = true},
+    {0},
+};
+
+/* How many facts had which status, for those who do not see the records. */
+static struct {
+    size_t same, differ, listed;
+    bool told;
+} facts;
+
+/* A table of pairs has no room for the others: those that differ stand above it, all are counted.
+ */
+static int put_fact(const struct tensor_value *map, struct tu_error *error)
+{
+    const struct tensor_value *status = tu_value_get(map, "status");
+    bool differs = tu_value_equals(status, "differs");
+    char note[2048];
+    facts.differ += differs;
+    facts.same += tu_value_equals(status, "same");
+    facts.listed += !differs && !tu_value_equals(status, "same");
+    if (output.mode == TU_MODE_TABLE && differs) {
+        tu_format_cell(tu_value_get(map, "note"), false, note, sizeof note);
+        printf("differs  %s\n", note);
+    }
+    if (output.mode == TU_MODE_JSON)
+        output.kind = "fact";
+    int result = tu_output_record(&output, map, error);
+    output.kind = "compare";
+    return result;
+}
+
+static void tell_facts(void)
+{
+    if (facts.told || !(facts.same + facts.differ + facts.listed))
+        return;
+    facts.told = true;
+    if (output.mode == TU_MODE_TABLE)
+        printf("facts: %zu differ, %zu listed, %zu the same (--facts shows them)\n", facts.differ,
+               facts.listed, facts.same);
+    else if (output.mode == TU_MODE_TSV && facts.differ)
+        tu_warn(&tool.session, "%zu facts differ (--facts shows them)", facts.differ);
+}
+
+static int put_fact_alone(void *context, const struct tensor_value *map, struct tu_error *error)
+{
+    (void)context;
+    return tu_output_record(&output, map, error);
+}
+
+static int run_facts(struct tu_tool *t, char **operands, struct tu_error *error)
+{
+    const char *const paths[2] = {operands[0], operands[1]};
+    const struct tu_fact_sink sink = {put_fact_alone, NULL};
+    if (compatible || repeat || how_to_pair.cache)
+        return tu_fail(error, TU_EUSAGE, "--facts goes with none of --compat, --repeat, --cache");
+    if (tu_output_open(&output, t, "fact", fact_columns, error) < 0 ||
+        tu_compare_facts_of_paths(&t->session, paths, &sink, error) < 0)
+        return -1;
+    return tu_output_close(&output, error);
+}
+
 static int put_result(const struct tu_pair_result *r, struct tu_error *error)
 {
     struct tu_arena arena = {0};
     struct tensor_value record;
+    tell_facts();
     cache.pairs++;
     cache.known += r->known != NULL;
     if (r->known)
@@ -185,6 +262,8 @@ static int put_result(const struct tu_pair_result *r, struct tu_error *error)
 
 static int put_record(const struct tensor_value *map, struct tu_error *error)
 {
+    if (tu_value_equals(tu_value_get(map, "kind"), "fact"))
+        return put_fact(map, error);
     return tu_output_record(&output, map, error);
 }
 
@@ -262,6 +341,7 @@ static int run_repeatedly(struct tu_tool *t, char **operands, struct tu_error *e
 {
     static const struct tu_pair_sink first = {keep_result, drop_record},
                                      others = {check_result, drop_record};
+    how_to_pair.facts = false;
     int result = tu_output_open(&output, t, "repeat", tu_repeat_columns, error);
     for (uint64_t i = 0; i < repeat && result == 0; i++) {
         char how[64];
@@ -316,7 +396,7 @@ static int run_compatible(struct tu_tool *t, char **operands, struct tu_error *e
                                            : "");
     t->session.selection.limit = 0;
     how_to_pair.buckets = true;
-    how_to_pair.oracle = false;
+    how_to_pair.oracle = how_to_pair.facts = false;
     aprdiff.model_a = operands[0];
     aprdiff.model_b = operands[1];
     int result = tu_output_open(&output, t, NULL, columns, error);
@@ -343,6 +423,8 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
 {
     static const struct tu_pair_sink sink = {put_result, put_record};
     (void)count;
+    if (only_facts)
+        return run_facts(t, operands, error);
     if (compatible)
         return run_compatible(t, operands, error);
     if (repeat && (!is_file(operands[0]) || !is_file(operands[1])))
@@ -360,6 +442,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (how_to_pair.cache && t->progress && !t->quiet)
         fprintf(stderr, "%s: %" PRIu64 " of %" PRIu64 " results were in the cache\n", t->name,
                 cache.known, cache.pairs);
+    tell_facts();
     return tu_output_close(&output, error);
 }
 

@@ -593,6 +593,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (tu_output_open(&output, t, "tensor", tu_tensor_columns, error) < 0)
         return -1;
     tu_feed_open(&feed, &t->session, operands, count, false);
+    feed.stating = tu_output_streams(&output);
     feed.access = TU_ACCESS_RANDOM;
     int result = put_items(&feed, error);
     tu_feed_close(&feed);

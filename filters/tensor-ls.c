@@ -8,16 +8,19 @@
 
 #include "stream/record.h"
 #include "tool/main.h"
+#include "model/facts/gather.h"
 #include "model/feed.h"
 #include "tree/json.h"
 #include "base/text.h"
 
 static struct tu_tool tool;
 static struct tu_output output;
-static bool show_meta, show_totals, show_formats, show_cpu;
+static bool show_meta, show_facts, show_totals, show_formats, show_cpu;
 
 static const struct tu_option options[] = {
     {0, "meta", NULL, "show the metadata of each source instead", tu_option_flag, &show_meta},
+    {0, "facts", NULL, "show what each model says of itself: heads, rope, norms, tokens",
+     tu_option_flag, &show_facts},
     {0, "totals", NULL, "show totals by element type instead", tu_option_flag, &show_totals},
     {0, "formats", NULL, "show the format plugins: found, refused and why", tu_option_flag,
      &show_formats},
@@ -53,6 +56,16 @@ static const struct tu_column meta_columns[] = {
     {.key = "type", .title = "type", .width = -8},
     {.key = "key", .title = "key", .width = -40},
     {.key = "value", .title = "value"},
+    {0},
+};
+
+static const struct tu_column fact_columns[] = {
+    {.key = "name", .title = "name", .width = -20},
+    {.key = "value", .title = "value", .width = -24},
+    {.key = "origin", .title = "origin", .width = -8},
+    {.key = "key", .title = "key"},
+    {.key = "source", .title = "source", .width = 6, .detail = true},
+    {.key = "note", .title = "note", .remark = true},
     {0},
 };
 
@@ -160,6 +173,97 @@ static int put_meta(const struct tensor_value *source, struct tu_error *error)
     return 0;
 }
 
+/* ---- Facts ---- */
+
+struct stated {
+    const struct tensor_value *fact;
+    uint64_t source;
+};
+
+static int fill_fact(struct tu_builder *b, const void *subject, struct tu_error *error)
+{
+    static const char *const keys[] = {"name", "value", "origin", "key", "note"};
+    const struct stated *s = subject;
+    if (tu_put_string(b, "kind", "fact", error) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct tensor_value *v = tu_value_get(s->fact, keys[i]);
+        if (v && tu_builder_put_tree(b, keys[i], strlen(keys[i]), v, error) < 0)
+            return -1;
+    }
+    return tu_put_uint(b, "source", s->source, error);
+}
+
+/* Rows of what a source record, or a tree of the same form, has under "facts". */
+static int put_facts(const struct tensor_value *source, uint64_t id, struct tu_error *error)
+{
+    const struct tensor_value *list = tu_value_get(tu_value_get(source, "facts"), "list");
+    for (size_t i = 0; list && list->type == TENSOR_ARRAY && i < list->array.count; i++) {
+        struct stated stated = {&list->array.items[i], id};
+        if (tu_output_built(&output, fill_fact, &stated, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Facts as the tree that a source record carries. */
+static int put_resolved(const struct tu_model_facts *facts, uint64_t id, struct tu_arena *arena,
+                        struct tu_error *error)
+{
+    struct tu_builder b;
+    struct tensor_value map;
+    if (facts->dialect == TU_DIALECT_NONE)
+        return 0;
+    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    if (tu_facts_put(&b, "facts", facts, error) == 0)
+        return tu_builder_end(&b, &map, error) < 0 ? -1 : put_facts(&map, id, error);
+    tu_builder_cancel(&b);
+    return -1;
+}
+
+static int list_stated(struct tu_feed *feed, uint64_t *sources, struct tu_arena *arena,
+                       struct tu_error *error)
+{
+    struct tu_item item;
+    int more;
+    while ((more = tu_feed_next(feed, &item, error)) > 0) {
+        struct tu_model_facts facts;
+        if (item.kind != TU_KIND_SOURCE)
+            continue;
+        if (tu_gather_record(&item.map, arena, &facts, error) < 0 ||
+            put_resolved(&facts, (*sources)++, arena, error) < 0)
+            return -1;
+    }
+    return more;
+}
+
+static int list_facts(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
+{
+    static char standard_input[] = "-";
+    static char *alone[] = {standard_input};
+    struct tu_arena arena = {0};
+    uint64_t sources = 0;
+    int result = tu_output_open(&output, t, "fact", fact_columns, error);
+    for (size_t i = 0; i < (count ? count : 1) && result == 0; i++) {
+        char **operand = count ? operands + i : alone;
+        struct tu_model_facts facts;
+        struct tu_feed feed;
+        if (tu_states_facts_alone(*operand)) {
+            result = tu_gather_path(*operand, true, &arena, &facts, error);
+            if (result == 0)
+                result = put_resolved(&facts, sources++, &arena, error);
+            continue;
+        }
+        tu_feed_open(&feed, &t->session, operand, 1, true);
+        feed.stating = true;
+        result = list_stated(&feed, &sources, &arena, error);
+        tu_feed_close(&feed);
+    }
+    tu_arena_free(&arena);
+    return result < 0 ? -1 : tu_output_close(&output, error);
+}
+
 static int list_items(struct tu_feed *feed, struct totals *totals, struct tu_error *error)
 {
     struct tu_item item;
@@ -232,6 +336,8 @@ static int run(struct tu_tool *t, char **operands, size_t operand_count, struct 
         list_kernels(t->session.kernels);
     if ((show_formats || show_cpu) && operand_count == 0)
         return 0;
+    if (show_facts)
+        return list_facts(t, operands, operand_count, error);
     return list_operands(t, operands, operand_count, error);
 }
 

@@ -7,6 +7,7 @@ dist_man_MANS = \
 	man/tensor-contract.5 \
 	man/tensor-cos.1 \
 	man/tensor-dequant.1 \
+	man/tensor-facts.7 \
 	man/tensor-fault.1 \
 	man/tensor-format-apr.5 \
 	man/tensor-format-gguf.5 \

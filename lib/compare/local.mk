@@ -43,7 +43,7 @@ COMPARE_SOURCES = \
 	lib/compare/sums.h \
 	lib/compare/tiles.c \
 	lib/compare/tiles.h
-libtensorutils_la_SOURCES += $(COMPARE_SOURCES)
+libtensorutils_la_SOURCES += $(COMPARE_SOURCES) lib/compare/facts.c lib/compare/facts.h
 
 # What results follow from: a cache of them is that of these sources and no others.
 DEFINITION = $(KERNEL_TABLE_SOURCES) $(KERNEL_SOURCES) $(BASE_SOURCES) $(TREE_SOURCES) $(TENSOR_SOURCES) $(STREAM_SOURCES) \

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compare/facts.h"
 #include "compare/cache/cache.h"
 #include "compare/oracle/ask.h"
 #include "compare/matching.h"
@@ -36,6 +37,9 @@ struct run {
     const struct tu_pair_sink *sink;
     struct tu_cache *cache;
     uint64_t done, total;
+    struct tu_passing **facts; /* records that come before all pairs */
+    size_t fact_count, fact_capacity, next_fact;
+    bool facts_made, ended;
 };
 
 /* ---- Results ---- */
@@ -120,6 +124,54 @@ static int begin_work(struct run *run, struct tu_error *error)
     return look_up(run, w, error) < 0 ? -1 : more;
 }
 
+/* ---- Facts ---- */
+
+static int queue_fact(void *context, const struct tensor_value *record, struct tu_error *error)
+{
+    struct run *run = context;
+    struct tu_passing *p = calloc(1, sizeof *p);
+    if (!p || !TU_GROW(run->facts, run->fact_count, run->fact_capacity)) {
+        free(p);
+        return tu_fail_memory(error);
+    }
+    run->facts[run->fact_count++] = p;
+    return tu_value_copy(record, &p->arena, &p->map, error);
+}
+
+/* Once both sides have come to their first tensor, or their end, it is known what they state. */
+static int make_facts(struct run *run, struct tu_error *error)
+{
+    struct tu_fact_operand operands[2] = {0};
+    const struct tu_fact_sink sink = {queue_fact, run};
+    run->facts_made = true;
+    if (!run->matching.options->facts)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        struct tu_side *side = &run->matching.sides[i];
+        operands[i] = (struct tu_fact_operand){.files = &side->operand, .stated = side->facts};
+    }
+    return tu_compare_facts(operands, &sink, error);
+}
+
+static void free_facts(struct run *run)
+{
+    while (run->next_fact < run->fact_count)
+        tu_passing_free(run->facts[run->next_fact++]);
+    free(run->facts);
+}
+
+/* Begins the next pair, unless a record or the end comes first. */
+static int advance(struct run *run, struct tu_error *error)
+{
+    if (run->next_fact < run->fact_count)
+        return 0;
+    int more = begin_work(run, error);
+    if (more < 0)
+        return -1;
+    run->ended = more == TU_ENDED;
+    return !run->facts_made && more != TU_PASSING ? make_facts(run, error) : 0;
+}
+
 /* Of tensors in streams the first tile says, before the rest has passed, whether they will be
  * needed once more. */
 static int look_ahead(struct run *run, struct slot *s, struct tu_error *error)
@@ -162,14 +214,14 @@ static int take(void *context, void *slot, struct tu_error *error)
 {
     struct run *run = context;
     struct slot *s = slot;
-    if (!run->work) {
-        int more = begin_work(run, error);
-        if (more < 0 || more == TU_ENDED)
-            return more;
-    }
+    if (!run->work && !run->ended && advance(run, error) < 0)
+        return -1;
     s->tile.count = 0;
-    s->passing = tu_matching_passing(&run->matching);
-    return s->passing ? 1 : take_tile(run, s, error);
+    s->passing = run->next_fact < run->fact_count ? run->facts[run->next_fact++]
+                                                  : tu_matching_passing(&run->matching);
+    if (s->passing)
+        return 1;
+    return run->ended ? 0 : take_tile(run, s, error);
 }
 
 static int work(void *context, void *slot, void *room, struct tu_error *error)
@@ -317,6 +369,7 @@ int tu_compare_operands(struct tu_session *session, const char *a, const char *b
         result = open_cache(&run, error);
     if (result == 0)
         result = run_pairs(&run, error);
+    free_facts(&run);
     tu_cache_close(run.cache);
     tu_matching_close(&run.matching);
     return result;

@@ -49,6 +49,7 @@ enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS
 struct tu_pair_options {
     const char *map; /* auto, none, a file or the name of a map */
     enum tu_transposing transposing;
+    bool facts;  /* first compare what both models say of themselves */
     bool oracle; /* look for an explanation where two disagree */
     /* A folder of results from before (cache.h), for operands that are files; NULL: none. */
     const char *cache;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "model/facts/gather.h"
 
 /* A tensor that came in a stream: it waits for its partner, its bytes in the temporary file, or it
  * has met it. */
@@ -83,6 +84,20 @@ static int keep_metadata(struct tu_side *s, const struct tensor_value *record,
     return 0;
 }
 
+/* What the stream's first source that states facts says. */
+static int keep_facts(struct tu_side *s, const struct tensor_value *record, struct tu_error *error)
+{
+    if (s->facts)
+        return 0;
+    struct tu_model_facts *facts = tu_arena_alloc(&s->arena, sizeof *facts);
+    if (!facts)
+        return tu_fail_memory(error);
+    if (tu_gather_record(record, &s->arena, facts, error) < 0)
+        return -1;
+    s->facts = facts->dialect == TU_DIALECT_NONE ? NULL : facts;
+    return 0;
+}
+
 /* The next tensor of a stream that has a selected name. */
 int tu_side_next(struct tu_side *s, struct tu_record *record, struct tu_error *error)
 {
@@ -95,8 +110,10 @@ int tu_side_next(struct tu_side *s, struct tu_record *record, struct tu_error *e
         if (record->kind == TU_KIND_RESULT)
             return pass_on(s, &record->map, error);
         if (record->kind == TU_KIND_SOURCE)
-            return keep_metadata(s, &record->map, error) < 0 ? -1
-                                                             : pass_source(s, &record->map, error);
+            return keep_metadata(s, &record->map, error) < 0 ||
+                           keep_facts(s, &record->map, error) < 0
+                       ? -1
+                       : pass_source(s, &record->map, error);
     }
     s->ended = true;
     return TU_ENDED;

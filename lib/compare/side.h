@@ -7,6 +7,7 @@
 #define TU_SIDE_H
 
 #include "map/maps.h"
+#include "model/facts/facts.h"
 #include "model/operand.h"
 #include "compare/origin.h"
 
@@ -36,6 +37,7 @@ struct tu_side {
     bool ended;
     struct tu_model spooled_model; /* the temporary file, once the stream has ended */
     struct tensor_value *metadata; /* of a stream's first source: its short values */
+    struct tu_model_facts *facts;  /* of a stream's first source that states any; or NULL */
     struct tu_passing *passing;    /* that was met */
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/facts/gather.h"
 #include "stream/record.h"
 
 /* An index is one record, whole in memory, and only a hint: one of more tensors is not worth it. */
@@ -130,12 +131,29 @@ static int give_tensor(struct tu_feed *f, const struct tu_member *member, struct
     return tu_tensor_check(&item->tensor, &item->geometry, error) < 0 ? -1 : 1;
 }
 
+/* The first of an operand's models speaks for all. */
+static int give_source(struct tu_feed *f, struct tensor_value *out, struct tu_error *error)
+{
+    struct tu_gathered *gathered = NULL;
+    const struct tu_model *m = &f->operand.models[f->said];
+    if (f->stating && f->said == 0) {
+        gathered = tu_arena_alloc(&f->arena, sizeof *gathered);
+        if (!gathered)
+            return tu_fail_memory(error);
+        if (tu_gather_operand(&f->operand, true, &f->arena, gathered, error) < 0)
+            return -1;
+    }
+    f->said++;
+    bool states = gathered && gathered->facts.dialect != TU_DIALECT_NONE;
+    return tu_source_record(m, states ? &gathered->facts : NULL, f->sources++, &f->arena, out,
+                            error);
+}
+
 static int next_of_models(struct tu_feed *f, struct tu_item *item, struct tu_error *error)
 {
     if (f->step == TU_FEED_SOURCE && f->said < f->operand.model_count) {
         item->kind = TU_KIND_SOURCE;
-        const struct tu_model *m = &f->operand.models[f->said++];
-        return tu_source_record(m, f->sources++, &f->arena, &item->map, error) < 0 ? -1 : 1;
+        return give_source(f, &item->map, error) < 0 ? -1 : 1;
     }
     if (f->step == TU_FEED_SOURCE) {
         f->step = TU_FEED_TENSORS;

@@ -25,6 +25,7 @@ struct tu_feed {
     bool filtering;        /* apply the session's selection */
     enum tu_access access; /* TU_ACCESS_SEQUENTIAL, unless the filter sets another after opening */
     bool announcing;       /* give INDEX items; false unless the filter sets it after opening */
+    bool stating;          /* the same: SOURCE items of files say what facts they state */
 
     struct tu_operand operand;
     enum tu_feed_step step;

@@ -18,4 +18,20 @@ MODEL_SOURCES = \
 	lib/model/session.h \
 	lib/model/tsr.c \
 	lib/model/tsr.h
-libtensorutils_la_SOURCES += $(MODEL_SOURCES)
+# What models say of themselves: nothing in a compare record follows from it.
+FACTS_SOURCES = \
+	lib/model/facts/config.c \
+	lib/model/facts/config.h \
+	lib/model/facts/desk.c \
+	lib/model/facts/desk.h \
+	lib/model/facts/facts.c \
+	lib/model/facts/facts.h \
+	lib/model/facts/gather.c \
+	lib/model/facts/gather.h \
+	lib/model/facts/gguf.c \
+	lib/model/facts/params.c \
+	lib/model/facts/position.c \
+	lib/model/facts/table.c \
+	lib/model/facts/table.h \
+	lib/model/facts/tokens.c
+libtensorutils_la_SOURCES += $(MODEL_SOURCES) $(FACTS_SOURCES)

@@ -229,6 +229,27 @@ int tu_reader_value(struct tensor_reader *r, const char *key, size_t key_length,
     return tu_builder_put_tree(&inside(r)->builder, key, key_length, tree, inside(r)->error);
 }
 
+int tu_reader_stated(struct tensor_reader *r, const struct tensor_value *source)
+{
+    static const char *const kept[] = {"format", "facts"};
+    struct tu_model *m = inside(r)->model;
+    struct tensor_pair *pairs = tu_arena_alloc(&m->arena, 2 * sizeof *pairs);
+    size_t count = 0;
+    if (!pairs)
+        return tu_fail_memory(inside(r)->error);
+    for (size_t i = 0; i < 2; i++) {
+        const struct tensor_value *v = tu_value_get(source, kept[i]);
+        if (!v)
+            continue;
+        pairs[count].key =
+            (struct tensor_value){.type = TENSOR_STRING, .string = {kept[i], strlen(kept[i])}};
+        if (tu_value_copy(v, &m->arena, &pairs[count++].value, inside(r)->error) < 0)
+            return -1;
+    }
+    m->stated = (struct tensor_value){.type = TENSOR_MAP, .map = {pairs, count}};
+    return 0;
+}
+
 struct tu_error *tu_reader_error(struct tensor_reader *r)
 {
     return inside(r)->error;

@@ -15,6 +15,8 @@ struct tu_model {
     struct tu_source source;
     const struct tensor_format *format;
     struct tensor_value metadata; /* a map */
+    /* Of a saved stream: what its first source says of its format and facts; else TENSOR_NULL. */
+    struct tensor_value stated;
     struct tu_tensor *tensors;    /* in the order of their data */
     size_t count;
     struct tu_tensor **by_name; /* sorted by name */
@@ -57,6 +59,8 @@ int tu_reader_population(struct tensor_reader *r, const struct tu_population *po
 /* Adds a metadata value of any type. */
 int tu_reader_value(struct tensor_reader *r, const char *key, size_t key_length,
                     const struct tensor_value *tree);
+/* For the stream format: the source that the metadata comes from. */
+int tu_reader_stated(struct tensor_reader *r, const struct tensor_value *source);
 struct tu_error *tu_reader_error(struct tensor_reader *r);
 struct tu_source *tu_reader_source(struct tensor_reader *r);
 

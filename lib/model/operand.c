@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "model/facts/facts.h"
 #include "model/parts.h"
 #include "tree/json.h"
 
@@ -149,6 +150,7 @@ static int add_parts(struct tu_operand *o, struct tu_session *session, const cha
     if (parts->weight_map.type == TENSOR_MAP &&
         check_index(o, session, path, &parts->weight_map, error) < 0)
         return -1;
+    o->folder = parts->folder;
     check_total(o, session, path, &parts->total_size);
     return parts->config ? add_config(o, parts->config, error) : 0;
 }
@@ -399,8 +401,8 @@ static int put_types(struct tu_builder *b, const struct tensor_value *meta, stru
     return tu_builder_close(b, error);
 }
 
-int tu_source_record(const struct tu_model *m, uint64_t id, struct tu_arena *arena,
-                     struct tensor_value *out, struct tu_error *error)
+int tu_source_record(const struct tu_model *m, const struct tu_model_facts *facts, uint64_t id,
+                     struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
 {
     struct tu_builder b;
     if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
@@ -409,6 +411,7 @@ int tu_source_record(const struct tu_model *m, uint64_t id, struct tu_arena *are
         tu_put_string(&b, "path", m->source.path, error) == 0 &&
         tu_put_string(&b, "format", m->format->name, error) == 0 &&
         tu_put_uint(&b, "bytes", m->source.size, error) == 0 &&
+        (!facts || tu_facts_put(&b, "facts", facts, error) == 0) &&
         tu_builder_put_tree(&b, "meta", 4, &m->metadata, error) == 0 &&
         put_types(&b, &m->metadata, error) == 0)
         return tu_builder_end(&b, out, error);

@@ -56,7 +56,7 @@ static int add_metadata(struct tensor_reader *r, const struct tensor_value *sour
         if (tu_reader_value(r, pair->key.string.bytes, pair->key.string.length, &pair->value) < 0)
             return -1;
     }
-    return 0;
+    return tu_reader_stated(r, source);
 }
 
 static int read_objects(struct tensor_reader *r, struct tu_stream_reader *stream)

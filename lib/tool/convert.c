@@ -118,7 +118,7 @@ int tu_convert_operands(struct tu_tool *tool, struct tu_output *output, char **o
     if (tu_output_open(output, tool, "tensor", tu_tensor_columns, error) < 0)
         return -1;
     tu_feed_open(&feed, &tool->session, operands, count, false);
-    feed.announcing = tu_output_streams(output);
+    feed.stating = feed.announcing = tu_output_streams(output);
     if (how->scales)
         feed.access = TU_ACCESS_RANDOM;
     int result = convert_items(&feed, how, output, error);

@@ -135,7 +135,7 @@ static void check_source_record(const struct tu_model *m)
     struct tu_error error = {0};
     struct tu_arena arena = {0};
     struct tensor_value record, unpacked, metadata;
-    FUZZ_WORKS(tu_source_record(m, 0, &arena, &record, &error), &error);
+    FUZZ_WORKS(tu_source_record(m, NULL, 0, &arena, &record, &error), &error);
     fuzz_repack(&record, &arena, &unpacked);
     FUZZ_WORKS(tu_source_metadata(&unpacked, &arena, &metadata, &error), &error);
     FUZZ_CHECK(strcmp(fuzz_json_text(&m->metadata, &arena), fuzz_json_text(&metadata, &arena)) ==
