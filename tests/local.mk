@@ -19,6 +19,7 @@ BATS_TESTS = \
 	tests/filters/fault.bats \
 	tests/filters/gate.bats \
 	tests/suite/assertions.bats \
+	tests/suite/doorstep.bats \
 	tests/suite/golden.bats \
 	tests/filters/hash.bats \
 	tests/filters/heads.bats \

@@ -5,10 +5,11 @@
  * How to add a format NAME:
  *   1. plugins/NAME.c defines `const struct tensor_format tensor_format_NAME`, opened with
  *      TENSOR_FORMAT_HEADER and filled with designated initialisers;
- *   2. one line in Makefile.am (FORMATS), a page man/tensor-format-NAME.5, tests/NAME.bats and
- *      samples made by tests/tools/make-samples; tests/formats.bats judges every format in the list.
- * Outside this tree: compile with `pkg-config --cflags tensorutils`, link a shared object NAME.so
- * (no library is needed) and name its folder in TENSORUTILS_PLUGINS.
+ *   2. its lines in plugins/local.mk, a page man/tensor-format-NAME.5 with its line in
+ * man/local.mk, samples of tests/tools/make-samples, which tests/formats/hostile.bats walks through
+ * by kind, and a target of tests/fuzz, whose README says how. Outside this tree: compile with
+ * `pkg-config --cflags tensorutils`, link a shared object NAME.so (no library is needed) and name
+ * its folder in TENSORUTILS_PLUGINS.
  *
  * A format describes, the core reads.  A plugin sees bytes at offsets, never a file descriptor,
  * and reads no tensor data: it reports metadata and, for each tensor, name, type, shape and byte
@@ -74,6 +75,21 @@ enum tensor_value_type {
     TENSOR_MAP,
 };
 
+struct tensor_string {
+    const char *bytes; /* followed by a NUL that is not part of the value */
+    size_t length;
+};
+
+struct tensor_array {
+    const struct tensor_value *items;
+    size_t count;
+};
+
+struct tensor_map {
+    const struct tensor_pair *pairs;
+    size_t count;
+};
+
 struct tensor_value {
     uint8_t type;    /* enum tensor_value_type */
     uint8_t element; /* arrays: type of every item where the file states one, else TENSOR_NULL;
@@ -83,18 +99,9 @@ struct tensor_value {
         uint64_t uint; /* every unsigned width */
         int64_t sint;  /* every signed width */
         double real;   /* FLOAT32 and FLOAT64 */
-        struct {
-            const char *bytes; /* followed by a NUL that is not part of the value */
-            size_t length;
-        } string;
-        struct {
-            const struct tensor_value *items;
-            size_t count;
-        } array;
-        struct {
-            const struct tensor_pair *pairs;
-            size_t count;
-        } map;
+        struct tensor_string string;
+        struct tensor_array array;
+        struct tensor_map map;
     };
 };
 

@@ -5,7 +5,8 @@
  * How to add a filter NAME:
  *   1. filters/NAME.c: a struct tu_command and a main of one line; options in one table, which
  *      drives parsing, --help and --list-options;
- *   2. its name in FILTERS (Makefile.am), man/NAME.1, tests/NAME.bats.
+ *   2. its line in filters/local.mk, man/NAME.1 with its line in man/local.mk, and
+ *      tests/filters/NAME.bats with its line in tests/local.mk.
  * tests/filters/every-filter.bats then judges it: help, version and man page in step, unknown
  * options, a full standard output, a truncated stream.
  *

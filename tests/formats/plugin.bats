@@ -49,21 +49,89 @@ refused() {
 # ---- The header ----
 
 @test "the header stands alone in C and C++, and is strict" {
-    for form in 'c c11' 'c c17' 'c gnu17' 'c++ c++11' 'c++ c++20'; do
-        # shellcheck disable=SC2086
-        set -- $form
-        if [ "$1" = c++ ]; then
-            command -v c++ > /dev/null || continue
-            compiler=c++
-        else
-            compiler=$CC
-        fi
+    while read -r language standard compiler; do
+        command -v "${compiler%% *}" > /dev/null || continue
         for header in tensorutils/format.h tensorutils/dtype.h; do
-            # shellcheck disable=SC2046
-            echo "#include <$header>" | $compiler -x "$1" -std="$2" -Wall -Wextra -Wpedantic -Wshadow -Werror \
-                $($PKG_CONFIG --cflags tensorutils) -fsyntax-only -
+            # shellcheck disable=SC2046,SC2086 # flags, and CC, are several words
+            echo "#include <$header>" | $compiler -x "$language" -std="$standard" -Wall -Wextra -Wpedantic -Wshadow \
+                -Werror $($PKG_CONFIG --cflags tensorutils) -fsyntax-only -
         done
+    done < <(for standard in c11 c17 gnu17; do printf "c $standard %s\n" "$CC" gcc clang; done
+        for standard in c++11 c++17 c++20; do printf "c++ $standard %s\n" g++ clang++; done)
+}
+
+@test "a plugin may be written in C++" {
+    cat > hello.cc << 'END'
+#include <cstring>
+#include <tensorutils/format.h>
+
+static unsigned bid(const uint8_t *head, size_t length, uint64_t)
+{
+    return length >= 8 && std::memcmp(head, "HELLO   ", 8) == 0 ? 64 : 0;
+}
+
+static int read(tensor_reader *r)
+{
+    const void *head = tensor_peek(r, 0, 8);
+    if (!head)
+        return -1;
+    if (r->size < 16)
+        return tensor_fail(r, 8, "it has %u floats, not 2", static_cast<unsigned>((r->size - 8) / 4));
+    tensor_value greeting = {};
+    greeting.type = TENSOR_STRING;
+    greeting.string.bytes = "world";
+    greeting.string.length = 5;
+    if (tensor_value_add(r, "hello", 5, &greeting) < 0)
+        return -1;
+    if (r->size > 16)
+        tensor_warn(r, "%s", "it has more than 2 floats");
+    const uint64_t shape[] = {2};
+    tensor_entry entry = {};
+    entry.name = "w";
+    entry.name_length = 1;
+    entry.dtype = TENSOR_F32;
+    entry.rank = 1;
+    entry.shape = shape;
+    entry.offset = 8;
+    entry.nbytes = 8;
+    return tensor_add(r, &entry);
+}
+
+static tensor_format hello()
+{
+    tensor_format format = {};
+    format.abi = TENSOR_FORMAT_ABI;
+    format.struct_size = sizeof format;
+    format.name = "hello";
+    format.about = "two floats";
+    format.suffixes = ".hello";
+    format.bid = bid;
+    format.read = read;
+    return format;
+}
+
+extern "C" {
+extern const tensor_format tensor_format_hello;
+const tensor_format tensor_format_hello = hello();
+}
+END
+    printf 'HELLO   %08d' 0 > good.hello
+    printf 'HELLO   %04d' 0 > bad.hello
+    compilers=0
+    for compiler in g++ clang++; do
+        command -v $compiler > /dev/null || continue
+        # shellcheck disable=SC2046
+        $compiler -std=c++11 -Wall -Wextra -pedantic -Werror -shared -fPIC $($PKG_CONFIG --cflags tensorutils) \
+            -o plugins/hello.so hello.cc
+        export TENSORUTILS_PLUGINS=$PWD/plugins
+        run -0 tensor-ls --tsv good.hello
+        says $'F32\t[2]\t8\t2\t0\tw'
+        run -0 tensor-ls --meta --tsv good.hello
+        says $'str\thello\tworld'
+        refuses "bad.hello: byte 8: it has 1 floats, not 2" tensor-ls bad.hello
+        compilers=$((compilers + 1))
     done
+    [ $compilers -gt 0 ] || skip "no g++, no clang++"
 }
 
 @test "pkg-config knows where plugins go" {
