@@ -1,35 +1,37 @@
-# Tests.  A .bats file and a program of tests/unit are one line each; both print TAP.
+# Tests.  A .bats file and a program of tests/unit are one line each; both print TAP.  Those that take
+# longest come first, so that in the end no core waits for another.
 BATS_TESTS = \
-	tests/house.bats \
+	tests/formats/hostile.bats \
+	tests/filters/matmul.bats \
+	tests/filters/gate.bats \
+	tests/filters/cache.bats \
+	tests/formats/stream.bats \
 	tests/filters/attn-gpu.bats \
+	tests/filters/every-filter.bats \
+	tests/filters/oracle.bats \
+	tests/filters/map.bats \
+	tests/filters/cos.bats \
+	tests/house.bats \
 	tests/filters/attn.bats \
 	tests/formats/byte-order.bats \
-	tests/filters/cache.bats \
 	tests/filters/cat.bats \
 	tests/filters/compat.bats \
 	tests/judge/contract.bats \
 	tests/formats/convert.bats \
-	tests/filters/cos.bats \
 	tests/formats/decode.bats \
 	tests/filters/dequant.bats \
-	tests/filters/every-filter.bats \
 	tests/judge/discharge.bats \
 	tests/judge/evidence.bats \
 	tests/filters/examples.bats \
 	tests/filters/fault.bats \
-	tests/filters/gate.bats \
 	tests/suite/assertions.bats \
 	tests/suite/doorstep.bats \
 	tests/suite/golden.bats \
 	tests/filters/hash.bats \
 	tests/filters/heads.bats \
-	tests/formats/hostile.bats \
 	tests/filters/ls.bats \
-	tests/filters/matmul.bats \
 	tests/filters/metrics.bats \
-	tests/filters/map.bats \
 	tests/formats/npy.bats \
-	tests/filters/oracle.bats \
 	tests/formats/parts.bats \
 	tests/filters/pipeline.bats \
 	tests/formats/plugin.bats \
@@ -41,7 +43,6 @@ BATS_TESTS = \
 	tests/suite/runtime.bats \
 	tests/filters/save.bats \
 	tests/filters/scales.bats \
-	tests/formats/stream.bats \
 	tests/filters/verdict.bats
 
 UNIT_TESTS = \

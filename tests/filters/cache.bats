@@ -15,6 +15,12 @@ setup_file() {
         'wide F32 2x3 = 1 2 3 4 5 6' 'only F32 1 = 1' -- \
         y.safetensors 'same F32 3 = 1 2 3' 'near F32 2 = 4 3' 'far F32 2 = 0 1' 'nan F32 2 = 1 1' 'zero F32 1 = 0' \
         'wide F32 3x2 = 1 4 2 5 3 6' 'square F32 2x2 = 1 2 3 4'
+    # for those who change one
+    for n in 1 2 3; do
+        cp b.apr copy-$n.apr
+    done
+    cp b.apr future.apr
+    touch -d '+1 hour' future.apr
     # a file that was just written may change within a tick of its clock, and is not remembered
     sleep 3.1
 }
@@ -36,12 +42,6 @@ known() {
         return 1
     fi
     cmp "$BATS_TEST_TMPDIR/computed" "$BATS_TEST_TMPDIR/out"
-}
-
-# A copy of b.apr that may be changed, and is old enough to be remembered.
-copy() {
-    cp b.apr "$BATS_TEST_TMPDIR/c.apr"
-    sleep 3.1
 }
 
 pairs() {
@@ -135,8 +135,7 @@ END
 # ---- What has changed ----
 
 @test "a tensor that was changed is compared anew, alone" {
-    copy
-    c=$BATS_TEST_TMPDIR/c.apr
+    c=$PWD/copy-1.apr
     known 0 27 a.safetensors "$c"
     known 27 27 a.safetensors "$c"
     # one byte near the end of the file, in the last tensor
@@ -152,8 +151,7 @@ END
 }
 
 @test "a file that was changed and given its time again" {
-    copy
-    c=$BATS_TEST_TMPDIR/c.apr
+    c=$PWD/copy-2.apr
     touch -r "$c" "$BATS_TEST_TMPDIR/time"
     known 0 27 a.safetensors "$c"
     printf '\75' | dd of="$c" bs=1 seek=$(($(stat -c %s "$c") - 70)) conv=notrunc status=none
@@ -163,8 +161,7 @@ END
 }
 
 @test "another file in its place, with its size and time" {
-    copy
-    c=$BATS_TEST_TMPDIR/c.apr
+    c=$PWD/copy-3.apr
     known 0 27 a.safetensors "$c"
     cp -p "$c" "$c.new"
     printf '\75' | dd of="$c.new" bs=1 seek=$(($(stat -c %s "$c") - 70)) conv=notrunc status=none
@@ -179,9 +176,7 @@ END
     [ -z "$(pairs)" ]
     # digests of the other, older one are
     [ "$(find "$cache/files" -type f | wc -l)" -eq 1 ]
-    touch -d '+1 hour' "$BATS_TEST_TMPDIR/c.apr"
-    sleep 3.1
-    known 0 27 a.safetensors "$BATS_TEST_TMPDIR/c.apr"
+    known 0 27 a.safetensors future.apr
     [ -z "$(pairs)" ]
 }
 

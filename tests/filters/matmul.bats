@@ -293,6 +293,8 @@ fused() {
 @test "any number of threads, any processor, file or pipe: the same y" {
     tensor-rand --tensor w=700x2048 --tensor v=1x300000 --tensor u=5000x64 > f.tsr
     tensor-rand --tensor w.x=3x2048 --tensor v.x=300000 --tensor u.x=9x64 --seed 2 > x.tsr
+    local counts='2 3 7'
+    [ -z "$TU_SANITIZED" ] || counts=3
     for type in Q4_K Q8_0 F16; do
         case $type in
         F16) tensor-dequant --to F16 f.tsr > w.tsr ;;
@@ -300,7 +302,7 @@ fused() {
         esac
         for path in auto f32 f64; do
             tensor-matmul --path $path -j 1 w.tsr x.tsr > want.tsr
-            for jobs in 2 3 7; do
+            for jobs in $counts; do
                 tensor-matmul --path $path -j $jobs w.tsr x.tsr > got.tsr
                 same want.tsr got.tsr
                 tensor-matmul --path $path -j $jobs - x.tsr < <(cat w.tsr) > got.tsr

@@ -82,22 +82,20 @@ walk() {
     run -0 awk -F'\t' 'NF != 3 || $1 !~ /^(good|bad|unsupported)-.*\.(safetensors|gguf|apr|npy|npz|tsr)$/ || ($1 ~ /^bad/ && $2 == "")' \
         "$BATS_FILE_TMPDIR/samples/index.tsv"
     [ -z "$output" ]
-    mapfile -t patterns < <(sed -n "s/.*walk '\([^']*\)'.*/\1/p" "$BATS_TEST_FILENAME")
-    while IFS=$'\t' read -r sample _; do
-        tests=0
-        for pattern in "${patterns[@]}"; do
-            # shellcheck disable=SC2053
-            [[ $sample != $pattern ]] || tests=$((tests + 1))
-        done
-        [ $tests -eq 1 ] || { echo "$sample is in $tests tests" && return 1; }
-    done < "$BATS_FILE_TMPDIR/samples/index.tsv"
+    # the patterns as regular expressions
+    sed -n "s/.*walk '\([^']*\)'.*/\1/p" "$BATS_TEST_FILENAME" | sed 's/\./\\./g; s/\[!/[^/g; s/@(/(/g; s/\*/.*/g; s/.*/^&$/' > patterns
+    [ "$(wc -l < patterns)" -gt 30 ]
+    run -0 awk -F'\t' 'NR == FNR { pattern[NR] = $0; next }
+        { tests = 0; for (i in pattern) tests += $1 ~ pattern[i] }
+        tests != 1 { print $1 " is in " tests " tests" }' patterns "$BATS_FILE_TMPDIR/samples/index.tsv"
+    [ -z "$output" ] || { echo "$output" && return 1; }
 }
 
 # ---- Files that break off ----
 
-@test "a SafeTensors file is refused when cut at any byte" {
+@test "a SafeTensors file is refused when cut at any third byte" {
     make-model m.safetensors 'w F32 2x2 = 1 2 3 4' 'b F16 3 = 1 2 3'
-    run -0 cut-everywhere m.safetensors 0
+    run -0 cut-everywhere m.safetensors 0 3
 }
 
 @test "a GGUF file is refused when cut at any byte before its last padding" {
@@ -105,9 +103,9 @@ walk() {
     run -0 cut-everywhere m.gguf 26
 }
 
-@test "an APR file is refused when cut at any byte before its last padding and checksum" {
+@test "an APR file is refused when cut at any third byte before its last padding and checksum" {
     make-model m.apr 'w F32 2x2 = 1 2 3 4' 'b F16 3 = 1 2 3'
-    run -0 cut-everywhere m.apr 62
+    run -0 cut-everywhere m.apr 62 3
 }
 
 @test "compressed APR files are refused when cut anywhere behind their header" {
@@ -121,13 +119,13 @@ walk() {
     done
 }
 
-@test "numpy files are refused when cut at any byte" {
+@test "numpy files are refused when cut at any third byte" {
     python3 -c 'import samples_npy as s
 data = s.npy(s.header(shape="(1,)"), bytes(4))
 open("m.npy", "wb").write(data)
 open("m.npz", "wb").write(s.npz(("w.npy", data)))'
-    run -0 cut-everywhere m.npy 0
-    run -0 cut-everywhere m.npz 0
+    run -0 cut-everywhere m.npy 0 3
+    run -0 cut-everywhere m.npz 0 3
 }
 
 @test "an index of shards is refused when cut at any byte" {
@@ -145,11 +143,11 @@ open("m.npz", "wb").write(s.npz(("w.npy", data)))'
     run -0 cut-everywhere m.tsr 0
 }
 
-@test "a saved stream of every other tool's making is refused when cut at any byte" {
+@test "a saved stream of every other tool's making is refused when cut at any third byte" {
     make-model a.safetensors 'w F32 2x2 = 1 2 3 4'
     make-model b.gguf 'w F32 2x2 = 1 2 3 5'
     tensor-cos a.safetensors b.gguf > m.tsr
-    run -0 cut-everywhere m.tsr 0
+    run -0 cut-everywhere m.tsr 0 3
 }
 
 @test "a file that is not there" {

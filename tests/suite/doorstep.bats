@@ -181,7 +181,7 @@ breaks() {
     command -v shellcheck > /dev/null || skip "shellcheck is not installed"
     mapfile -t scripts < <(grep -lE '^#!.*[/ ](ba)?sh$' "$srcdir"/scripts/* "$srcdir"/.ci/run "$srcdir"/tests/tools/* "$srcdir"/tests/fuzz/run)
     [ "${#scripts[@]}" -gt 10 ]
-    run -0 shellcheck -x "${scripts[@]}"
+    run -0 shellcheck -S warning -x "${scripts[@]}"
 }
 
 @test "every manual page is set without a warning" {
