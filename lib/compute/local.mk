@@ -1,5 +1,7 @@
 # Numbers that are made.
 COMPUTE_SOURCES = \
+	lib/compute/convert-plan.c \
+	lib/compute/convert-plan.h \
 	lib/compute/convert.c \
 	lib/compute/convert.h \
 	lib/compute/layout.c \

@@ -14,6 +14,8 @@ MODEL_SOURCES = \
 	lib/model/save.h \
 	lib/model/select.c \
 	lib/model/select.h \
+	lib/model/shards.c \
+	lib/model/shards.h \
 	lib/model/session.c \
 	lib/model/session.h \
 	lib/model/tsr.c \
