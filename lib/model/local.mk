@@ -1,5 +1,9 @@
 # What a user names, opened and written.
 MODEL_SOURCES = \
+	lib/model/digest-list.c \
+	lib/model/digest-list.h \
+	lib/model/digests.c \
+	lib/model/digests.h \
 	lib/model/feed.c \
 	lib/model/feed.h \
 	lib/model/model.c \
