@@ -27,7 +27,13 @@ libattention_la_LIBADD = libtensorutils.la $(OPENBLAS_LIBS) $(ZLIB_LIBS)
 
 # What needs a BLAS, which programs that multiply link beside the rest.
 noinst_LTLIBRARIES += libmatmul.la
-libmatmul_la_SOURCES = lib/compute/blas.c lib/compute/blas.h lib/compute/matmul.c lib/compute/matmul.h
+libmatmul_la_SOURCES = \
+	lib/compute/blas.c lib/compute/blas.h \
+	lib/compute/matmul-explain.c lib/compute/matmul-explain.h \
+	lib/compute/matmul-repeat.c lib/compute/matmul-repeat.h \
+	lib/compute/matmul-task.c lib/compute/matmul-task.h \
+	lib/compute/matmul-x.c lib/compute/matmul-x.h \
+	lib/compute/matmul.c lib/compute/matmul.h
 libmatmul_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
 libmatmul_la_LIBADD = $(OPENBLAS_LIBS)
 
