@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "compute/matmul-task.h"
 #include "compute/matmul-x.h"
 #include "compute/matmul.h"
