@@ -32,20 +32,48 @@ static char **command_words;
 static uint64_t worst_count = WORST_DEFAULT;
 static const char *sign_path, *signers_path;
 static bool allow_empty, writes_block;
+static bool begun; /* the options were taken, and are looked at */
 
-static int parse_minimum(void *target, const char *text, struct tu_error *error)
+/* What --expect asks for; 0: any number. */
+static struct {
+    uint64_t streams, tensors;
+} expected;
+
+/* "streams=N,tensors=N" */
+static int parse_expected(void *target, const char *text, struct tu_error *error)
 {
-    double number;
-    return tu_option_double(&number, text, error) < 0 ? -1 : tu_option_string(target, text, error);
+    (void)target;
+    const struct {
+        const char *key;
+        uint64_t *number;
+    } keys[] = {{"streams=", &expected.streams}, {"tensors=", &expected.tensors}};
+    for (const char *end;; text = end + 1) {
+        char number[24];
+        size_t k = 0, length = strcspn(text, ",");
+        end = text + length;
+        while (k < 2 && strncmp(text, keys[k].key, strlen(keys[k].key)) != 0)
+            k++;
+        size_t skip = k < 2 ? strlen(keys[k].key) : 0;
+        if (k == 2 || length - skip >= sizeof number)
+            return tu_fail(error, TU_EUSAGE, "'%s' is not streams=N,tensors=N", text);
+        memcpy(number, text + skip, length - skip);
+        number[length - skip] = '\0';
+        if (!tu_parse_u64(number, keys[k].number) || !*keys[k].number)
+            return tu_fail(error, TU_EUSAGE, "'%s' is no number from 1 on", number);
+        if (!*end)
+            return 0;
+    }
 }
 
 static const struct tu_option options[] = {
-    {0, "min", "X", "the rule 'cosine_similarity >= X'", parse_minimum, &minimum},
+    {0, "min", "X", "a cosine of at least X, and a length that it explains", tu_option_string,
+     &minimum},
     {0, "rule", "RULE", "'[GLOB:]FIELD OP VALUE'; may be repeated", tu_option_list, &rule_texts},
     {0, "profile", "NAME", "rules of auto (default without a rule), exact, same-type or a file",
      tu_option_string, &profile},
     {0, "allow", "STATUS[:GLOB]", "do not fail tensors of this status; may be repeated",
      tu_option_list, &allow_texts},
+    {0, "expect", "LIST", "streams=N, tensors=N: how many have to come", parse_expected, NULL},
     {0, "contract", "FILE", "rules and number of tensors from a claim of tensor-contract(5)",
      tu_option_string, &contract_path},
     {0, "claim", "ID", "the claim of the contract", tu_option_string, &claim},
@@ -80,14 +108,37 @@ struct trial {
     struct tu_makers makers;
 };
 
-/* ---- Rules ---- */
-
-static int take_minimum(struct tu_rules *rules, struct tu_error *error)
+/* Options that do not go together. */
+static int check_options(struct tu_error *error)
 {
-    char text[64];
-    snprintf(text, sizeof text, "cosine_similarity >= %.32s", minimum);
-    return tu_rules_add(rules, text, error);
+    if (contract_path && expected.tensors)
+        return tu_fail(error, TU_EUSAGE,
+                       "--expect: the contract says how many tensors there have to be");
+    bool rules = minimum || profile || rule_texts.count || allow_texts.count || allow_empty;
+    if (!contract_path && (claim || evidence_path || check_path))
+        return tu_fail(error, TU_EUSAGE, "%s needs a --contract",
+                       check_path      ? "--check-evidence"
+                       : evidence_path ? "--evidence"
+                                       : "--claim");
+    if (contract_path && !claim && !check_path)
+        return tu_fail(error, TU_EUSAGE, "--contract needs a --claim");
+    if (contract_path && rules)
+        return tu_fail(error, TU_EUSAGE,
+                       "--contract brings its own rules: --min, --rule, --profile, --allow and "
+                       "--allow-empty do not go with it");
+    if (artifact_paths.count && !evidence_path)
+        return tu_fail(error, TU_EUSAGE, "--artifact needs --evidence");
+    if (sign_path && !evidence_path)
+        return tu_fail(error, TU_EUSAGE, "--sign needs --evidence");
+    if (!check_path && (signers_path || writes_block))
+        return tu_fail(error, TU_EUSAGE, "%s needs --check-evidence",
+                       signers_path ? "--signers" : "--write-block");
+    if (check_path && (evidence_path || orders.count))
+        return tu_fail(error, TU_EUSAGE, "--check-evidence writes no evidence and no reports");
+    return 0;
 }
+
+/* ---- Rules ---- */
 
 /* --min comes first: its field leads. */
 static int take_rules(struct tu_court *c, struct tu_error *error)
@@ -95,8 +146,8 @@ static int take_rules(struct tu_court *c, struct tu_error *error)
     struct tu_rules *rules = &c->rules;
     struct tu_error inner = {0};
     c->profile = profile || minimum || rule_texts.count ? profile : "auto";
-    if (minimum && take_minimum(rules, error) < 0)
-        return -1;
+    if (minimum && tu_rules_minimum(rules, minimum, &inner) < 0)
+        return tu_fail(error, inner.code, "--min: %s", inner.text);
     if (c->profile && tu_rules_profile(rules, c->profile, false, error) < 0)
         return -1;
     for (size_t i = 0; i < rule_texts.count; i++)
@@ -126,6 +177,8 @@ static int hear_item(struct trial *t, const struct tu_feed *feed, const struct t
                      struct tu_error *error)
 {
     const struct tu_stream_reader *stream = &feed->operand.stream;
+    if (item->kind == TU_KIND_STREAM)
+        tu_court_stream(&t->court, stream->tool);
     if (item->kind == TU_KIND_SOURCE && evidence_path)
         return tu_artifacts_source(&t->artifacts, &item->map, error);
     if (item->kind != TU_KIND_RESULT)
@@ -141,7 +194,10 @@ static int hear(struct trial *t, char **operands, size_t count, struct tu_error 
     struct tu_feed feed;
     struct tu_item item;
     int more;
+    if (tu_court_open(&t->court, error) < 0)
+        return -1;
     tu_feed_open(&feed, &tool.session, operands, count, false);
+    feed.segmenting = true;
     while ((more = tu_feed_next(&feed, &item, error)) > 0) {
         if (hear_item(t, &feed, &item, error) < 0) {
             more = -1;
@@ -398,7 +454,9 @@ static int run_check(struct trial *t, char **operands, size_t count, struct tu_e
     struct tu_sealed evidence;
     struct tu_signature signature = {0};
     struct tu_check check = {.path = check_path};
-    int result = tu_evidence_read(&evidence, check_path, &arena, error);
+    int result = check_options(error);
+    if (result == 0)
+        result = tu_evidence_read(&evidence, check_path, &arena, error);
     if (result == 0)
         result = check_evidence(t, &evidence, &check, &signature, operands, count, error);
     if (result == 0 && writes_block && check.drift.reasons.count == 0)
@@ -412,38 +470,16 @@ static int run_check(struct trial *t, char **operands, size_t count, struct tu_e
 
 /* ---- The run ---- */
 
-/* Options that do not go together. */
-static int check_options(struct tu_error *error)
-{
-    bool rules = minimum || profile || rule_texts.count || allow_texts.count || allow_empty;
-    if (!contract_path && (claim || evidence_path || check_path))
-        return tu_fail(error, TU_EUSAGE, "%s needs a --contract",
-                       check_path      ? "--check-evidence"
-                       : evidence_path ? "--evidence"
-                                       : "--claim");
-    if (contract_path && !claim && !check_path)
-        return tu_fail(error, TU_EUSAGE, "--contract needs a --claim");
-    if (contract_path && rules)
-        return tu_fail(error, TU_EUSAGE,
-                       "--contract brings its own rules: --min, --rule, --profile, --allow and "
-                       "--allow-empty do not go with it");
-    if (artifact_paths.count && !evidence_path)
-        return tu_fail(error, TU_EUSAGE, "--artifact needs --evidence");
-    if (sign_path && !evidence_path)
-        return tu_fail(error, TU_EUSAGE, "--sign needs --evidence");
-    if (!check_path && (signers_path || writes_block))
-        return tu_fail(error, TU_EUSAGE, "%s needs --check-evidence",
-                       signers_path ? "--signers" : "--write-block");
-    if (check_path && (evidence_path || orders.count))
-        return tu_fail(error, TU_EUSAGE, "--check-evidence writes no evidence and no reports");
-    return 0;
-}
-
 static int run_trial(struct trial *t, char **operands, size_t count, struct tu_error *error)
 {
-    int result = contract_path ? take_claim(t, claim, error) : take_rules(&t->court, error);
+    struct tu_error later = {0};
+    int result = check_options(error);
     if (result == 0)
-        result = check_orders(t, operands, count, error);
+        result = contract_path ? take_claim(t, claim, error) : take_rules(&t->court, error);
+    /* What an earlier run has left goes in any case, and the first trouble is the one to be told.
+     */
+    if (check_orders(t, operands, count, result == 0 ? error : &later) < 0)
+        result = -1;
     if (result == 0)
         result = hear(t, operands, count, error);
     if (result == 0 && evidence_path)
@@ -457,17 +493,34 @@ static int run_trial(struct trial *t, char **operands, size_t count, struct tu_e
 
 static int run(struct tu_tool *u, char **operands, size_t count, struct tu_error *error)
 {
-    struct trial t = {.court = {.empty_passes = allow_empty, .keeping = shows_records()}};
+    struct trial t = {.court = {.empty_passes = allow_empty,
+                                .keeping = shows_records(),
+                                .expected = expected.tensors,
+                                .expected_streams = expected.streams}};
     (void)u;
-    int result = check_options(error);
-    if (result == 0)
-        result = check_path ? run_check(&t, operands, count, error)
-                            : run_trial(&t, operands, count, error);
+    begun = true;
+    int result =
+        check_path ? run_check(&t, operands, count, error) : run_trial(&t, operands, count, error);
     tu_court_free(&t.court);
     tu_contract_close(&t.contract);
     tu_artifacts_free(&t.artifacts);
     free(t.makers.items);
     return result;
+}
+
+/* A run that fails leaves no report of an earlier one, be it for a misspelt option. */
+static void forget_reports(char **words)
+{
+    for (; *words; words++) {
+        const char *name = strncmp(*words, "--", 2) == 0 ? *words + 2 : "";
+        size_t length = strcspn(name, "=");
+        if (length < strlen("rep") || strncmp(name, "report", length) != 0)
+            continue;
+        if (name[length])
+            tu_report_forget(name + length + 1);
+        else if (words[1])
+            tu_report_forget(*++words);
+    }
 }
 
 int main(int argc, char **argv)
@@ -486,6 +539,8 @@ int main(int argc, char **argv)
     };
     command_words = argv;
     int status = tu_main(&command, &tool, argc, argv);
+    if (status > STATUS_FAIL && !begun)
+        forget_reports(argv + 1);
     free(rule_texts.items);
     free(allow_texts.items);
     free(artifact_paths.items);

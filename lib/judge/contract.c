@@ -48,6 +48,14 @@ static int take_expected(struct tu_contract *c, const struct tensor_value *v,
                    type_words(v));
 }
 
+/* The length is held as --min does; what is rounded to the threshold may lie half a step below it.
+ */
+static int take_length(struct tu_rules *rules, float threshold, struct tu_error *error)
+{
+    double below = (double)nextafterf(threshold, -INFINITY);
+    return tu_rules_length(rules, ((double)threshold + below) / 2, error);
+}
+
 /* In float32, as the function that contracts of this kind name has it: both the threshold and the
  * cosine are rounded to it, the threshold itself passes, and what is beyond 1 fails. */
 static int take_threshold(struct tu_contract *c, const struct tensor_value *v,
@@ -63,7 +71,9 @@ static int take_threshold(struct tu_contract *c, const struct tensor_value *v,
     snprintf(text, sizeof text, "cosine_f32 >= %s", number);
     if (tu_rules_add(rules, text, error) < 0)
         return -1;
-    return tu_rules_add(rules, "cosine_f32 <= 1", error);
+    if (tu_rules_add(rules, "cosine_f32 <= 1", error) < 0)
+        return -1;
+    return take_length(rules, (float)threshold, error);
 }
 
 static int take_profile(struct tu_contract *c, const struct tensor_value *v, struct tu_rules *rules,

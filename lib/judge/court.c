@@ -12,11 +12,14 @@
 #include <string.h>
 
 #include "judge/field.h"
+#include "judge/schema.h"
 #include "base/text.h"
+#include "tool/output.h"
 
-const char *const tu_outcome_verdicts[] = {"pass", "fail", "fail", "fail", "allowed", "unjudged"};
-const char *const tu_outcome_words[] = {"passed",  "failed",  "incomparable",
-                                        "missing", "allowed", "not judged"};
+const char *const tu_outcome_verdicts[] = {"pass", "fail",    "fail",     "fail",
+                                           "fail", "allowed", "unjudged", "listed"};
+const char *const tu_outcome_words[] = {"passed",  "failed",  "incomparable", "missing",
+                                        "differs", "allowed", "not judged",   "listed"};
 
 /* ---- One record against the rules ---- */
 
@@ -25,8 +28,10 @@ struct hearing {
     const struct tensor_value *record;
     const char *name;
     bool compare;     /* it is a compare record, which has to have the fields that rules ask for */
+    bool identical;   /* every place holds equal numbers */
+    bool integers;    /* on both sides, and they are not identical */
     bool lenient;     /* what is NaN is no concern of a rule: its status was allowed */
-    size_t applied;   /* rules that are about it */
+    size_t applied;   /* rules that are about it, and whose keeping says something */
     bool below;       /* it broke one on the leading field */
     char broken[512]; /* those it breaks, as text */
     size_t broken_used; /* bytes of it; more than its size: it was cut */
@@ -49,19 +54,55 @@ static void note_broken(struct hearing *h, const struct tu_rule *rule, bool lead
             h->broken_used ? ", " : "", text, *number ? ": " : "", number);
 }
 
+/* A field of the record.  What the numbers of equal tensors leave open follows from their being
+ * equal: zeros have no angle, and tensors of nothing no mean. */
+static const struct tensor_value *value_of(const struct hearing *h, const char *field,
+                                           struct tensor_value *room)
+{
+    double number;
+    const struct tensor_value *value = tu_field(h->record, field, room);
+    bool open = !value || (tu_value_number(value, &number) && isnan(number));
+    const struct tensor_value *follows =
+        h->identical && open ? tu_field_of_equals(field, room) : NULL;
+    return follows ? follows : value;
+}
+
 /* Whether a rule's condition is met.  A record that lacks the field of the condition is not what
  * the rule asks for; *asked tells whether it has it. */
-static bool meets_condition(const struct tu_rule *rule, const struct tensor_value *record,
-                            bool *asked)
+static bool meets_condition(const struct tu_rule *rule, const struct hearing *h, bool *asked)
 {
     struct tensor_value room;
     const struct tensor_value *value =
-        rule->condition ? tu_field(record, rule->condition->field, &room) : NULL;
+        rule->condition ? value_of(h, rule->condition->field, &room) : NULL;
     *asked = value != NULL;
     return !rule->condition || tu_rule_holds(rule->condition, value);
 }
 
-/* A rule on a field that records of other kinds do not have is not about them. */
+/* Integers that differ have no angle that could excuse it: how many they are is said instead. */
+static void note_integers(struct hearing *h, const struct tu_rule *rule, bool leads)
+{
+    char text[200];
+    uint64_t differing = 0, elements = 0;
+    struct tensor_value room;
+    tu_rule_text(rule, true, text, sizeof text);
+    h->below |= leads;
+    bool counted = tu_value_uint(tu_field(h->record, "differing_count", &room), &differing) &&
+                   tu_value_uint(tu_value_get(h->record, "element_count"), &elements);
+    if (h->broken_used >= sizeof h->broken || strstr(h->broken, "integers differ"))
+        return;
+    char *out = h->broken + h->broken_used;
+    size_t size = sizeof h->broken - h->broken_used;
+    const char *lead = h->broken_used ? ", " : "";
+    h->broken_used +=
+        (size_t)(counted
+                     ? snprintf(out, size,
+                                "%s%" PRIu64 " of %" PRIu64 " integers differ, which no %s excuses",
+                                lead, differing, elements, rule->field)
+                     : snprintf(out, size, "%sintegers differ, or may: not %s", lead, text));
+}
+
+/* A rule on a field that records of other kinds do not have is not about them.  That a rule of a
+ * profile with a ? is kept does not make a judged pair: it may ask for a NaN, and no more. */
 static void try_rule(struct tu_court *c, size_t i, struct hearing *h)
 {
     const struct tu_rule *rule = &c->rules.items[i];
@@ -70,17 +111,20 @@ static void try_rule(struct tu_court *c, size_t i, struct hearing *h)
     bool asked;
     if (!tu_rule_applies(rule, h->name))
         return;
-    bool met = meets_condition(rule, h->record, &asked);
+    bool met = meets_condition(rule, h, &asked);
     c->uses[i].asked |= asked;
-    const struct tensor_value *value = tu_field(h->record, rule->field, &room);
+    const struct tensor_value *value = value_of(h, rule->field, &room);
     bool undefined = !value || (tu_value_number(value, &number) && isnan(number));
     if (!met || (!value && (!h->compare || rule->optional)) || (undefined && h->lenient))
         return;
-    h->applied++;
+    h->applied += !h->compare || !rule->optional || c->rules.given[i];
     c->uses[i].asked = true;
     c->uses[i].judged++;
-    if (!tu_rule_holds(rule, value))
-        note_broken(h, rule, i == 0 || strcmp(rule->field, tu_court_field(c)) == 0, value);
+    bool leads = i == 0 || strcmp(rule->field, tu_court_field(c)) == 0;
+    if (h->integers && tu_field_is_geometric(rule->field))
+        note_integers(h, rule, leads);
+    else if (!tu_rule_holds(rule, value))
+        note_broken(h, rule, leads, value);
 }
 
 static void try_rules(struct tu_court *c, struct hearing *h)
@@ -162,76 +206,214 @@ static bool has_numbers(const char *status)
            strcmp(status, "undefined") == 0;
 }
 
-/* False for a record that is none of the court's business: of another kind, and no rule is about
- * it. */
-static bool decide(struct tu_court *c, struct hearing *h, struct tu_judged *j)
+/* Judges by the rules what has numbers. */
+static void weigh(struct tu_court *c, struct hearing *h, struct tu_judged *j, bool allowed)
 {
-    bool ok = strcmp(j->status, "ok") == 0;
-    bool allowed = !ok && tu_rules_allowed(&c->rules, h->record, j->status, j->name);
-    j->reason = j->status;
-    if (!ok && !allowed) {
-        j->outcome = is_missing(j->status) ? TU_MISSING : TU_INCOMPARABLE;
-        return true;
-    }
     h->lenient = allowed;
     try_rules(c, h);
-    if (allowed && (!has_numbers(j->status) || !h->applied)) {
+    bool heard = h->applied || *h->broken;
+    if (allowed && !heard) {
         j->outcome = TU_ALLOWED;
-        return true;
+        return;
     }
     j->outcome = *h->broken ? TU_FAILED : TU_PASSED;
     j->reason = h->broken;
-    if (!h->applied) {
+    if (!heard) {
         allowed = tu_rules_allowed(&c->rules, h->record, "unjudged", j->name);
         j->outcome = allowed ? TU_ALLOWED : TU_UNJUDGED;
         j->reason = "no rule is about it";
     }
-    return h->applied || h->compare;
 }
+
+/* False for a record that is none of the court's business: of another kind, and no rule is about
+ * it. */
+static bool decide(struct tu_court *c, struct hearing *h, struct tu_judged *j)
+{
+    bool numbers = has_numbers(j->status);
+    bool ok = strcmp(j->status, "ok") == 0 || (numbers && h->identical);
+    bool allowed = !ok && tu_rules_allowed(&c->rules, h->record, j->status, j->name);
+    j->reason = j->status;
+    if (strcmp(j->status, "extra") == 0)
+        j->outcome = TU_LISTED;
+    else if (!ok && !allowed)
+        j->outcome = is_missing(j->status) ? TU_MISSING : TU_INCOMPARABLE;
+    else if (!ok && !numbers)
+        j->outcome = TU_ALLOWED;
+    else {
+        weigh(c, h, j, allowed);
+        return h->applied || *h->broken || h->compare;
+    }
+    return true;
+}
+
+/* ---- Facts ---- */
+
+/* One side of a fact in words: its value, and where it comes from. */
+static void say_side(const struct tensor_value *record, const char *side, char *out, size_t size)
+{
+    const char *origin = "unknown";
+    size_t length = strlen(origin);
+    char key[16], value[256];
+    const struct tensor_value *v = tu_value_get(record, side);
+    snprintf(key, sizeof key, "origin_%s", side);
+    (void)tu_value_string(tu_value_get(record, key), &origin, &length);
+    if (v)
+        tu_format_cell(v, false, value, sizeof value);
+    snprintf(out, size, "%s has %s (%.*s)", side, v ? value : "none", (int)length, origin);
+}
+
+/* False for a fact that is the same on both sides: it is counted, and no more is to be said. */
+static bool hear_fact(struct tu_court *c, struct hearing *h, struct tu_judged *j)
+{
+    char a[512], b[512];
+    j->fact = true;
+    c->facts++;
+    if (strcmp(j->status, "same") == 0 || strcmp(j->status, "ok") == 0)
+        return false;
+    say_side(h->record, "a", a, sizeof a);
+    say_side(h->record, "b", b, sizeof b);
+    snprintf(h->broken, sizeof h->broken, "%.250s, %.250s", a, b);
+    j->reason = h->broken;
+    bool differs = strcmp(j->status, "differs") == 0;
+    j->outcome = !differs                                                     ? TU_LISTED
+                 : tu_rules_allowed(&c->rules, h->record, j->status, j->name) ? TU_ALLOWED
+                                                                              : TU_DIFFERS;
+    c->differing += differs;
+    return true;
+}
+
+/* ---- What has come before ---- */
 
 static int compare_names(const void *a, const void *b)
 {
     return strcmp(a, b);
 }
 
-/* A claim counts tensors: one whose result comes twice would stand for one that is missing. */
-static int note_name(struct tu_court *c, const struct tu_judged *j, struct tu_error *error)
+/* Whether records of a kind are about what they name, and come once. */
+static bool comes_once(const struct tensor_value *kind)
 {
-    if (tfind(j->name, &c->names, compare_names))
-        return tu_fail(error, TU_EINVALID,
-                       "the results of tensor '%.256s' come twice, for the claim %s", j->shown,
-                       c->claim);
-    return tsearch(j->name, &c->names, compare_names) ? 0 : tu_fail_memory(error);
+    static const char *const kinds[] = {"compare", "fact", "repeat", "hash", "entry"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (tu_value_equals(kind, kinds[i]))
+            return true;
+    return false;
 }
 
-static int begin(struct tu_court *c, struct tu_error *error)
+/* Where tensors are counted, one whose result comes twice would stand for one that is missing: in
+ * the whole for a claim, in its stream where so many are expected of several. */
+static int note_name(struct tu_court *c, const struct hearing *h, const struct tu_judged *j,
+                     struct tu_error *error)
 {
-    if (!c->uses)
-        c->uses = calloc(c->rules.count, sizeof *c->uses);
-    return c->uses ? 0 : tu_fail_memory(error);
+    const struct tensor_value *kind = tu_value_get(h->record, "kind");
+    if (!*j->name || !comes_once(kind))
+        return 0;
+    size_t size = strlen(j->name) + kind->string.length + 32;
+    char *key = tu_arena_alloc(&c->arena, size);
+    if (!key)
+        return tu_fail_memory(error);
+    snprintf(key, size, "%.*s %zu %s", (int)kind->string.length, kind->string.bytes,
+             c->claim || !c->expected ? 0 : c->streams, j->name);
+    if (!tfind(key, &c->names, compare_names))
+        return tsearch(key, &c->names, compare_names) ? 0 : tu_fail_memory(error);
+    c->repeated++;
+    if (!c->expected)
+        return 0;
+    return tu_fail(error, TU_EINVALID, "the results of %.*s '%.256s' come twice%s%s",
+                   h->compare ? 6 : (int)kind->string.length,
+                   h->compare ? "tensor" : kind->string.bytes, j->shown,
+                   c->claim ? ", for the claim " : "", c->claim ? c->claim : "");
+}
+
+void tu_court_stream(struct tu_court *c, const char *tool)
+{
+    c->streams++;
+    c->is_foreign = strcmp(tool, "tensor-cos") != 0;
+    c->foreign += c->is_foreign;
+}
+
+/* ---- Hearing ---- */
+
+static int ask_for(struct tu_court *c, const char *field, struct tu_error *error)
+{
+    if (tu_schema_has(field))
+        return 0;
+    if (!TU_GROW(c->unknown, c->unknown_count, c->unknown_capacity))
+        return tu_fail_memory(error);
+    c->unknown[c->unknown_count++] = (struct tu_unknown){.field = field};
+    return 0;
+}
+
+/* Fields that the user asks for, and that may be misspelt. */
+static int list_unknown(struct tu_court *c, struct tu_error *error)
+{
+    const struct tu_rules *r = &c->rules;
+    for (size_t i = 0; i < r->count; i++) {
+        const struct tu_rule *rule = &r->items[i];
+        if (r->given[i] && (ask_for(c, rule->field, error) < 0 ||
+                            (rule->condition && ask_for(c, rule->condition->field, error) < 0)))
+            return -1;
+    }
+    for (size_t i = 0; i < r->allowed; i++)
+        if (r->allowances[i].condition && ask_for(c, r->allowances[i].condition->field, error) < 0)
+            return -1;
+    return 0;
+}
+
+int tu_court_open(struct tu_court *c, struct tu_error *error)
+{
+    c->uses = calloc(c->rules.count, sizeof *c->uses);
+    return c->uses ? list_unknown(c, error) : tu_fail_memory(error);
+}
+
+static void look_for_unknown(struct tu_court *c, const struct tensor_value *record)
+{
+    for (size_t i = 0; i < c->unknown_count; i++)
+        c->unknown[i].seen = c->unknown[i].seen || tu_value_get(record, c->unknown[i].field);
+}
+
+static void look_at(struct tu_court *c, const struct tensor_value *record, struct hearing *h,
+                    struct tu_judged *j)
+{
+    struct tensor_value room;
+    h->compare = tu_value_equals(tu_value_get(record, "kind"), "compare");
+    h->identical = h->compare && tu_record_identical(record);
+    h->integers = h->compare && !h->identical && tu_record_of_integers(record);
+    tu_value_number(value_of(h, tu_court_field(c), &room), &j->value);
+    look_for_unknown(c, record);
+    c->foreign -= h->compare && c->is_foreign;
+    c->is_foreign = c->is_foreign && !h->compare;
+}
+
+static void count(struct tu_court *c, const struct hearing *h, const struct tu_judged *j)
+{
+    uint64_t elements;
+    bool empty = tu_value_uint(tu_value_get(h->record, "element_count"), &elements) && !elements;
+    c->counts[j->outcome]++;
+    c->listed += j->fact && j->outcome == TU_LISTED;
+    c->compared += h->compare && (j->outcome == TU_PASSED || tu_outcome_fails(j->outcome));
+    c->substantial += j->outcome == TU_PASSED && !empty;
+    c->below += h->below;
 }
 
 int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_error *error)
 {
     struct tu_judged j = {.value = NAN};
-    struct tensor_value room;
-    if (begin(c, error) < 0 || name_record(c, record, &j, error) < 0)
+    if (tu_schema_check(record, error) < 0 || name_record(c, record, &j, error) < 0)
         return -1;
-    struct hearing h = {.record = record,
-                        .name = j.name,
-                        .compare = tu_value_equals(tu_value_get(record, "kind"), "compare")};
-    tu_value_number(tu_field(record, tu_court_field(c), &room), &j.value);
-    if (!decide(c, &h, &j))
+    struct hearing h = {.record = record, .name = j.name};
+    look_at(c, record, &h, &j);
+    bool fact = tu_value_equals(tu_value_get(record, "kind"), "fact");
+    bool heard = fact ? hear_fact(c, &h, &j) : decide(c, &h, &j);
+    if ((heard || fact) && note_name(c, &h, &j, error) < 0)
+        return -1;
+    if (!heard)
         return 0;
-    if (c->claim && h.compare && note_name(c, &j, error) < 0)
-        return -1;
     j.reason = explain(c, record, &j);
     if (!j.reason || !TU_GROW(c->items, c->count, c->capacity))
         return tu_fail_memory(error);
     if (c->keeping && tu_value_copy(record, &c->arena, &j.record, error) < 0)
         return -1;
-    c->counts[j.outcome]++;
-    c->below += h.below;
+    count(c, &h, &j);
     c->items[c->count++] = j;
     return 0;
 }
@@ -248,6 +430,7 @@ void tu_court_free(struct tu_court *c)
     tu_rules_free(&c->rules);
     tu_arena_free(&c->arena);
     free(c->uses);
+    free(c->unknown);
     free(c->items);
     *c = (struct tu_court){0};
 }
@@ -256,17 +439,24 @@ void tu_court_free(struct tu_court *c)
 
 bool tu_outcome_fails(enum tu_outcome outcome)
 {
-    return outcome == TU_FAILED || outcome == TU_INCOMPARABLE || outcome == TU_MISSING;
+    return outcome == TU_FAILED || outcome == TU_INCOMPARABLE || outcome == TU_MISSING ||
+           outcome == TU_DIFFERS;
 }
 
 size_t tu_court_failures(const struct tu_court *c)
 {
-    return c->counts[TU_FAILED] + c->counts[TU_INCOMPARABLE] + c->counts[TU_MISSING];
+    return c->counts[TU_FAILED] + c->counts[TU_INCOMPARABLE] + c->counts[TU_MISSING] +
+           c->counts[TU_DIFFERS];
 }
 
 size_t tu_court_judged(const struct tu_court *c)
 {
     return c->counts[TU_PASSED] + tu_court_failures(c);
+}
+
+size_t tu_court_ranked(const struct tu_court *c)
+{
+    return c->count - c->counts[TU_LISTED];
 }
 
 const char *tu_court_field(const struct tu_court *c)
@@ -282,25 +472,43 @@ bool tu_court_wants_large(const struct tu_court *c)
 
 bool tu_court_names(const struct tu_court *c, size_t rule)
 {
-    return c->rules.given[rule] || (c->uses && c->uses[rule].judged);
+    return c->rules.given[rule] || (c->uses[rule].judged);
 }
 
 /* A misspelt glob or field, most likely. */
 const struct tu_rule *tu_court_idle(const struct tu_court *c)
 {
     for (size_t i = 0; i < c->rules.count; i++)
-        if (c->rules.given[i] && !c->rules.items[i].optional && !(c->uses && c->uses[i].asked))
+        if (c->rules.given[i] && !c->rules.items[i].optional && !c->uses[i].asked)
             return &c->rules.items[i];
     return NULL;
 }
 
+const char *tu_court_unknown(const struct tu_court *c)
+{
+    for (size_t i = 0; i < c->unknown_count; i++)
+        if (!c->unknown[i].seen)
+            return c->unknown[i].field;
+    return NULL;
+}
+
+/* Only streams of comparisons may be empty: one of anything else was put in by mistake. */
+static bool may_be_empty(const struct tu_court *c)
+{
+    return c->empty_passes && c->streams && !c->foreign;
+}
+
 enum tu_ruling tu_court_ruling(const struct tu_court *c)
 {
+    if (tu_court_unknown(c))
+        return TU_UNKNOWN_FIELD;
     if (tu_court_failures(c))
         return TU_FAIL;
-    if (c->claim && tu_court_judged(c) != c->expected)
+    if (c->expected_streams && c->streams != c->expected_streams)
+        return TU_WRONG_STREAMS;
+    if (c->expected && c->compared != c->expected)
         return TU_WRONG_COUNT;
-    if (!c->counts[TU_PASSED] && !c->empty_passes)
+    if (!c->substantial && !may_be_empty(c))
         return TU_NOTHING_JUDGED;
     if (c->counts[TU_PASSED] && tu_court_idle(c))
         return TU_IDLE_RULE;
@@ -309,33 +517,69 @@ enum tu_ruling tu_court_ruling(const struct tu_court *c)
 
 const char *tu_court_words(const struct tu_court *c)
 {
-    static const char *const words[] = {
-        "pass", "fail", "fail", "a rule was about no record", "nothing judged", "not all judged"};
+    static const char *const words[] = {"pass",
+                                        "fail",
+                                        "fail",
+                                        "a rule asks for an unknown field",
+                                        "another number of streams was expected",
+                                        "a rule was about no record",
+                                        "nothing judged",
+                                        "not all judged"};
     return words[tu_court_ruling(c)];
+}
+
+static void say_unknown(const struct tu_court *c, char *out, size_t size)
+{
+    const char *field = tu_court_unknown(c), *nearest = tu_schema_nearest(field);
+    snprintf(out, size, "no record has the field '%.100s' that a rule asks for%s%s%s", field,
+             nearest ? " (is it " : "", nearest ? nearest : "", nearest ? "?)" : "");
+}
+
+static void say_count(const struct tu_court *c, char *out, size_t size)
+{
+    char claim[200];
+    if (c->claim)
+        tu_escape(c->claim, strlen(c->claim), claim, sizeof claim);
+    snprintf(out, size, "%zu tensors were compared, %s%s expects %" PRIu64, c->compared,
+             c->claim ? "the claim " : "--expect", c->claim ? claim : "", c->expected);
+}
+
+static void say_nothing(const struct tu_court *c, char *out, size_t size)
+{
+    if (c->counts[TU_PASSED])
+        snprintf(out, size, "all tensors that were compared are empty");
+    else if (c->empty_passes)
+        snprintf(out, size, "no record was judged, and what came was no stream of a comparison");
+    else
+        snprintf(
+            out, size,
+            "no record was judged (is there a tensor-cos before this? --allow-empty accepts it)");
 }
 
 void tu_court_trouble(const struct tu_court *c, char *out, size_t size)
 {
-    char rule[400], claim[200];
-    const struct tu_rule *idle = tu_court_idle(c);
+    char rule[400];
+    *out = '\0';
     switch (tu_court_ruling(c)) {
     case TU_PASS:
     case TU_FAIL:
-        *out = '\0';
+        return;
+    case TU_UNKNOWN_FIELD:
+        say_unknown(c, out, size);
+        return;
+    case TU_WRONG_STREAMS:
+        snprintf(out, size, "%zu streams came, --expect says %" PRIu64, c->streams,
+                 c->expected_streams);
         return;
     case TU_WRONG_COUNT:
-        tu_escape(c->claim, strlen(c->claim), claim, sizeof claim);
-        snprintf(out, size, "%zu tensors were judged, the claim %s expects %" PRIu64,
-                 tu_court_judged(c), claim, c->expected);
+        say_count(c, out, size);
         return;
     case TU_IDLE_RULE:
-        tu_rule_text(idle, false, rule, sizeof rule);
+        tu_rule_text(tu_court_idle(c), false, rule, sizeof rule);
         snprintf(out, size, "the rule '%s' was about no record", rule);
         return;
     case TU_NOTHING_JUDGED:
-        snprintf(
-            out, size,
-            "no record was judged (is there a tensor-cos before this? --allow-empty accepts it)");
+        say_nothing(c, out, size);
         return;
     case TU_NOT_ALL_JUDGED:
         snprintf(out, size, "%zu records have no rule about them (--allow unjudged accepts it)",
@@ -348,8 +592,10 @@ static int compare_worst(const void *a, const void *b, void *wants_large)
 {
     const struct tu_judged *x = a, *y = b;
     int fail = tu_outcome_fails(y->outcome) - tu_outcome_fails(x->outcome);
-    if (fail)
-        return fail;
+    int listed = (x->outcome == TU_LISTED) - (y->outcome == TU_LISTED);
+    int fact = y->fact - x->fact;
+    if (fail || listed || fact)
+        return fail ? fail : listed ? listed : fact;
     if (isnan(x->value) != isnan(y->value))
         return isnan(y->value) - isnan(x->value);
     int order = (x->value > y->value) - (x->value < y->value);

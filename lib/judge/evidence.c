@@ -275,12 +275,12 @@ static int put_rules(struct tu_builder *b, const struct tu_evidence *e, struct t
 
 static int put_results(struct tu_builder *b, const struct tu_court *c, struct tu_error *error)
 {
-    size_t worst = c->count < WORST ? c->count : WORST;
-    if (tu_put_uint(b, "tensors_compared", tu_court_judged(c), error) < 0 ||
+    size_t ranked = tu_court_ranked(c), worst = ranked < WORST ? ranked : WORST;
+    if (tu_put_uint(b, "tensors_compared", c->compared, error) < 0 ||
         tu_put_totals(b, c, error) < 0 ||
         tu_put_uint(b, "below_threshold_count", c->below, error) < 0)
         return -1;
-    return tu_put_records(b, "worst_5_tensors", c, worst, false, error);
+    return tu_put_records(b, "worst_5_tensors", c, 0, worst, error);
 }
 
 /* What is written and read again: a NaN has become null, and a whole number an integer. */

@@ -48,6 +48,27 @@ static const struct tensor_value *quotient(const struct tensor_value *record, co
     return real(room, y == 0 ? NAN : x / y);
 }
 
+/* How far the length of B is from that of A, as a share of it. */
+static const struct tensor_value *change(const struct tensor_value *record,
+                                         struct tensor_value *room)
+{
+    double ratio;
+    return tu_value_number(tu_field(record, "norm_ratio", room), &ratio)
+               ? real(room, fabs(ratio - 1))
+               : NULL;
+}
+
+static const struct tensor_value *remainder_of(const struct tensor_value *record,
+                                               struct tensor_value *room)
+{
+    uint64_t elements, identical;
+    if (!tu_value_uint(tu_value_get(record, "element_count"), &elements) ||
+        !tu_value_uint(tu_value_get(record, "identical_count"), &identical) || identical > elements)
+        return NULL;
+    *room = (struct tensor_value){.type = TENSOR_UINT64, .uint = elements - identical};
+    return room;
+}
+
 static const struct tensor_value *rounded(const struct tensor_value *record, const char *field,
                                           struct tensor_value *room)
 {
@@ -85,6 +106,10 @@ const struct tensor_value *tu_field(const struct tensor_value *record, const cha
         return carried;
     if (strcmp(name, "norm_ratio") == 0)
         return quotient(record, "norm_b", "norm_a", room);
+    if (strcmp(name, "norm_change") == 0)
+        return change(record, room);
+    if (strcmp(name, "differing_count") == 0)
+        return remainder_of(record, room);
     if (strcmp(name, "cosine_f32") == 0)
         return rounded(record, "cosine_similarity", room);
     if (strcmp(name, "identical_share") == 0)
@@ -92,4 +117,76 @@ const struct tensor_value *tu_field(const struct tensor_value *record, const cha
     if (strcmp(name, "same_type") == 0 || strcmp(name, "coarser") == 0)
         return of_types(record, *name == 's', room);
     return NULL;
+}
+
+/* ---- Pairs that are equal, and integers ---- */
+
+bool tu_record_identical(const struct tensor_value *record)
+{
+    struct tensor_value room;
+    uint64_t differing;
+    double most;
+    const struct tensor_value *value = tu_value_get(record, "max_diff");
+    return tu_value_uint(remainder_of(record, &room), &differing) && differing == 0 &&
+           (!value || (tu_value_number(value, &most) && most == 0));
+}
+
+/* Of equal tensors, and whether integers have no such thing. */
+static const struct {
+    const char *name;
+    double value;
+    bool geometric;
+} equals[] = {
+    {"cosine_similarity", 1, true},
+    {"cosine_f32", 1, true},
+    {"trimmed_cosine", 1, true},
+    {"worst_row_cosine", 1, true},
+    {"worst_column_cosine", 1, true},
+    {"cosine_distance", 0, true},
+    {"norm_ratio", 1, true},
+    {"norm_change", 0, true},
+    {"worst_row_gain", 1, true},
+    {"identical_share", 1, false},
+    {"differing_count", 0, false},
+    {"max_diff", 0, false},
+    {"mean_diff", 0, false},
+    {"rmse", 0, false},
+    {"nmse", 0, false},
+    {"sqnr_db", INFINITY, false},
+    {"max_rel_diff", 0, false},
+    {"worst_row_error", 0, false},
+    {"worst_column_error", 0, false},
+    {"noise_ratio", 0, false},
+    {"worst_row_noise_ratio", 0, false},
+    {"beyond_tenth_percent", 0, false},
+    {"beyond_one_percent", 0, false},
+    {"beyond_ten_percent", 0, false},
+};
+enum { EQUALS = sizeof equals / sizeof *equals };
+
+static size_t find_equal(const char *name)
+{
+    size_t i = 0;
+    while (i < EQUALS && strcmp(equals[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+const struct tensor_value *tu_field_of_equals(const char *name, struct tensor_value *room)
+{
+    size_t i = find_equal(name);
+    return i < EQUALS ? real(room, equals[i].value) : NULL;
+}
+
+bool tu_field_is_geometric(const char *name)
+{
+    size_t i = find_equal(name);
+    return i < EQUALS && equals[i].geometric;
+}
+
+bool tu_record_of_integers(const struct tensor_value *record)
+{
+    const struct tu_dtype *a = type_of(record, "dtype_a"), *b = type_of(record, "dtype_b");
+    return a && b && (a->kind == TENSOR_KIND_INT || a->kind == TENSOR_KIND_BOOL) &&
+           (b->kind == TENSOR_KIND_INT || b->kind == TENSOR_KIND_BOOL);
 }

@@ -23,6 +23,8 @@ JUDGE_SOURCES = \
 	lib/judge/report.h \
 	lib/judge/rule.c \
 	lib/judge/rule.h \
+	lib/judge/schema.c \
+	lib/judge/schema.h \
 	lib/judge/signature.c \
 	lib/judge/signature.h \
 	lib/judge/reports/drift.c \

@@ -5,19 +5,22 @@
 #include "judge/profile.h"
 
 #include <fnmatch.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/arena.h"
+#include "base/text.h"
 #include "judge/field.h"
 
 /* A profile larger than this, or including deeper or more, is a mistake. */
 enum { PROFILE_MAX = 1 << 20, INCLUDES_MAX = 8, PROFILES_MAX = 1000 };
 
 const char *const tu_statuses[] = {"only_a",   "only_b",    "shape_mismatch", "incomparable",
-                                   "not_real", "nonfinite", "undefined",      "unjudged"};
+                                   "not_real", "nonfinite", "undefined",      "layout",
+                                   "differs",  "unjudged"};
 const size_t tu_status_count = sizeof tu_statuses / sizeof *tu_statuses;
 
 /* ---- One by one ---- */
@@ -36,6 +39,30 @@ static int add_rule(struct tu_rules *r, const char *text, bool given, struct tu_
 int tu_rules_add(struct tu_rules *r, const char *text, struct tu_error *error)
 {
     return add_rule(r, text, true, error);
+}
+
+int tu_rules_length(struct tu_rules *r, double cosine, struct tu_error *error)
+{
+    char number[TU_NUMBER_SIZE], text[TU_NUMBER_SIZE + 32];
+    tu_format_double(sqrt(2 * (1 - cosine)), number);
+    snprintf(text, sizeof text, "norm_change <= %s", number);
+    return tu_rules_add(r, text, error);
+}
+
+int tu_rules_minimum(struct tu_rules *r, const char *minimum, struct tu_error *error)
+{
+    static const char field[] = "cosine_similarity >= ";
+    double cosine;
+    if (!tu_parse_double(minimum, &cosine) || !(cosine >= -1 && cosine <= 1))
+        return tu_fail(error, TU_EUSAGE, "'%.100s' is no cosine (a number from -1 to 1)", minimum);
+    char *text = malloc(sizeof field + strlen(minimum));
+    if (!text)
+        return tu_fail_memory(error);
+    strcpy(text, field);
+    strcat(text, minimum);
+    int result = tu_rules_add(r, text, error);
+    free(text);
+    return result < 0 ? -1 : tu_rules_length(r, cosine, error);
 }
 
 static bool is_status(const char *text, size_t length)
@@ -72,7 +99,7 @@ static int parse_allowance(const char *text, struct tu_allowance *out, struct tu
     if (!is_status(text, length))
         return tu_fail(error, TU_EUSAGE,
                        "'%.*s' is no status (only_a, only_b, shape_mismatch, incomparable, "
-                       "not_real, nonfinite, undefined, unjudged)",
+                       "not_real, nonfinite, undefined, layout, differs, unjudged)",
                        (int)length, text);
     out->status = strndup(text, length);
     out->glob = length < all ? strndup(text + length + 1, all - length - 1) : NULL;

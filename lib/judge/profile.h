@@ -29,6 +29,12 @@ void tu_rules_free(struct tu_rules *r);
 
 /* Adds one rule, as the user wrote it. */
 int tu_rules_add(struct tu_rules *r, const char *text, struct tu_error *error) TU_MUST_CHECK;
+/* Adds the rules of --min: a cosine at least as large as a number, which is given as text, and a
+ * length that such an angle explains. */
+int tu_rules_minimum(struct tu_rules *r, const char *minimum, struct tu_error *error) TU_MUST_CHECK;
+/* Adds norm_change <= sqrt(2 (1 - cosine)): the chord between two vectors of one length with that
+ * cosine, as a share of the length; B is no longer and no shorter than that makes it. */
+int tu_rules_length(struct tu_rules *r, double cosine, struct tu_error *error) TU_MUST_CHECK;
 /* Adds "STATUS[:GLOB] [if CONDITION]". */
 int tu_rules_allow(struct tu_rules *r, const char *text, struct tu_error *error) TU_MUST_CHECK;
 /* Adds what a profile says: one that comes with the tool, or else a file; by_file: one whose name

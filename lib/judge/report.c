@@ -16,12 +16,19 @@
 static const struct {
     const char *name;
     tu_report_fn *write;
-    bool speaks; /* on standard output, where no file is named */
+    const char *opening; /* the bytes that each begins with */
+    bool speaks;         /* on standard output, where no file is named */
 } formats[] = {
-    {"json", tu_report_json, false},    {"junit", tu_report_junit, false},
-    {"tap", tu_report_tap, false},      {"markdown", tu_report_markdown, false},
-    {"html", tu_report_html, false},    {"sarif", tu_report_sarif, false},
-    {"github", tu_report_github, true},
+    {"json", tu_report_json, "{\"kind\":\"verdict\",", false},
+    {"junit", tu_report_junit,
+     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"verdict\"", false},
+    {"tap", tu_report_tap, "TAP version 13\n1..", false},
+    {"markdown", tu_report_markdown, "## verdict: ", false},
+    {"html", tu_report_html,
+     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n", false},
+    {"sarif", tu_report_sarif, "{\"$schema\":\"https://json.schemastore.org/sarif-2.1.0.json\",",
+     false},
+    {"github", tu_report_github, "::", true},
 };
 enum { FORMATS = sizeof formats / sizeof *formats };
 
@@ -96,6 +103,34 @@ int tu_report_clear(const struct tu_report_orders *orders, struct tu_error *erro
             return tu_fail_errno(error, "%s: cannot remove the old report", path);
     }
     return 0;
+}
+
+/* Whether a file begins as a report of a format does. */
+static bool is_report(const char *path, const char *opening)
+{
+    char head[128];
+    struct stat st;
+    size_t length = strlen(opening);
+    if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        return false;
+    FILE *file = fopen(path, "re");
+    size_t read = file ? fread(head, 1, length < sizeof head ? length : sizeof head, file) : 0;
+    if (file)
+        fclose(file);
+    return read == length && memcmp(head, opening, length) == 0;
+}
+
+void tu_report_forget(const char *list)
+{
+    struct tu_report_orders orders = {0};
+    struct tu_error ignored = {0};
+    (void)tu_report_parse(&orders, list, &ignored);
+    for (size_t i = 0; i < orders.count; i++)
+        for (size_t k = 0; k < FORMATS; k++)
+            if (orders.items[i].path && formats[k].write == orders.items[i].write &&
+                is_report(orders.items[i].path, formats[k].opening))
+                unlink(orders.items[i].path);
+    tu_report_orders_free(&orders);
 }
 
 void tu_report_orders_free(struct tu_report_orders *orders)

@@ -41,6 +41,9 @@ struct tu_report_orders {
 int tu_report_parse(void *target, const char *text, struct tu_error *error);
 /* Removes the files of an earlier run, so that none is taken for one of this. */
 int tu_report_clear(const struct tu_report_orders *orders, struct tu_error *error) TU_MUST_CHECK;
+/* The same for a run that ended before it could look at its options, so that nothing is known but
+ * the text of one: a file is removed if it begins as a report of its format does. */
+void tu_report_forget(const char *list);
 /* The text of a report in memory to be freed. */
 int tu_report_make(const struct tu_report_order *order, const struct tu_report *r, char **text,
                    size_t *length, struct tu_error *error) TU_MUST_CHECK;

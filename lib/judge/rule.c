@@ -105,8 +105,11 @@ static int parse_value(const char *text, const char *start, const char *end, str
     if (!*out->text)
         return bad_rule(text, "it has no value", error);
     out->is_number = tu_parse_double(out->text, &out->number);
-    if (out->is_number && isnan(out->number))
-        return bad_rule(text, "no number can be compared with NaN", error);
+    if (out->is_number && !isfinite(out->number))
+        return bad_rule(text,
+                        isnan(out->number) ? "no number can be compared with NaN"
+                                           : "its number is not finite",
+                        error);
     if (!out->is_number && out->op != TU_EQUAL && out->op != TU_NOT_EQUAL)
         return bad_rule(text, "its value is no number", error);
     return 0;

@@ -198,6 +198,8 @@ static int next_of_stream(struct tu_feed *f, struct tu_item *item, struct tu_err
         item->kind = record.kind;
         if (record.kind == TU_KIND_STREAM) {
             f->segment_sources = f->sources;
+            if (f->segmenting)
+                return 1;
         } else if (record.kind == TU_KIND_SOURCE) {
             f->sources++;
             return renumber(f, &record.map, "id", &item->map, error) < 0 ? -1 : 1;

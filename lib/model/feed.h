@@ -10,9 +10,9 @@
 
 /* One item of the sequence.  Lives until the next. */
 struct tu_item {
-    enum tu_kind kind;           /* SOURCE, INDEX, TENSOR or RESULT */
-    struct tensor_value map;     /* the record; of a tensor, what stands beside its description */
-    struct tu_tensor tensor;     /* TENSOR */
+    enum tu_kind kind;       /* SOURCE, INDEX, TENSOR or RESULT; STREAM where that is asked for */
+    struct tensor_value map; /* the record; of a tensor, what stands beside its description */
+    struct tu_tensor tensor; /* TENSOR */
     struct tu_geometry geometry; /* TENSOR */
 };
 
@@ -26,6 +26,7 @@ struct tu_feed {
     enum tu_access access; /* TU_ACCESS_SEQUENTIAL, unless the filter sets another after opening */
     bool announcing;       /* give INDEX items; false unless the filter sets it after opening */
     bool stating;          /* the same: SOURCE items of files say what facts they state */
+    bool segmenting;       /* the same of STREAM items, one where a segment of a stream begins */
 
     struct tu_operand operand;
     enum tu_feed_step step;

@@ -32,7 +32,79 @@ setup() {
     run -0 verdict --min 0 results.tsr
     run -0 verdict --min=-1 results.tsr
     run -1 verdict --min 1e-300 results.tsr
-    run -1 verdict --min inf results.tsr
+    # what is no cosine is no floor
+    for floor in inf -inf nan 1e999 1.5 -2 '' ' 1' 0.9x; do
+        refuses "--min" verdict --min="$floor" same.tsr
+    done
+}
+
+@test "--min is read whole" {
+    run -1 verdict --min 0.000000000000000000000000000000999e30 results.tsr
+    run -0 verdict --min 0.000000000000000000000000000000999e30 same.tsr
+    says "rule: cosine_similarity >= 0.000000000000000000000000000000999e30"
+}
+
+@test "--min holds the length, as far as such an angle explains it" {
+    # sqrt(2 (1 - 0.98)) = 0.2
+    for length in 1.199 0.801; do
+        make-model x.tsr 'w F32 2 = 1 0' -- y.tsr "w F32 2 = $length 0"
+        run -0 pipeline 'tensor-cos x.tsr y.tsr | verdict --min 0.98'
+        says "rule: norm_change <= 0.2000000"
+    done
+    for length in 1.201 0.799 1000 1e-9; do
+        make-model x.tsr 'w F32 2 = 1 0' -- y.tsr "w F32 2 = $length 0"
+        run -1 pipeline 'tensor-cos x.tsr y.tsr | verdict --min 0.98'
+        says "not norm_change <= 0.2"
+        # the cosine alone does not see it
+        run -0 pipeline 'tensor-cos x.tsr y.tsr | verdict --rule "cosine_similarity >= 0.98"'
+    done
+}
+
+@test "integers that differ have no angle that excuses it" {
+    for type in I8 U8 I16 U16 I32 U32 I64 U64; do
+        make-model x.tsr "ids $type 5 = 1 20 30 40 50" -- y.tsr "ids $type 5 = 1 20 30 40 51"
+        for rule in '--min 0.9' '--rule cosine_similarity>=0.9' '--rule cosine_distance<0.1' '--rule norm_ratio<2'; do
+            # shellcheck disable=SC2086
+            run -0 pipeline "tensor-cos x.tsr x.tsr | verdict $(printf '%q ' $rule)"
+            # shellcheck disable=SC2086
+            run -1 pipeline "tensor-cos x.tsr y.tsr | verdict $(printf '%q ' $rule)"
+            says "1 of 5 integers differ"
+        done
+        # their difference is one that may be allowed
+        run -0 pipeline 'tensor-cos x.tsr y.tsr | verdict --rule "max_diff <= 1"'
+    done
+}
+
+@test "equal is equal: zeros, nothing, and infinities of one sign" {
+    make-model z.tsr 'bias F32 3 = 0 0 0' 'mask F32 3 = -inf 0 -inf' 'none F32 0' 'w F32 2 = 1 2' -- \
+        other.tsr 'bias F32 3 = 0 0 1' 'mask F32 3 = -inf 0 inf' 'none F32 0' 'w F32 2 = 1 2'
+    tensor-cos z.tsr z.tsr > equal.tsr
+    run -0 verdict --min 0.999 equal.tsr
+    says "4 judged, 4 passed"
+    for profile in auto exact same-type; do
+        run -0 verdict --profile $profile equal.tsr
+    done
+    # whatever the rule is about
+    run -0 verdict --rule 'cosine_f32 >= 1' --rule 'cosine_distance <= 0' --rule 'max_diff <= 0' --rule 'mean_diff <= 0' --rule 'rmse <= 0' --rule 'nmse <= 0' \
+        --rule 'sqnr_db >= 90' --rule 'max_rel_diff <= 0' --rule 'norm_ratio == 1' --rule 'norm_change <= 0' --rule 'identical_share == 1' --rule 'differing_count == 0' \
+        --rule 'worst_row_cosine >= 1' --rule 'worst_row_error <= 0' --rule 'trimmed_cosine >= 1' --rule 'beyond_one_percent <= 0' equal.tsr
+    # which is no leave to pass anything
+    run -1 verdict --rule 'cosine_similarity < 0.5' equal.tsr
+    says "4 failed"
+    run -1 verdict --rule 'norm_b > 0' equal.tsr
+    says "2 failed"
+    run -1 verdict --rule 'inf_b == 0' equal.tsr
+    # what differs is as it was
+    tensor-cos z.tsr other.tsr > differ.tsr
+    run -1 verdict --min 0 differ.tsr
+    says "undefined: 1" "nonfinite: 1" "2 passed"
+    make-model nan.tsr 'w F32 2 = nan 1'
+    run -1 pipeline 'tensor-cos nan.tsr nan.tsr | verdict --min 0.9'
+    # nothing but empty tensors
+    make-model void.tsr 'none F32 0' 'more F32 2x0'
+    run -2 pipeline 'tensor-cos void.tsr void.tsr | verdict --min 0.9'
+    says "verdict: nothing judged" "all tensors that were compared are empty"
+    run -0 pipeline 'tensor-cos void.tsr void.tsr | verdict --min 0.9 --allow-empty'
 }
 
 @test "from standard input, and from a file" {
@@ -47,7 +119,7 @@ setup() {
     tensor-cos --match near a.tsr b.tsr > near.tsr
     for rule in 'max_diff <= 1' 'max_diff >= 1' 'max_diff == 1' 'max_diff != 0' 'max_diff < 1.0000000000000003' \
         'max_diff > 0.9999999999999998' 'element_count == 2' 'max_diff<=1' '  max_diff   <=   1  ' 'name == near' 'status != bad' \
-        'dtype_a == F32' 'max_diff <= 1e0' 'max_diff <= inf' 'max_diff == 0x1p0' 'cosine_similarity == 0.96'; do
+        'dtype_a == F32' 'max_diff <= 1e0' 'max_diff == 0x1p0' 'cosine_similarity == 0.96'; do
         run -0 verdict --rule "$rule" near.tsr
     done
     for rule in 'max_diff < 1' 'max_diff > 1' 'max_diff != 1' 'max_diff == 0' 'max_diff <= 0.9999999999999999' \
@@ -89,9 +161,9 @@ setup() {
 }
 
 @test "a field that is missing, or NaN, breaks every rule about it" {
-    for rule in 'no_such_field <= 1' 'no_such_field != 1' 'no_such_field == x'; do
-        run -1 verdict --rule "$rule" same.tsr
-        says "no_such_field"
+    for rule in 'trimmed_cosine <= 1' 'trimmed_cosine != 1' 'trimmed_cosine == x'; do
+        run -1 verdict --rule "$rule" results.tsr
+        says "trimmed_cosine"
     done
     # cosine_similarity of zeros is NaN
     for rule in 'cosine_similarity <= 1' 'cosine_similarity >= -1' 'cosine_similarity != 7' 'cosine_similarity == 0'; do
@@ -101,7 +173,7 @@ setup() {
 
 @test "bad rules" {
     for rule in '' 'max_diff' 'max_diff <=' '<= 1' 'max_diff <= one' 'max diff <= 1' 'max_diff =< 1' 'max_diff <= 1 2' 'max_diff = 1' \
-        'max_diff <= nan' 'glob: <= 1'; do
+        'max_diff <= nan' 'max_diff <= inf' 'max_diff > -inf' 'max_diff < 1e999' 'glob: <= 1'; do
         refuses "no rule" verdict --rule "$rule" same.tsr
     done
     refuses "--min" verdict --min high same.tsr
@@ -110,7 +182,7 @@ setup() {
 }
 
 @test "--min nan is no rule" {
-    refuses "NaN" verdict --min nan same.tsr
+    refuses "no cosine" verdict --min nan same.tsr
 }
 
 @test "without a rule the profile auto judges" {
@@ -177,7 +249,12 @@ setup() {
     says "verdict: nothing judged" "no record was judged"
     run -0 verdict --min 0 --allow-empty empty.tsr
     run -2 verdict --min 0 a.tsr
-    run -0 verdict --min 0 --allow-empty a.tsr
+    # what holds no comparison was put in by mistake
+    run -2 verdict --min 0 --allow-empty a.tsr
+    says "what came was no stream of a comparison"
+    run -2 pipeline 'tensor-ls a.tsr | verdict --min 0 --allow-empty'
+    run -2 pipeline '{ cat empty.tsr; tensor-ls a.tsr; } | verdict --min 0 --allow-empty'
+    run -0 pipeline 'cat empty.tsr empty.tsr | verdict --min 0 --allow-empty'
     # nothing at all is not an empty stream
     run -2 verdict --min 0 --allow-empty /dev/null
     run -2 verdict --min 0 --allow-empty < /dev/null
@@ -195,6 +272,136 @@ setup() {
     says "6 judged"
     run -0 pipeline 'cat same.tsr same.tsr | verdict --min 0.999'
     says "4 judged"
+}
+
+@test "--expect: how many streams and tensors have to come" {
+    run -0 verdict --min 0 --expect streams=1,tensors=4 results.tsr
+    says "tensors: 4 compared, 4 expected" "streams: 1, 1 expected"
+    run -0 pipeline 'cat same.tsr same.tsr | verdict --min 0 --expect tensors=4 --expect streams=2'
+    # a producer that never ran
+    run -2 pipeline '{ cat same.tsr; false; } | verdict --min 0 --expect streams=2'
+    says "verdict: another number of streams was expected" "1 streams came, --expect says 2"
+    run -2 pipeline 'cat same.tsr same.tsr same.tsr | verdict --min 0 --expect streams=2'
+    run -1 verdict --min 0 --expect tensors=5 results.tsr
+    says "verdict: fail" "tensors: 4 compared, 5 expected"
+    run -1 verdict --min 0 --expect tensors=3 results.tsr
+    # only what was compared counts, and once in its stream
+    run -1 pipeline '{ cat same.tsr; tensor-cos --repeat 2 a.tsr a.tsr; } | verdict --expect tensors=6'
+    says "2 compared, 6 expected"
+    # a failure is told before what is missing
+    run -1 verdict --min 0.999 --expect streams=2 results.tsr
+    for list in '' streams streams= streams=0 streams=-1 streams=x streams=1,, streams=1,tensors other=1 streams=99999999999999999999999; do
+        refuses "--expect" verdict --min 0 --expect "$list" same.tsr
+    done
+}
+
+@test "names that come more than once are noticed" {
+    run -0 pipeline 'cat same.tsr same.tsr | verdict --min 0'
+    says "names that came before: 2"
+    run -0 verdict --min 0 same.tsr
+    [[ $output != *"came before"* ]]
+}
+
+@test "statuses that are accepted, and facts" {
+    fact() {
+        python3 - "$srcdir/tests/tools" "$@" << 'END' > facts.tsr
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+import formats
+records = [{"kind": "fact", "name": name, "status": status, "a": 4, "b": 8, "origin_a": "given", "origin_b": "default"}
+           for name, status in (arg.split(":") for arg in sys.argv[2:])]
+sys.stdout.buffer.write(formats.stream([], [formats.pack(r) for r in records]))
+END
+    }
+    # what both sides state alike is counted, what one states alone is listed
+    fact heads:same layers:same context:only_a act:listed
+    run -0 pipeline 'cat facts.tsr same.tsr | verdict --min 0.9 --expect tensors=2'
+    says "facts: 2 same, 0 differ, 2 stated by one side alone" "2 judged, 2 passed" "2 listed" "not compared:" "context  (a has 4 (given), b has 8 (default))"
+    # what differs fails, whatever the tensors do, and comes first
+    fact heads:same rope.base:differs context:only_b
+    for judge in '--min 0.9' '--profile exact' '--profile auto' '--rule max_diff<=9'; do
+        # shellcheck disable=SC2086
+        run -1 pipeline "cat facts.tsr same.tsr | verdict $(printf '%q ' $judge)"
+        says "facts: 1 same, 1 differ, 1 stated" $'worst 3:\n  fail     fact                   rope.base  (a has 4 (given), b has 8 (default))'
+    done
+    run -0 pipeline 'cat facts.tsr same.tsr | verdict --min 0.9 --allow differs:rope*'
+    says "differs: 1 (1 allowed)"
+    run -1 pipeline 'cat facts.tsr same.tsr | verdict --min 0.9 --allow differs:heads'
+    # no fact is a tensor
+    fact heads:same layers:same
+    run -1 pipeline 'cat facts.tsr same.tsr | verdict --min 0.9 --expect tensors=4'
+    run -2 verdict --min 0.9 facts.tsr
+    says "nothing judged"
+    # every report tells what was listed and what differs
+    fact rope.base:differs context:only_b
+    run -1 pipeline 'cat facts.tsr same.tsr | verdict --report json=f.json,junit=f.xml,tap=f.tap,markdown=f.md,html=f.html,sarif=f.sarif,github=f.github'
+    for report in json xml tap md html sarif github; do
+        grep -q 'rope.base' f.$report
+        grep -q 'context' f.$report
+    done
+    run -1 pipeline 'cat facts.tsr same.tsr | verdict --tsv'
+    says $'fail\tdiffers\tnan\ta has 4 (given), b has 8 (default)\trope.base' $'listed\tonly_b\tnan\ta has 4 (given), b has 8 (default)\tcontext'
+}
+
+@test "records that say what no record can are trouble" {
+    record() {
+        python3 - "$srcdir/tests/tools" "$1" << 'END' > record.tsr
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+import formats
+nan, inf = float("nan"), float("inf")
+r = dict(kind="compare", name="w", status="ok", dtype_a="F32", dtype_b="F32", shape_a=[4], shape_b=[4], element_count=4, cosine_similarity=0.99,
+         max_diff=0.25, mean_diff=0.125, norm_a=1.0, norm_b=1.0, nan_a=0, nan_b=0, identical_count=3)
+r.update(eval("dict(" + sys.argv[2] + ")"))
+sys.stdout.buffer.write(formats.stream([], [formats.pack({k: v for k, v in r.items() if v is not ...})]))
+END
+    }
+    while read -r fields what; do
+        record "$fields"
+        for judge in '--min 0.5' '--rule max_diff<=100' '--allow-empty'; do
+            # shellcheck disable=SC2086
+            run -2 verdict $judge record.tsr
+            says "$what"
+            [[ $output != *"verdict: pass"* ]]
+        done
+    done << 'END'
+status=None status is no word
+status=3 status is no word
+status="ok\0shape_mismatch" status is no word
+status="OK" status is no word
+status="fine" status is no word
+status="" status is no word
+name=7 name is no text
+name=None name is no text
+name=["w"] name is no text
+name=... name is missing
+dtype_a="F4_NEW",dtype_b="F4_NEW" dtype_a is no element type
+dtype_b=32 dtype_b is no element type
+cosine_similarity="0.99" cosine_similarity is no number
+cosine_similarity=True cosine_similarity is no number
+cosine_similarity=nan cosine_similarity is NaN
+cosine_similarity=inf cosine_similarity is infinite
+max_diff=None max_diff is no number
+max_diff=-inf max_diff is infinite
+max_diff=nan,status="undefined" max_diff is NaN
+norm_a=nan norm_a is NaN
+element_count=-4 element_count is no natural number
+element_count=3.5 element_count is no natural number
+identical_count="4" identical_count is no natural number
+shape_a="[4]" shape_a is no list
+kind="repeat",name=7 name is no text
+kind="other",status="odd" status is no word
+END
+    # an equal count that another number contradicts is no equality
+    record 'identical_count=4'
+    run -1 verdict --profile exact record.tsr
+    # complex numbers are compared by nothing that auto asks for
+    record 'dtype_a="C64",dtype_b="C64",cosine_similarity=-1.0'
+    run -2 verdict record.tsr
+    says "1 not judged"
+    run -1 verdict --min 0.5 record.tsr
 }
 
 # ---- Reports ----
@@ -248,6 +455,7 @@ import json, sys
 v = json.loads(sys.argv[1])
 assert v["kind"] == "verdict" and v["verdict"] == "fail"
 assert v["rules"] == [{"field": "cosine_similarity", "operator": ">=", "value": "0.999"},
+                      {"field": "norm_change", "operator": "<=", "value": "0.044721359549995815"},
                       {"names": "near", "field": "max_diff", "operator": "<=", "value": "1"}], v["rules"]
 assert (v["judged"], v["passed"], v["failed"], v["broke_a_rule"], v["not_compared"], v["allowed"],
         v["unjudged"]) == (4, 2, 2, 2, 0, 0, 0)

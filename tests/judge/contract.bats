@@ -38,7 +38,7 @@ judge() {
 @test "the threshold itself passes, what is next below it fails" {
     # 0.999 in float32 is 0x3F7FBE77
     judge 0 x=0x3F7FBE77 y=1
-    says "verdict: pass" "claim: C: 2 tensors judged, 2 expected" "rule: cosine_f32 >= 0.9990000128746033"
+    says "verdict: pass" "claim: C: 2 tensors compared, 2 expected" "rule: cosine_f32 >= 0.9990000128746033"
     judge 1 x=0x3F7FBE76 y=1
     says "verdict: fail" "not cosine_f32 >= 0.9990000128746033"
     # doubles are rounded first: halfway between the two, 0.99899998307..., and beyond
@@ -56,8 +56,10 @@ judge() {
     # the next float32 above 1, and a double that rounds to 1
     judge 1 x=0x3F800001 y=1
     judge 0 x=1.0000000000000002 y=1
-    judge 1 x=nan y=1
-    judge 1 x=inf y=1
+    judge 2 x=nan y=1
+    says "a record of 'x': cosine_similarity is NaN"
+    judge 2 x=inf y=1
+    says "a record of 'x': cosine_similarity is infinite"
     judge 1 x=-1.0001 y=1
     judge 1 x=-1 y=1
     claim 'expected_tensors: 1' 'threshold: -1'
@@ -65,26 +67,49 @@ judge() {
     judge 1 x=-1.0001
 }
 
+@test "the length is held, too, as far as such an angle explains it" {
+    # of 0.999: by sqrt(2 (1 - 0.999)) = 0.0447
+    for length in 1.044 0.956; do
+        make-model a.tsr 'x F32 2 = 1 0' 'y F32 2 = 1 0' -- b.tsr "x F32 2 = $length 0" 'y F32 2 = 1 0'
+        tensor-cos a.tsr b.tsr > r.tsr
+        run -0 verdict --contract contract.yaml --claim C r.tsr
+    done
+    for length in 1.046 0.954 1000; do
+        make-model a.tsr 'x F32 2 = 1 0' 'y F32 2 = 1 0' -- b.tsr "x F32 2 = $length 0" 'y F32 2 = 1 0'
+        tensor-cos a.tsr b.tsr > r.tsr
+        run -1 verdict --contract contract.yaml --claim C r.tsr
+        says "not norm_change <= 0.0447"
+    done
+    # what float32 rounds to 1 may differ by what was rounded
+    claim 'expected_tensors: 1' 'threshold: 1'
+    make-model a.tsr 'x F32 2 = 1 1' -- b.tsr 'x F32 2 = 1 1.0001'
+    tensor-cos a.tsr b.tsr > r.tsr
+    run -0 verdict --contract contract.yaml --claim C r.tsr
+    make-model a.tsr 'x F32 2 = 1 1' -- b.tsr 'x F32 2 = 1.001 1.001'
+    tensor-cos a.tsr b.tsr > r.tsr
+    run -1 verdict --contract contract.yaml --claim C r.tsr
+}
+
 # ---- The number of tensors ----
 
 @test "fewer or more tensors than expected fail, however well they do" {
     judge 1 x=1
-    says "verdict: fail" "claim: C: 1 tensors judged, 2 expected" "1 passed, 0 failed"
+    says "verdict: fail" "claim: C: 1 tensors compared, 2 expected" "1 passed, 0 failed"
     judge 1 x=1 y=1 z=1
-    says "claim: C: 3 tensors judged, 2 expected"
+    says "claim: C: 3 tensors compared, 2 expected"
     # so does an empty list
     judge 1
-    says "verdict: fail" "0 tensors judged, 2 expected"
+    says "verdict: fail" "0 tensors compared, 2 expected"
     # one that fails is judged, too
     judge 1 x=1 y=0
-    says "2 tensors judged, 2 expected" "1 failed"
+    says "2 tensors compared, 2 expected" "1 failed"
 }
 
 @test "the number is in every report" {
     make-results r.tsr x=1
     run -1 verdict --contract contract.yaml --claim C --report "json=j,junit=x,tap=t,markdown=m,html=h,sarif=s,github=g" r.tsr
     for report in x t m h s g; do
-        grep -q '1 tensors were judged, the claim C expects 2' $report
+        grep -q '1 tensors were compared, the claim C expects 2' $report
     done
     python3 -c 'import json; v = json.load(open("j"))
 assert (v["verdict"], v["claim"], v["expected_tensors"], v["judged"]) == ("fail", "C", 2, 1), v'
@@ -97,7 +122,7 @@ jsonschema.validate(json.load(open("j")), json.load(open(sys.argv[1])))' "$srcdi
     make-model a.tsr 'x F32 1 = 1' 'y F32 1 = 1' 'only F32 1 = 1' -- b.tsr 'x F32 1 = 1' 'y F32 1 = 1'
     tensor-cos a.tsr b.tsr > r.tsr
     run -1 verdict --contract contract.yaml --claim C r.tsr
-    says "3 tensors judged, 2 expected" "only_a: 1"
+    says "3 tensors compared, 2 expected" "only_a: 1"
     claim 'expected_tensors: 2' 'threshold: 0.999' 'allow: ["only_a:on*"]'
     run -0 verdict --contract contract.yaml --claim C r.tsr
     says "1 allowed"
@@ -133,7 +158,7 @@ jsonschema.validate(json.load(open("j")), json.load(open(sys.argv[1])))' "$srcdi
 @test "a floor of a million tensors" {
     claim 'expected_tensors: 1000000' 'threshold: 0.999'
     judge 1 x=1
-    says "1 tensors judged, 1000000 expected"
+    says "1 tensors compared, 1000000 expected"
 }
 
 @test "a result that comes twice does not stand for a tensor that is missing" {
@@ -142,6 +167,25 @@ jsonschema.validate(json.load(open("j")), json.load(open(sys.argv[1])))' "$srcdi
     says "the results of tensor 'x' come twice, for the claim C"
     # where tensors are not counted, results of several models may be judged together
     run -0 sh -c 'cat r.tsr r.tsr | verdict --min 0.999'
+}
+
+@test "only what was compared counts" {
+    make-model a.safetensors 'x F32 2 = 1 2' 'y F32 2 = 3 4'
+    claim 'expected_tensors: 2' 'profile: auto'
+    run -1 pipeline 'tensor-cos --repeat 2 a.safetensors a.safetensors | verdict --contract contract.yaml --claim C'
+    says "2 judged, 2 passed" "claim: C: 0 tensors compared, 2 expected"
+    run -1 pipeline '{ tensor-cos --match x a.safetensors a.safetensors; tensor-cos --repeat 2 --match y a.safetensors a.safetensors; } |
+        verdict --contract contract.yaml --claim C --evidence e.json'
+    says "2 judged, 2 passed" "claim: C: 1 tensors compared, 2 expected"
+    run -1 verdict --check-evidence e.json --contract contract.yaml
+    claim 'expected_tensors: 2' 'rules: ["nbytes == 8"]'
+    run -1 pipeline 'tensor-ls a.safetensors | verdict --contract contract.yaml --claim C'
+    says "0 tensors compared"
+    # a tensor that came twice, in records of any kind
+    claim 'expected_tensors: 2' 'profile: auto'
+    run -2 pipeline '{ tensor-cos a.safetensors a.safetensors; tensor-cos --repeat 2 a.safetensors a.safetensors;
+        tensor-cos --repeat 2 a.safetensors a.safetensors; } | verdict --contract contract.yaml --claim C'
+    says "the results of repeat 'x' come twice, for the claim C"
 }
 
 @test "a profile that a contract names is no pipe to wait for" {

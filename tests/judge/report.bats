@@ -82,11 +82,34 @@ reads() {
     [ -s "$out" ]
     run -2 pipeline "head -c $((size - 5)) pass.tsr | verdict --report junit=$out"
     [ ! -e "$out" ]
-    # what was asked for wrongly harms nothing
-    run -0 report junit pass.tsr
-    run -2 verdict --report "junit=$out" --min x pass.tsr
-    run -2 verdict --report "junit=$out" --profile absent pass.tsr
-    [ -s "$out" ]
+    # nor of one whose rules, contract, options or operand are wrong, before the reports or behind them
+    for format in json junit tap markdown html sarif github; do
+        while read -r wrong; do
+            run -0 report $format pass.tsr
+            # shellcheck disable=SC2086
+            run -2 verdict --report "$format=$out" $wrong
+            [ ! -e "$out" ]
+            run -0 report $format pass.tsr
+            # shellcheck disable=SC2086
+            run -2 verdict $wrong --report "$format=$out"
+            [ ! -e "$out" ]
+        done << 'END'
+--min x pass.tsr
+--rule x pass.tsr
+--worst x pass.tsr
+--profile absent pass.tsr
+--contract absent --claim C pass.tsr
+--claim C pass.tsr
+--typo pass.tsr
+absent.tsr
+pass.tsr pass.tsr
+END
+    done
+    # but no file that is none
+    cp pass.tsr "$out"
+    run -2 verdict --report "json=$out" --typo pass.tsr
+    cmp pass.tsr "$out"
+    rm "$out"
     # nor a file that was to become one
     [ "$(find "$BATS_TEST_TMPDIR" -mindepth 1 ! -name work ! -name out ! -name text)" = "" ]
 }
@@ -182,7 +205,7 @@ def shown(name):
 assert sorted(c.get("name") for c in cases) == sorted(map(shown, names)), (
     sorted(c.get("name") for c in cases), sorted(map(shown, names)))
 properties = [(p.get("name"), p.get("value")) for p in suite.find("properties")]
-assert properties == [("verdict", "fail"), ("rule", "cosine_similarity >= 0.9")], properties
+assert properties == [("verdict", "fail"), ("rule", "cosine_similarity >= 0.9"), ("rule", "norm_change <= 0.44721359549995787")], properties
 END
 }
 
@@ -336,7 +359,7 @@ END
         make-model "$BATS_TEST_TMPDIR/many.tsr" "${tensors[@]}"
     )
     tensor-cos "$BATS_TEST_TMPDIR/many.tsr" "$BATS_TEST_TMPDIR/many.tsr" > "$BATS_TEST_TMPDIR/r.tsr"
-    run -1 report markdown "$BATS_TEST_TMPDIR/r.tsr" --min 2
+    run -1 report markdown "$BATS_TEST_TMPDIR/r.tsr" --rule "max_diff > 0"
     [ "$(grep -c '^| failed | `' "$out")" -eq 100 ]
     grep -qx '50 more are not shown.' "$out"
 }

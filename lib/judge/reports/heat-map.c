@@ -106,14 +106,15 @@ static void find_common(struct tu_heat *h)
 
 int tu_heat_make(struct tu_heat *h, const struct tu_court *c, struct tu_error *error)
 {
-    *h = (struct tu_heat){.count = c->count};
+    *h = (struct tu_heat){0};
     size_t room = c->count ? c->count : 1;
     h->cells = calloc(room, sizeof *h->cells);
     h->layers = calloc(room, sizeof *h->layers);
     h->roles = calloc(room, sizeof *h->roles);
     int result = h->cells && h->layers && h->roles ? 0 : tu_fail_memory(error);
-    for (size_t i = 0; i < c->count && result == 0; i++)
-        result = place(h, &c->items[i], &h->cells[i], error);
+    for (size_t i = 0; i < tu_court_ranked(c) && result == 0; i++)
+        if (!c->items[i].fact)
+            result = place(h, &c->items[i], &h->cells[h->count++], error);
     if (result < 0) {
         tu_heat_free(h);
         return -1;

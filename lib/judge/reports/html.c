@@ -122,7 +122,7 @@ static void put_rules(FILE *out, const struct tu_court *c)
         tu_rule_text(&c->rules.items[i], false, text, sizeof text);
         fputs("<li><code>", out);
         put_escaped(out, text);
-        fprintf(out, "</code> judged %zu</li>\n", c->uses ? c->uses[i].judged : 0);
+        fprintf(out, "</code> judged %zu</li>\n", c->uses[i].judged);
     }
     fputs("</ul>\n", out);
 }
@@ -361,7 +361,7 @@ static void put_one(FILE *out, const struct tu_judged *j)
 static void put_worst(FILE *out, const struct tu_report *r)
 {
     const struct tu_court *c = r->court;
-    size_t count = r->worst < c->count ? r->worst : c->count;
+    size_t ranked = tu_court_ranked(c), count = r->worst < ranked ? r->worst : ranked;
     if (!count)
         return;
     fputs("<h2>Worst tensors</h2>\n<div class=\"worst\">\n", out);

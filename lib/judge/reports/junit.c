@@ -19,10 +19,10 @@ static void put_counts(FILE *out, const struct tu_court *c, bool skipped)
 {
     bool trouble = tu_court_ruling(c) > TU_FAIL;
     fprintf(out, " tests=\"%zu\" failures=\"%zu\" errors=\"%zu\"", c->count + trouble,
-            c->counts[TU_FAILED],
+            c->counts[TU_FAILED] + c->counts[TU_DIFFERS],
             c->counts[TU_INCOMPARABLE] + c->counts[TU_MISSING] + c->counts[TU_UNJUDGED] + trouble);
     if (skipped)
-        fprintf(out, " skipped=\"%zu\"", c->counts[TU_ALLOWED]);
+        fprintf(out, " skipped=\"%zu\"", c->counts[TU_ALLOWED] + c->counts[TU_LISTED]);
 }
 
 static void put_properties(FILE *out, const struct tu_court *c)
@@ -51,9 +51,9 @@ static void put_properties(FILE *out, const struct tu_court *c)
 static void put_outcome(FILE *out, const struct tu_court *c, const struct tu_judged *j)
 {
     char number[TU_NUMBER_SIZE];
-    const char *element = j->outcome == TU_FAILED    ? "failure"
-                          : j->outcome == TU_ALLOWED ? "skipped"
-                                                     : "error";
+    bool broken = j->outcome == TU_FAILED || j->outcome == TU_DIFFERS;
+    bool skipped = j->outcome == TU_ALLOWED || j->outcome == TU_LISTED;
+    const char *element = broken ? "failure" : skipped ? "skipped" : "error";
     fprintf(out, "      <%s", element);
     put_attribute(out, "type", tu_outcome_words[j->outcome]);
     put_attribute(out, "message", j->reason);

@@ -43,21 +43,22 @@ static void put_row(FILE *out, const struct tu_judged *j)
     fputs(" |\n", out);
 }
 
-static void put_failures(FILE *out, const struct tu_court *c)
+/* The records of a part of the court that have something to be told, in a table of their own. */
+static void put_table(FILE *out, const struct tu_court *c, size_t first, size_t end, size_t total)
 {
-    size_t rows = 0, failures = tu_court_failures(c) + c->counts[TU_UNJUDGED];
-    if (!failures)
+    size_t rows = 0;
+    if (!total)
         return;
     fprintf(out, "\n| | tensor | %s | why |\n|---|---|---|---|\n", tu_court_field(c));
-    for (size_t i = 0; i < c->count && rows < ROWS; i++) {
+    for (size_t i = first; i < end && rows < ROWS; i++) {
         const struct tu_judged *j = &c->items[i];
-        if (tu_outcome_fails(j->outcome) || j->outcome == TU_UNJUDGED) {
+        if (j->outcome != TU_PASSED && j->outcome != TU_ALLOWED) {
             put_row(out, j);
             rows++;
         }
     }
-    if (failures > rows)
-        fprintf(out, "\n%zu more are not shown.\n", failures - rows);
+    if (total > rows)
+        fprintf(out, "\n%zu more are not shown.\n", total - rows);
 }
 
 int tu_report_markdown(FILE *out, const struct tu_report *r, struct tu_error *error)
@@ -82,6 +83,7 @@ int tu_report_markdown(FILE *out, const struct tu_report *r, struct tu_error *er
         fprintf(out, " %zu |", c->counts[i]);
     fputs("\n\n", out);
     put_rules(out, c);
-    put_failures(out, c);
+    put_table(out, c, 0, tu_court_ranked(c), tu_court_failures(c) + c->counts[TU_UNJUDGED]);
+    put_table(out, c, tu_court_ranked(c), c->count, c->counts[TU_LISTED]);
     return 0;
 }

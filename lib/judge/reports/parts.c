@@ -49,14 +49,13 @@ int tu_put_judged(struct tu_builder *b, const char *key, const struct tu_judged 
     return tu_builder_close(b, error);
 }
 
-int tu_put_records(struct tu_builder *b, const char *key, const struct tu_court *c, size_t count,
-                   bool failures, struct tu_error *error)
+int tu_put_records(struct tu_builder *b, const char *key, const struct tu_court *c, size_t first,
+                   size_t end, struct tu_error *error)
 {
     if (tu_builder_open(b, key, strlen(key), TENSOR_ARRAY, TENSOR_MAP, error) < 0)
         return -1;
-    for (size_t i = 0; i < count; i++)
-        if ((!failures || tu_outcome_fails(c->items[i].outcome)) &&
-            tu_put_judged(b, NULL, &c->items[i], error) < 0)
+    for (size_t i = first; i < end; i++)
+        if (tu_put_judged(b, NULL, &c->items[i], error) < 0)
             return -1;
     return tu_builder_close(b, error);
 }
@@ -79,6 +78,13 @@ int tu_put_totals(struct tu_builder *b, const struct tu_court *c, struct tu_erro
         {"missing", n[TU_MISSING]},
         {"allowed", n[TU_ALLOWED]},
         {"unjudged", n[TU_UNJUDGED]},
+        {"listed", n[TU_LISTED]},
+        {"repeated", c->repeated},
+        {"streams", c->streams},
+        {"compared", c->compared},
+        {"facts", c->facts},
+        {"facts_differing", c->differing},
+        {"facts_listed", c->listed},
     };
     for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
         if (tu_put_uint(b, totals[i].key, totals[i].value, error) < 0)

@@ -24,12 +24,12 @@ typedef int tu_report_fill_fn(struct tu_builder *b, const struct tu_report *r,
 int tu_report_tree(FILE *out, tu_report_fill_fn *fill, const struct tu_report *r,
                    struct tu_error *error) TU_MUST_CHECK;
 
-/* Parts of such an object: the counts with the least and greatest value, one record, and the first
- * count in the order of the worst, of failures alone if so asked. */
+/* Parts of such an object: the counts with the least and greatest value, one record, and those from
+ * first to before end, in the order of the court. */
 int tu_put_totals(struct tu_builder *b, const struct tu_court *c, struct tu_error *error);
 int tu_put_judged(struct tu_builder *b, const char *key, const struct tu_judged *j,
                   struct tu_error *error);
-int tu_put_records(struct tu_builder *b, const char *key, const struct tu_court *c, size_t count,
-                   bool failures, struct tu_error *error);
+int tu_put_records(struct tu_builder *b, const char *key, const struct tu_court *c, size_t first,
+                   size_t end, struct tu_error *error);
 
 #endif

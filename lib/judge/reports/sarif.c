@@ -40,6 +40,8 @@ static int put_rules(struct tu_builder *b, struct tu_error *error)
         put_rule(b, "failed", "The numbers of a tensor break a rule.", error) < 0 ||
         put_rule(b, "incomparable", "A tensor could not be compared, or not wholly.", error) < 0 ||
         put_rule(b, "missing", "A tensor is on one side only.", error) < 0 ||
+        put_rule(b, "differs", "The two models state a fact differently.", error) < 0 ||
+        put_rule(b, "listed", "This was not compared.", error) < 0 ||
         put_rule(b, "unjudged", "No rule is about a tensor.", error) < 0)
         return -1;
     return tu_builder_close(b, error);
@@ -84,16 +86,16 @@ static void escape_message(const char *text, char *out, size_t size)
 
 static int put_result(struct tu_builder *b, const struct tu_judged *j, struct tu_error *error)
 {
-    static const char *const ids[TU_OUTCOMES] = {[TU_FAILED] = "failed",
-                                                 [TU_INCOMPARABLE] = "incomparable",
-                                                 [TU_MISSING] = "missing",
-                                                 [TU_UNJUDGED] = "unjudged"};
+    static const char *const ids[TU_OUTCOMES] = {
+        [TU_FAILED] = "failed",   [TU_INCOMPARABLE] = "incomparable",
+        [TU_MISSING] = "missing", [TU_DIFFERS] = "differs",
+        [TU_LISTED] = "listed",   [TU_UNJUDGED] = "unjudged"};
     char message[1024];
     if (!ids[j->outcome])
         return 0;
     escape_message(j->reason, message, sizeof message);
     if (open_map(b, NULL, error) < 0 || tu_put_string(b, "ruleId", ids[j->outcome], error) < 0 ||
-        tu_put_string(b, "level", "error", error) < 0 ||
+        tu_put_string(b, "level", j->outcome == TU_LISTED ? "note" : "error", error) < 0 ||
         put_text(b, "message", message, error) < 0 || put_location(b, j, error) < 0)
         return -1;
     return tu_builder_close(b, error);

@@ -25,11 +25,12 @@ int tu_report_tap(FILE *out, const struct tu_report *r, struct tu_error *error)
             c->count || *trouble ? "" : " # SKIP nothing to judge, which was allowed");
     for (size_t i = 0; i < c->count; i++) {
         const struct tu_judged *j = &c->items[i];
-        bool ok = j->outcome == TU_PASSED || j->outcome == TU_ALLOWED;
+        bool skipped = j->outcome == TU_ALLOWED || j->outcome == TU_LISTED;
+        bool ok = j->outcome == TU_PASSED || skipped;
         fprintf(out, "%s %zu - ", ok ? "ok" : "not ok", i + 1);
         tu_report_put(out, TU_MARKUP_TAP, j->shown);
-        if (j->outcome == TU_ALLOWED) {
-            fputs(" # SKIP allowed: ", out);
+        if (skipped) {
+            fprintf(out, " # SKIP %s: ", tu_outcome_words[j->outcome]);
             tu_report_put(out, TU_MARKUP_TAP, j->reason);
         }
         putc('\n', out);

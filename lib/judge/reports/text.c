@@ -9,6 +9,8 @@
 
 #include "base/text.h"
 
+enum { LISTED_MAX = 100 };
+
 static void put_escaped(FILE *out, const char *text)
 {
     char shown[1024];
@@ -25,11 +27,15 @@ static void put_extreme(FILE *out, const char *word, const struct tu_judged *j)
 
 static void put_claim(FILE *out, const struct tu_court *c)
 {
-    if (!c->claim)
-        return;
-    fputs("claim: ", out);
-    put_escaped(out, c->claim);
-    fprintf(out, ": %zu tensors judged, %" PRIu64 " expected\n", tu_court_judged(c), c->expected);
+    if (c->claim) {
+        fputs("claim: ", out);
+        put_escaped(out, c->claim);
+        fprintf(out, ": %zu tensors compared, %" PRIu64 " expected\n", c->compared, c->expected);
+    } else if (c->expected) {
+        fprintf(out, "tensors: %zu compared, %" PRIu64 " expected\n", c->compared, c->expected);
+    }
+    if (c->expected_streams)
+        fprintf(out, "streams: %zu, %" PRIu64 " expected\n", c->streams, c->expected_streams);
 }
 
 static void put_rules(FILE *out, const struct tu_court *c)
@@ -46,7 +52,7 @@ static void put_rules(FILE *out, const struct tu_court *c)
         tu_rule_text(&c->rules.items[i], false, text, sizeof text);
         fputs("rule: ", out);
         put_escaped(out, text);
-        fputs(c->uses && c->uses[i].asked ? "\n" : "  (was about no record)\n", out);
+        fputs(c->uses[i].asked ? "\n" : "  (was about no record)\n", out);
     }
 }
 
@@ -67,28 +73,52 @@ static void put_status(FILE *out, const struct tu_court *c, const char *status)
 static void put_counts(FILE *out, const struct tu_court *c)
 {
     const size_t *n = c->counts;
+    if (c->facts)
+        fprintf(out, "facts: %zu same, %zu differ, %zu stated by one side alone\n",
+                c->facts - c->differing - c->listed, c->differing, c->listed);
     fprintf(out,
             "records: %zu judged, %zu passed, %zu failed (%zu broke a rule, %zu incomparable, %zu "
-            "missing), %zu allowed, %zu not judged\n",
+            "missing%s), %zu allowed, %zu not judged, %zu listed\n",
             tu_court_judged(c), n[TU_PASSED], tu_court_failures(c), n[TU_FAILED],
-            n[TU_INCOMPARABLE], n[TU_MISSING], n[TU_ALLOWED], n[TU_UNJUDGED]);
+            n[TU_INCOMPARABLE], n[TU_MISSING], n[TU_DIFFERS] ? ", the rest facts" : "",
+            n[TU_ALLOWED], n[TU_UNJUDGED], n[TU_LISTED]);
     for (size_t i = 0; i < tu_status_count; i++)
         put_status(out, c, tu_statuses[i]);
+    if (c->repeated)
+        fprintf(out, "  names that came before: %zu\n", c->repeated);
+}
+
+static void put_row(FILE *out, const struct tu_judged *j)
+{
+    char number[TU_NUMBER_SIZE];
+    tu_format_double(j->value, number);
+    fprintf(out, "  %-8s %-22s %s%s%s%s\n", tu_outcome_verdicts[j->outcome],
+            j->fact ? "fact" : number, j->shown, *j->reason ? "  (" : "", j->reason,
+            *j->reason ? ")" : "");
 }
 
 static void put_worst(FILE *out, const struct tu_report *r)
 {
     const struct tu_court *c = r->court;
-    size_t count = r->worst < c->count ? r->worst : c->count;
+    size_t ranked = tu_court_ranked(c), count = r->worst < ranked ? r->worst : ranked;
     if (count)
         fprintf(out, "worst %zu:\n", count);
-    for (size_t i = 0; i < count; i++) {
-        const struct tu_judged *j = &c->items[i];
-        char number[TU_NUMBER_SIZE];
-        tu_format_double(j->value, number);
-        fprintf(out, "  %-8s %-22s %s%s%s%s\n", tu_outcome_verdicts[j->outcome], number, j->shown,
-                *j->reason ? "  (" : "", j->reason, *j->reason ? ")" : "");
-    }
+    for (size_t i = 0; i < count; i++)
+        put_row(out, &c->items[i]);
+}
+
+/* What was not compared is nothing that a pass may hide, so --worst does not shorten it. */
+static void put_listed(FILE *out, const struct tu_court *c)
+{
+    size_t first = tu_court_ranked(c), end = c->count;
+    if (end - first > LISTED_MAX)
+        end = first + LISTED_MAX;
+    if (first < end)
+        fputs("not compared:\n", out);
+    for (size_t i = first; i < end; i++)
+        put_row(out, &c->items[i]);
+    if (end < c->count)
+        fprintf(out, "  and %zu more (--json and --tsv show all)\n", c->count - end);
 }
 
 int tu_report_text(FILE *out, const struct tu_report *r, struct tu_error *error)
@@ -106,6 +136,7 @@ int tu_report_text(FILE *out, const struct tu_report *r, struct tu_error *error)
         put_extreme(out, "max", tu_court_extreme(c, false));
     }
     put_worst(out, r);
+    put_listed(out, c);
     return 0;
 }
 

@@ -56,12 +56,12 @@ TEST(the_parts_of_a_rule)
 
 TEST(what_is_no_rule)
 {
-    static const char *const cases[] = {"",           "max_diff",     "<",        "< 1",
-                                        "max_diff <", "max_diff <= ", "name !=", "name == ", "a b < 1",  "a.b < 1",
-                                        "a-b < 1",    "glob: < 1",    ": < 1",    "x < one",
-                                        "x >= ok",    "x = 1",        "x =< 1",   "x <> 1",
-                                        "x < 1 2",    "x < 1,5",      "x <= nan", "x == NaN",
-                                        "x << 1",     "x <== 1",      "x ~ 1",    "1 < x < 2"};
+    static const char *const cases[] = {
+        "",         "max_diff", "<",        "< 1",        "max_diff <", "max_diff <= ",
+        "name !=",  "name == ", "a b < 1",  "a.b < 1",    "a-b < 1",    "glob: < 1",
+        ": < 1",    "x < inf",  "x > -inf", "x == 1e999", "x < nan",    "x < one",
+        "x >= ok",  "x = 1",    "x =< 1",   "x <> 1",     "x < 1 2",    "x < 1,5",
+        "x <= nan", "x == NaN", "x << 1",   "x <== 1",    "x ~ 1",      "1 < x < 2"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tu_rule rule;
         struct tu_error error = {0};
@@ -86,15 +86,13 @@ TEST(numbers)
     CHECK(holds("x == 0.5", &half) && !holds("x != 0.5", &half) && holds("x != 0.6", &half));
     CHECK(holds("x == 5e-1", &single) && holds("x == 2", &two) && holds("x == 2.0", &two));
     CHECK(holds("x < 0", &minus) && holds("x == -1", &minus));
-    CHECK(holds("x <= inf", &half) && holds("x > -inf", &half) && !holds("x >= inf", &half));
     struct tensor_value zero = {.type = TENSOR_FLOAT64, .real = -0.0};
     CHECK(holds("x == 0", &zero) && holds("x <= 0", &zero) && holds("x >= 0", &zero));
 }
 
 TEST(nan_keeps_no_rule)
 {
-    static const char *const rules[] = {"x < 1",  "x <= 1", "x > 1",    "x >= 1",
-                                        "x == 1", "x != 1", "x <= inf", "x >= -inf"};
+    static const char *const rules[] = {"x < 1", "x <= 1", "x > 1", "x >= 1", "x == 1", "x != 1"};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         CHECK(!holds(rules[i], &nan_value));
 }
