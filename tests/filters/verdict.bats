@@ -92,7 +92,7 @@ setup() {
     run -1 verdict --rule 'cosine_similarity < 0.5' equal.tsr
     says "4 failed"
     run -1 verdict --rule 'norm_b > 0' equal.tsr
-    says "2 failed"
+    says "3 failed"
     run -1 verdict --rule 'inf_b == 0' equal.tsr
     # what differs is as it was
     tensor-cos z.tsr other.tsr > differ.tsr
