@@ -54,6 +54,7 @@ teardown() {
 }
 
 @test "an include that lib/WINGS does not allow is found" {
+    holds includes
     plant lib/judge/court.c '#include "model/model.h"'
     catches includes '$' 'judge includes model (model/model.h)'
 }
@@ -70,6 +71,7 @@ teardown() {
 }
 
 @test "an inner header that is included from outside is found" {
+    holds faces
     plant filters/verdict.c '#include "judge/field.h"'
     cp lib/WINGS "$BATS_TEST_TMPDIR/WINGS"
     echo 'face judge court report reports/parts artifact drift evidence' >> lib/WINGS
@@ -79,6 +81,7 @@ teardown() {
 }
 
 @test "a tag, an enumerator and a macro that others see are defined once" {
+    holds doubles
     plant lib/map/partner.c 'struct tu_arena {' '    int x;' '};' 'enum { A, TU_DUPLICATES_REFUSED };' '#define TU_GROW(x) x'
     catches doubles '$' 'macro TU_GROW is defined in lib/base/arena.h, too'
     last=$(wc -l < "$planted")

@@ -14,7 +14,7 @@
 #include "judge/field.h"
 #include "judge/schema.h"
 #include "base/text.h"
-#include "tool/output.h"
+#include "tree/cell.h"
 
 const char *const tu_outcome_verdicts[] = {"pass", "fail",    "fail",     "fail",
                                            "fail", "allowed", "unjudged", "listed"};

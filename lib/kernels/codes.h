@@ -290,17 +290,17 @@ static inline void q6_k_codes(const uint8_t *p, int8_t *q)
 /* Words of grids: entries are ranks of two or three bits, of values that are a formula of them. */
 #define LANE(value, ranks, bits, i)                                                                \
     (value((uint64_t)(ranks) >> bits * i & ((1 << bits) - 1)) << 8 * i)
-#define LANES(value, ranks, bits, i)                                                               \
+#define FOUR_LANES(value, ranks, bits, i)                                                          \
     (LANE(value, ranks, bits, i) | LANE(value, ranks, bits, (i + 1)) |                             \
      LANE(value, ranks, bits, (i + 2)) | LANE(value, ranks, bits, (i + 3)))
 #define IQ2_VALUE(r)     (8 + 17 * (r) + ((r) >> 1))          /* 8 25 43 */
 #define IQ3_XXS_VALUE(r) (4 + 8 * (r) + (((r) + 1) >> 2 & 2)) /* 4 12 20 28 36 44 52 62 */
 #define IQ3_S_VALUE(r)   (1 + 2 * (r))                        /* 1 3 5 7 9 11 13 15 */
 #define IQ1_VALUE(r)     (8 * (r))                            /* eight times -1 0 1, plus 8 */
-#define IQ2(ranks)       (LANES(IQ2_VALUE, ranks, 2, 0) | LANES(IQ2_VALUE, ranks, 2, 4))
-#define IQ1(ranks)       (LANES(IQ1_VALUE, ranks, 2, 0) | LANES(IQ1_VALUE, ranks, 2, 4))
-#define IQ3_XXS(ranks)   LANES(IQ3_XXS_VALUE, ranks, 3, 0)
-#define IQ3_S(ranks)     LANES(IQ3_S_VALUE, ranks, 3, 0)
+#define IQ2(ranks)       (FOUR_LANES(IQ2_VALUE, ranks, 2, 0) | FOUR_LANES(IQ2_VALUE, ranks, 2, 4))
+#define IQ1(ranks)       (FOUR_LANES(IQ1_VALUE, ranks, 2, 0) | FOUR_LANES(IQ1_VALUE, ranks, 2, 4))
+#define IQ3_XXS(ranks)   FOUR_LANES(IQ3_XXS_VALUE, ranks, 3, 0)
+#define IQ3_S(ranks)     FOUR_LANES(IQ3_S_VALUE, ranks, 3, 0)
 
 #include "kernels/iq-grids.inc"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Chooses the set of hot loops that this processor can run, or the one that the user names. */
 #include "config.h"
 
 #include "kernels/kernels.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The sums of a comparison: float64 in lanes, in one order whatever the instruction set. */
 #include "config.h"
 
 #include <string.h>

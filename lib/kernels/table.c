@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The table of hot loops of one instruction set, which the rest of the library calls through. */
 #include "config.h"
 
 #include "kernels/kernels.h"

@@ -33,7 +33,7 @@ bool tu_selects(const struct tu_selection *s, const struct tu_tensor *t);
 /* Sorts tensors as the selection asks; TU_ORDER_FILE leaves them. */
 void tu_selection_sort(const struct tu_selection *s, struct tu_member *members, size_t count);
 
-/* Option parsers (cli.h): target is a struct tu_selection. */
+/* Option parsers (tool/options.h): target is a struct tu_selection. */
 int tu_select_layers(void *target, const char *text, struct tu_error *error);
 int tu_select_dtypes(void *target, const char *text, struct tu_error *error);
 int tu_select_order(void *target, const char *text, struct tu_error *error);

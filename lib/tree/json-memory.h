@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* yajl does not look at what malloc returns.  These calls of it come back where memory is used up,
- * by a jump out of its allocator.  Compiled into the library and into plugins that use yajl
- * themselves. */
+/* Calls of yajl, which does not look at what malloc returns.  These calls of it come back where
+ * memory is used up, by a jump out of its allocator.  Compiled into the library and into plugins
+ * that use yajl themselves. */
 #ifndef TU_JSON_MEMORY_H
 #define TU_JSON_MEMORY_H
 

@@ -391,7 +391,7 @@ TEST(tiles_add_up)
     tu_full_free(&parts);
 }
 
-/* Rows of a tile in runs as compare.c has them, which wait or are added at once. */
+/* Rows of a tile in runs as tiles.c has them, which wait or are added at once. */
 static struct tu_full in_runs(const struct tu_full_plan *plan, const float *a, const float *b,
                               size_t rows, struct tu_full_rows *waiting)
 {
