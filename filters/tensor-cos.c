@@ -226,18 +226,28 @@ static void tell_facts(void)
 
 static int put_fact_alone(void *context, const struct tensor_value *map, struct tu_error *error)
 {
-    (void)context;
+    ++*(uint64_t *)context;
     return tu_output_record(&output, map, error);
+}
+
+/* Says that nothing else was to be compared: else no tensor would mean that nothing was. */
+static int fill_facts(struct tu_builder *b, const void *count, struct tu_error *error)
+{
+    return tu_put_string(b, "kind", "facts", error) < 0
+               ? -1
+               : tu_put_uint(b, "facts", *(const uint64_t *)count, error);
 }
 
 static int run_facts(struct tu_tool *t, char **operands, struct tu_error *error)
 {
     const char *const paths[2] = {operands[0], operands[1]};
-    const struct tu_fact_sink sink = {put_fact_alone, NULL};
+    uint64_t count = 0;
+    const struct tu_fact_sink sink = {put_fact_alone, &count};
     if (compatible || repeat || how_to_pair.cache)
         return tu_fail(error, TU_EUSAGE, "--facts goes with none of --compat, --repeat, --cache");
     if (tu_output_open(&output, t, "fact", fact_columns, error) < 0 ||
-        tu_compare_facts_of_paths(&t->session, paths, &sink, error) < 0)
+        tu_compare_facts_of_paths(&t->session, paths, &sink, error) < 0 ||
+        (tu_output_streams(&output) && tu_output_built(&output, fill_facts, &count, error) < 0))
         return -1;
     return tu_output_close(&output, error);
 }

@@ -27,13 +27,13 @@ const char *const tu_outcome_words[] = {"passed",  "failed",  "incomparable", "m
 struct hearing {
     const struct tensor_value *record;
     const char *name;
-    bool compare;     /* it is a compare record, which has to have the fields that rules ask for */
-    bool identical;   /* every place holds equal numbers */
-    bool integers;    /* on both sides, and they are not identical */
-    bool lenient;     /* what is NaN is no concern of a rule: its status was allowed */
-    size_t applied;   /* rules that are about it, and whose keeping says something */
-    bool below;       /* it broke one on the leading field */
-    char broken[512]; /* those it breaks, as text */
+    bool compare;      /* it is a compare record, which has to have the fields that rules ask for */
+    bool identical;    /* every place holds equal numbers */
+    bool integers;     /* on both sides, and they are not identical */
+    bool lenient;      /* what is NaN is no concern of a rule: its status was allowed */
+    size_t applied;    /* rules that are about it, and whose keeping says something */
+    bool below;        /* it broke one on the leading field */
+    char broken[1024]; /* those it breaks, as text */
     size_t broken_used; /* bytes of it; more than its size: it was cut */
 };
 
@@ -262,17 +262,29 @@ static void say_side(const struct tensor_value *record, const char *side, char *
     snprintf(out, size, "%s has %s (%.*s)", side, v ? value : "none", (int)length, origin);
 }
 
+/* What a fact record says of itself, or else both sides of it. */
+static void say_fact(struct hearing *h)
+{
+    char a[512], b[512];
+    const char *note;
+    size_t length;
+    if (tu_value_string(tu_value_get(h->record, "note"), &note, &length) && length) {
+        snprintf(h->broken, sizeof h->broken, "%.*s", (int)length, note);
+        return;
+    }
+    say_side(h->record, "a", a, sizeof a);
+    say_side(h->record, "b", b, sizeof b);
+    snprintf(h->broken, sizeof h->broken, "%.250s, %.250s", a, b);
+}
+
 /* False for a fact that is the same on both sides: it is counted, and no more is to be said. */
 static bool hear_fact(struct tu_court *c, struct hearing *h, struct tu_judged *j)
 {
-    char a[512], b[512];
     j->fact = true;
     c->facts++;
     if (strcmp(j->status, "same") == 0 || strcmp(j->status, "ok") == 0)
         return false;
-    say_side(h->record, "a", a, sizeof a);
-    say_side(h->record, "b", b, sizeof b);
-    snprintf(h->broken, sizeof h->broken, "%.250s, %.250s", a, b);
+    say_fact(h);
     j->reason = h->broken;
     bool differs = strcmp(j->status, "differs") == 0;
     j->outcome = !differs                                                     ? TU_LISTED
@@ -403,6 +415,7 @@ int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_er
     struct hearing h = {.record = record, .name = j.name};
     look_at(c, record, &h, &j);
     bool fact = tu_value_equals(tu_value_get(record, "kind"), "fact");
+    c->facts_alone |= tu_value_equals(tu_value_get(record, "kind"), "facts");
     bool heard = fact ? hear_fact(c, &h, &j) : decide(c, &h, &j);
     if ((heard || fact) && note_name(c, &h, &j, error) < 0)
         return -1;
@@ -508,7 +521,7 @@ enum tu_ruling tu_court_ruling(const struct tu_court *c)
         return TU_WRONG_STREAMS;
     if (c->expected && c->compared != c->expected)
         return TU_WRONG_COUNT;
-    if (!c->substantial && !may_be_empty(c))
+    if (!c->substantial && !(c->facts_alone && c->facts) && !may_be_empty(c))
         return TU_NOTHING_JUDGED;
     if (c->counts[TU_PASSED] && tu_court_idle(c))
         return TU_IDLE_RULE;

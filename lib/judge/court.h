@@ -81,9 +81,10 @@ struct tu_court {
     size_t compared;                 /* tensors: of those judged, the compare records */
     size_t substantial;              /* of those that passed, the ones that are not empty */
     size_t facts, differing, listed; /* facts; those that differ, and those of one side */
-    size_t below;                    /* records that broke a rule on the leading field */
-    size_t streams, foreign;         /* segments, and those that held no comparison */
-    bool is_foreign;                 /* the current one did not yet */
+    bool facts_alone;        /* they are what was to be compared, as a `facts` record says */
+    size_t below;            /* records that broke a rule on the leading field */
+    size_t streams, foreign; /* segments, and those that held no comparison */
+    bool is_foreign;         /* the current one did not yet */
 };
 
 /* Opens a court whose rules and options are set; tu_court_free closes it in any case. */

@@ -91,7 +91,7 @@ enum { COMPARE_FIELDS = sizeof compare_fields / sizeof *compare_fields };
 static const char *const other_fields[] = {
     "norm_change", "cosine_f32", "differing_count", "same_type", "coarser", "kind",
     /* fact */
-    "a", "b", "origin_a", "origin_b",
+    "a", "b", "origin_a", "origin_b", "key_a", "key_b", "note", "facts",
     /* entry, total, hash, model_hash */
     "dtype", "shape", "packing", "elements", "nbytes", "tensors", "source", "digest",
     /* repeat, timing */

@@ -333,6 +333,17 @@ END
     run -1 pipeline 'cat facts.tsr same.tsr | verdict --min 0.9 --expect tensors=4'
     run -2 verdict --min 0.9 facts.tsr
     says "nothing judged"
+    # unless nothing else was to be compared
+    for heads in 4 8; do
+        mkdir -p heads$heads
+        printf '{"model_type":"llama","num_attention_heads":%d,"num_key_value_heads":2,"hidden_size":64}\n' $heads > heads$heads/config.json
+    done
+    run -0 pipeline 'tensor-cos --facts heads4/config.json heads4/config.json | verdict'
+    says "verdict: pass" "0 differ"
+    run -1 pipeline 'tensor-cos --facts heads4/config.json heads8/config.json | verdict'
+    says "verdict: fail" "  fail     fact                   heads  (heads: 4 "
+    # where neither side says anything, nothing was judged
+    run -2 pipeline 'tensor-cos --facts a.tsr b.tsr | verdict'
     # every report tells what was listed and what differs
     fact rope.base:differs context:only_b
     run -1 pipeline 'cat facts.tsr same.tsr | verdict --report json=f.json,junit=f.xml,tap=f.tap,markdown=f.md,html=f.html,sarif=f.sarif,github=f.github'
