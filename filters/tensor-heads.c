@@ -37,11 +37,13 @@ static const struct tu_option options[] = {
 static const struct tu_column mapping_columns[] = {
     {.key = "right", .title = "right", .width = 5},
     {.key = "cosine_similarity", .title = "least_cosine", .width = -14},
+    {.key = "residual", .title = "residual", .width = -14},
     {.key = "right_cosine", .title = "right_cosine", .width = -14},
     {.key = "heads", .title = "heads", .width = 6},
     {.key = "kv_heads", .title = "kv_heads", .width = 8},
     {.key = "name", .title = "name", .width = -24},
-    {.key = "mapping", .title = "mapping"},
+    {.key = "mapping", .title = "mapping", .width = -48},
+    {.key = "hypothesis", .title = "hypothesis"},
     {0},
 };
 
@@ -64,13 +66,20 @@ struct subject {
     uint64_t head;
 };
 
-/* The least cosine that the right pairing has. */
-static double right_cosine(const struct tu_heads *s)
+/* A rule that does not explain the output is none. */
+static const char *mapping_text(const struct tu_heads *s)
 {
-    for (size_t i = 0; i < s->mapping_count; i++)
-        if (s->mappings[i].right)
-            return s->mappings[i].least;
-    return NAN;
+    const struct tu_head_mapping *m = &s->mappings[0];
+    return *s->variant.text || m->residual <= TU_HEADS_EXPLAINED ? m->text
+                                                                 : "no simple rule: see the heads";
+}
+
+static int put_variant(struct tu_builder *b, const struct tu_heads_variant *v,
+                       struct tu_error *error)
+{
+    if (tu_put_string(b, "hypothesis", v->text, error) < 0)
+        return -1;
+    return tu_put_real(b, "hypothesis_residual", v->residual, error);
 }
 
 static int fill_mapping(struct tu_builder *b, const void *of, struct tu_error *error)
@@ -79,10 +88,13 @@ static int fill_mapping(struct tu_builder *b, const void *of, struct tu_error *e
     const struct tu_head_mapping *m = &s->heads->mappings[0];
     if (tu_put_string(b, "kind", "mapping", error) < 0 ||
         tu_put_string(b, "name", s->name, error) < 0 ||
-        tu_put_string(b, "mapping", m->text, error) < 0 ||
-        tu_put_uint(b, "right", m->right, error) < 0 ||
+        tu_put_string(b, "mapping", mapping_text(s->heads), error) < 0 ||
+        tu_put_uint(b, "right", s->heads->right, error) < 0 ||
         tu_put_real(b, "cosine_similarity", m->least, error) < 0 ||
-        tu_put_real(b, "right_cosine", right_cosine(s->heads), error) < 0 ||
+        tu_put_real(b, "residual", m->residual, error) < 0 ||
+        tu_put_real(b, "right_cosine", s->heads->right_cosine, error) < 0 ||
+        tu_put_real(b, "right_residual", s->heads->right_residual, error) < 0 ||
+        (*s->heads->variant.text && put_variant(b, &s->heads->variant, error) < 0) ||
         tu_put_uint(b, "heads", s->heads->heads, error) < 0)
         return -1;
     return tu_put_uint(b, "kv_heads", s->heads->kv_heads, error);

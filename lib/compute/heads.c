@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Every head of an output against all pairs of a query and a key head, and the rule behind them. */
 #include "config.h"
 
 #include "compute/heads.h"
@@ -12,6 +13,9 @@
 
 /* Cosines that differ less are the same: a head may resemble several candidates. */
 static const double SAME = 1e-9;
+
+/* A residual that float32 leaves; nothing else is looked for below. */
+static const double NEARLY_EXACT = 1e-4;
 
 /* ---- Cosines ---- */
 
@@ -115,8 +119,11 @@ static void make_cosines(const struct comparison *c, struct tu_heads *heads)
     for (uint64_t h = 0; h < c->heads; h++)
         for (uint64_t k = 0; k < c->candidates; k++) {
             uint64_t q = k % c->heads, g = k / c->heads;
-            heads->cosine[(h * heads->heads + q) * heads->kv_heads + g] =
-                c->dot[h * c->candidates + k] / sqrt(c->own[h] * c->theirs[k]);
+            uint64_t at = (h * heads->heads + q) * heads->kv_heads + g;
+            double dot = c->dot[h * c->candidates + k], own = c->own[h], theirs = c->theirs[k];
+            double off = own - 2 * dot + theirs;
+            heads->cosine[at] = dot / sqrt(own * theirs);
+            heads->residual[at] = own == 0 && theirs == 0 ? 0 : sqrt(off > 0 ? off / own : 0);
         }
 }
 
@@ -251,8 +258,12 @@ static bool add_best(struct tu_heads *s)
 static void rate(const struct tu_heads *s, struct tu_head_mapping *m)
 {
     m->least = INFINITY;
+    m->residual = 0;
     for (uint64_t h = 0; h < s->heads; h++) {
         double cosine = tu_heads_cosine(s, h, m->query[h], m->key[h]);
+        double residual = s->residual[(h * s->heads + m->query[h]) * s->kv_heads + m->key[h]];
+        if (!(residual <= m->residual))
+            m->residual = residual;
         if (!(cosine >= m->least))
             m->least = cosine;
     }
@@ -286,6 +297,38 @@ static int find_mapping(struct tu_heads *s, struct tu_error *error)
     return 0;
 }
 
+/* ---- What it was made with ---- */
+
+/* A residual that another way may leave where it explains the output so much better. */
+static double far_below(double residual)
+{
+    return residual / 4;
+}
+
+/* Whether the right pairing made the output; where it did not to the last digits, other ways of
+ * attending with it are tried. */
+static int explain(struct tu_qkv *group, const struct tu_qkv_tensor *out,
+                   const struct tu_session *session, struct tu_heads *s, struct tu_error *error)
+{
+    const struct tu_head_mapping *best = &s->mappings[0];
+    for (size_t i = 0; i < s->mapping_count; i++)
+        if (s->mappings[i].right) {
+            s->right_cosine = s->mappings[i].least;
+            s->right_residual = s->mappings[i].residual;
+        }
+    s->right = best->right && best->residual <= TU_HEADS_EXPLAINED;
+    if (best->residual <= NEARLY_EXACT)
+        return 0;
+    struct tu_heads_variant variant;
+    if (tu_heads_find_variant(group, out, session, &variant, error) < 0)
+        return -1;
+    if (variant.residual <= TU_HEADS_EXPLAINED && !(variant.residual > far_below(best->residual))) {
+        s->variant = variant;
+        s->right = false;
+    }
+    return 0;
+}
+
 /* ---- The interface ---- */
 
 void tu_heads_best(const struct tu_heads *s, uint64_t head, uint64_t *query, uint64_t *key)
@@ -314,16 +357,20 @@ int tu_heads_compare(struct tu_qkv *group, const struct tu_qkv_tensor *out,
                            .dim = a->value_dim};
     *s = (struct tu_heads){.heads = a->heads, .kv_heads = a->kv_heads};
     s->cosine = tu_arena_alloc(&s->arena, c.heads * c.candidates * sizeof *s->cosine);
+    s->residual = tu_arena_alloc(&s->arena, c.heads * c.candidates * sizeof *s->residual);
     c.row = calloc(c.heads * c.dim, sizeof *c.row);
     c.dot = calloc(c.heads * c.candidates, sizeof *c.dot);
     c.own = calloc(c.heads, sizeof *c.own);
     c.theirs = calloc(c.candidates, sizeof *c.theirs);
-    int result = s->cosine && c.row && c.dot && c.own && c.theirs ? compare_all(&c, session, error)
-                                                                  : tu_fail_memory(error);
+    int result = s->cosine && s->residual && c.row && c.dot && c.own && c.theirs
+                     ? compare_all(&c, session, error)
+                     : tu_fail_memory(error);
     if (result == 0) {
         make_cosines(&c, s);
         result = find_mapping(s, error);
     }
+    if (result == 0)
+        result = explain(group, out, session, s, error);
     free(c.row);
     free(c.dot);
     free(c.own);

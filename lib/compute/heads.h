@@ -6,13 +6,19 @@
 #ifndef TU_HEADS_H
 #define TU_HEADS_H
 
+#include "compute/heads-variants.h"
 #include "compute/qkv.h"
+
+/* The residual up to which an output is what the inputs make: arithmetic with bfloat16 stays below
+ * it, where a window that is wrong by one key among 64, or another scale, does not. */
+#define TU_HEADS_EXPLAINED 0.02
 
 /* A pairing that may explain an output: output head h is what query head query(h) makes with key
  * head key(h). */
 struct tu_head_mapping {
     const char *text;      /* lives in the result */
     double least;          /* least cosine over the heads */
+    double residual;       /* largest residual over the heads */
     bool right;            /* the one that attention.h defines */
     uint64_t *query, *key; /* [heads] */
 };
@@ -21,8 +27,16 @@ struct tu_heads {
     uint64_t heads, kv_heads;
     /* [heads of the output][heads][kv_heads]: the cosine; NaN where a side is 0 throughout. */
     double *cosine;
+    /* The same: |output - made| / |output|, 0 where both are 0 throughout. */
+    double *residual;
     struct tu_head_mapping *mappings; /* best first: the first one explains the output best */
     size_t mapping_count;
+
+    /* Whether the right rule explains the output: its residual is at most TU_HEADS_EXPLAINED, and
+     * nothing else that was tried leaves less than a quarter of it. */
+    bool right;
+    double right_cosine, right_residual;
+    struct tu_heads_variant variant; /* that explains it better; empty text: there is none */
     struct tu_arena arena;
 };
 

@@ -19,6 +19,7 @@ libattention_la_SOURCES = \
 	lib/compute/attention.c lib/compute/attention.h \
 	lib/compute/blas.c lib/compute/blas.h \
 	lib/compute/gpu.c lib/compute/gpu.h \
+	lib/compute/heads-variants.c lib/compute/heads-variants.h \
 	lib/compute/heads.c lib/compute/heads.h \
 	lib/compute/qkv.c lib/compute/qkv.h
 libattention_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS) $(ZLIB_CFLAGS)

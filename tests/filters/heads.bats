@@ -130,3 +130,47 @@ assert any("h mod 4" in (t.text or "") for t in root.iter("{http://www.w3.org/20
     refuses "no tensor is named q" tensor-heads out.tsr none.tsr
     run -0 tensor-heads --json out.tsr qkv.safetensors
 }
+
+# made OPTION...: out.tsr, the attention of qkv.safetensors as options have it.
+made() {
+    tensor-attn "$@" qkv.safetensors > out.tsr
+}
+
+# explained OPTION... -- TEXT: heads expects what OPTION says; the gate fails, and says TEXT.
+explained() {
+    local expected=()
+    while [ "$1" != -- ]; do
+        expected+=("$1")
+        shift
+    done
+    run -1 pipeline "tensor-heads ${expected[*]} out.tsr qkv.safetensors | verdict --rule 'right == 1'"
+    says "hypothesis: $2"
+}
+
+@test "an output that the right pairing resembles but does not explain is not right" {
+    tensor-rand --attention heads=4,kv-heads=2,head-dim=16,kv-len=12,q-len=5 --seed 3 | tensor-save --force qkv.safetensors
+    made --causal
+    run -0 pipeline "tensor-heads --causal out.tsr qkv.safetensors | verdict --rule 'right == 1' --rule 'residual < 1e-6'"
+    explained -- 'a query sees no later keys'
+    made
+    explained --causal -- 'every query sees all keys'
+    made --window 5 --causal
+    explained --causal -- 'a window of 5 keys'
+    explained --causal --window 6 -- 'a window of 5 keys'
+    made --scale 0.2
+    explained -- 'scores scaled by 0.2'
+    made --soft-cap 2
+    explained -- 'scores capped at 2'
+    explained --soft-cap 3 -- 'scores capped at 2'
+    made
+    explained --soft-cap 2 -- 'scores without a soft cap'
+}
+
+@test "an output that nothing explains has no rule" {
+    tensor-rand --attention heads=4,kv-heads=2,head-dim=16,kv-len=12,q-len=5 --seed 4 | tensor-attn - > out.tsr
+    tensor-rand --attention heads=4,kv-heads=2,head-dim=16,kv-len=12,q-len=5 --seed 3 | tensor-save --force qkv.safetensors
+    run -1 pipeline "tensor-heads out.tsr qkv.safetensors | verdict --rule 'right == 1'"
+    run -0 tensor-heads --json out.tsr qkv.safetensors
+    says '"mapping":"no simple rule: see the heads","right":0'
+    [[ $output != *'"hypothesis"'* ]]
+}
