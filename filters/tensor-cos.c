@@ -407,6 +407,8 @@ static int run_compatible(struct tu_tool *t, char **operands, struct tu_error *e
     t->session.selection.limit = 0;
     how_to_pair.buckets = true;
     how_to_pair.oracle = how_to_pair.facts = false;
+    if (how_to_pair.transposing == TU_TRANSPOSE_AUTO)
+        how_to_pair.transposing = TU_TRANSPOSE_EITHER;
     aprdiff.model_a = operands[0];
     aprdiff.model_b = operands[1];
     int result = tu_output_open(&output, t, NULL, columns, error);

@@ -32,6 +32,8 @@ COMPARE_SOURCES = \
 	lib/compare/pair.h \
 	lib/compare/plan.c \
 	lib/compare/plan.h \
+	lib/compare/reading.c \
+	lib/compare/reading.h \
 	lib/compare/record.c \
 	lib/compare/record.h \
 	lib/compare/result.h \

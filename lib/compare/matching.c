@@ -25,12 +25,15 @@ static int open_partners(struct tu_matching *matching, struct tu_error *error)
 {
     if (matching->partners.open)
         return 0;
+    struct tu_stated stated[2];
     for (int i = 0; i < 2; i++) {
         struct tu_side *s = &matching->sides[i];
-        matching->partners.facts.metadata[i] = tu_side_metadata(s);
+        stated[i] = tu_side_stated(s);
+        matching->partners.facts.metadata[i] = stated[i].metadata;
         if (tu_side_catalogue(s, &matching->partners.catalogues[i], error) < 0)
             return -1;
     }
+    tu_reading_make(&matching->reading, stated, matching->partners.catalogues);
     return tu_partners_open(&matching->partners, matching->options->map, error);
 }
 
@@ -58,19 +61,23 @@ static int find_on_side(struct tu_matching *matching, struct tu_pair *p, int i,
     return found < 0 ? excuse(matching, &reason, error) : found;
 }
 
-/* The place of what was found on a side, which has then met. */
-static void place_found(struct tu_matching *matching, struct tu_pair *p, int i,
-                        const struct tu_found *f, struct tu_origin *out)
+/* The place of what was found on a side, which has then met: TU_FOUND; or TU_ENDED where some of it
+ * met another before.  What is tied stands for a tensor that is not there, and meets its own. */
+static int place_found(struct tu_matching *matching, struct tu_pair *p, int i,
+                       const struct tu_found *f, struct tu_origin *out, struct tu_error *error)
 {
     struct tu_side *s = &matching->sides[i];
+    int marked = f->tied ? TU_FOUND : tu_side_mark(s, f->view, error);
+    if (marked != TU_FOUND)
+        return marked;
     struct tu_member m = tu_view_first_leaf(f->view);
     *out = (struct tu_origin){.where = TU_IN_VIEW, .view = f->view, .tensor = m.tensor};
-    tu_view_leaves(f->view, tu_side_mark, s);
     matching->mapped = true;
     p->roped = f->roped;
     p->padded = f->padded;
     p->addend = f->addend;
     snprintf(p->transform, sizeof p->transform, "%s", f->steps);
+    return TU_FOUND;
 }
 
 /* Moves the rest of b to its temporary file, so that it can be read in the order of a. */
@@ -113,8 +120,7 @@ static int find_by_map(struct tu_matching *matching, struct tu_pair *p, struct t
         return found;
     if (matching->lead == 1 && !only_renamed(&f, &p->tensors[1]))
         return give_up_lead(matching, p, error) < 0 ? -1 : AGAIN;
-    place_found(matching, p, !matching->lead, &f, out);
-    return TU_FOUND;
+    return place_found(matching, p, !matching->lead, &f, out, error);
 }
 
 /* A tensor that is left over may stand for one that its partner is left out for, as tied embeddings
@@ -126,30 +132,59 @@ static int find_tied(struct tu_matching *matching, struct tu_pair *p, struct tu_
     int found = find_on_side(matching, p, matching->lead, &p->tensors[!matching->lead], &f, error);
     if (found != TU_FOUND || !f.tied)
         return found < 0 ? -1 : 0;
-    place_found(matching, p, matching->lead, &f, &place);
+    if (place_found(matching, p, matching->lead, &f, &place, error) < 0)
+        return -1;
     p->left_over = true;
     return tu_pair_add(p, matching->lead, &place, error);
 }
 
-/* Whether a tensor without a partner is nothing to speak of: a map says so, or the selection, which
- * knows its partner by another name, left that one out. */
-static bool is_passed_over(struct tu_matching *matching, const struct tu_pair *p)
+/* ---- Tensors without a partner ---- */
+
+/* Whether a map says that a tensor has no partner and needs none. */
+static bool is_extra(const struct tu_matching *matching, const struct tu_pair *p)
+{
+    return matching->partners.open && !p->partial &&
+           (matching->mapped || matching->partners.apart) &&
+           tu_partners_extra(&matching->partners, &p->tensors[!p->present[0]]);
+}
+
+/* Of a view, the tensors that are not selected. */
+static int count_unselected(void *context, struct tu_member leaf, struct tu_portion portion,
+                            struct tu_error *error)
+{
+    const struct tu_selection **names = context;
+    (void)portion, (void)error;
+    if (*names && !tu_selects(*names, leaf.tensor))
+        *names = NULL;
+    return 0;
+}
+
+/* Whether the selection, which knows the partner of a tensor by another name, left out some of what
+ * would be all of it. */
+static bool is_left_out(struct tu_matching *matching, const struct tu_pair *p)
 {
     int i = !p->present[0];
+    const struct tu_tensor *t = &p->tensors[i];
     struct tu_error ignored = {0};
     struct tu_found f;
     struct tu_pair scratch = {0};
-    if (!matching->partners.open || (p->present[0] && p->present[1]))
+    const struct tu_selection *names = &matching->names;
+    if (!matching->partners.open)
         return false;
-    if ((matching->mapped || matching->partners.apart) &&
-        tu_partners_extra(&matching->partners, &p->tensors[i]))
-        return true;
     const struct tu_view_maker maker = tu_pair_maker(&scratch, matching->terms.kernels);
-    bool left_out = tu_partners_find(&matching->partners, !i, &p->tensors[i], false, &maker, &f,
-                                     &ignored) > 0 &&
-                    !tu_selects(&matching->names, tu_view_first_leaf(f.view).tensor);
+    bool whole = tu_partners_find(&matching->partners, !i, t, false, &maker, &f, &ignored) > 0 &&
+                 (f.padded || f.view->tensor.elements == t->elements);
+    bool left_out =
+        whole && tu_view_portions(f.view, count_unselected, &names, &ignored) == 0 && !names;
     tu_arena_free(&scratch.arena);
     return left_out;
+}
+
+/* Says what a tensor without a partner is: false where it is none of the comparison's business. */
+static bool judge_alone(struct tu_matching *matching, struct tu_pair *p)
+{
+    p->extra = is_extra(matching, p);
+    return p->extra || !is_left_out(matching, p);
 }
 
 /* ---- Filling pairs ---- */
@@ -170,12 +205,18 @@ static int fill_first(struct tu_matching *matching, struct tu_pair *p, struct tu
     int more = tu_side_lead(&matching->sides[matching->lead], &record, &place, error);
     if (more == TU_FOUND)
         return tu_pair_add(p, matching->lead, &place, error) < 0 ? -1 : TU_FOUND;
+    const struct tu_coverage *shown = NULL;
     if (more == TU_ENDED)
-        more = tu_side_left_over(&matching->sides[!matching->lead], &record, &place, error);
-    if (more == TU_FOUND &&
-        (tu_pair_add(p, !matching->lead, &place, error) < 0 || find_tied(matching, p, error) < 0))
+        more = tu_side_left_over(&matching->sides[!matching->lead], &record, &place, &shown, error);
+    if (more != TU_FOUND)
+        return more;
+    if (tu_pair_add(p, !matching->lead, &place, error) < 0)
         return -1;
-    return more;
+    if (shown) {
+        tu_pair_set_partial(p, shown);
+        return more;
+    }
+    return find_tied(matching, p, error) < 0 ? -1 : more;
 }
 
 static int fill_pair(struct tu_matching *matching, struct tu_pair *p, struct tu_error *error)
@@ -206,28 +247,13 @@ static bool is_selected(const struct tu_matching *matching, const struct tu_pair
            (p->present[1] && s->dtypes[p->stored[1].dtype]);
 }
 
-/* What either side says of its heads. */
 static void count_heads(const struct tu_matching *matching, struct tu_pair *p)
 {
-    static const char *const keys[2][5] = {
-        {"{architecture}.attention.head_count", "num_attention_heads",
-         "text_config.num_attention_heads", "n_heads", "n_head"},
-        {"{architecture}.attention.head_count_kv", "num_key_value_heads",
-         "text_config.num_key_value_heads", "n_kv_heads"}};
-    struct tu_facts facts;
+    const struct tu_stated stated[2] = {tu_side_stated(&matching->sides[0]),
+                                        tu_side_stated(&matching->sides[1])};
     uint64_t layer = 0;
-    for (int i = 0; i < 2; i++)
-        facts.metadata[i] = tu_side_metadata(&matching->sides[i]);
     (void)tu_layer_of(p->stored[!p->present[0]].name, &layer);
-    for (int i = 0; i < 2; i++) {
-        struct tu_count count = {.name = "heads"};
-        while (count.source_count < 5 && keys[i][count.source_count]) {
-            count.sources[count.source_count].text = keys[i][count.source_count];
-            count.source_count++;
-        }
-        if (!tu_facts_count(&facts, NULL, &count, layer, &p->heads[i]))
-            p->heads[i] = i ? p->heads[0] : 0;
-    }
+    tu_reading_heads(stated, layer, p->heads);
 }
 
 /* After the limit the rest is gone through without comparing, so that a broken stream is noticed.
@@ -248,8 +274,9 @@ int tu_matching_next(struct tu_matching *matching, struct tu_pair **out, struct 
         if (more == TU_PASSING)
             return more;
         matching->filling = NULL;
+        bool alone = more == TU_FOUND && !(p->present[0] && p->present[1]);
         bool wanted = more == TU_FOUND && is_selected(matching, p) &&
-                      !is_passed_over(matching, p) && !beyond_limit(matching);
+                      (!alone || judge_alone(matching, p)) && !beyond_limit(matching);
         p->lead = matching->lead;
         if (wanted && matching->terms.oracle)
             count_heads(matching, p);
@@ -271,7 +298,8 @@ int tu_matching_open(struct tu_matching *p, struct tu_session *session, const ch
     p->names.by_dtype = false;
     p->terms = (struct tu_terms){session->kernels, options->transposing,
                                  options->oracle,  options->full,
-                                 &p->partners,     {&p->sides[0].operand, &p->sides[1].operand}};
+                                 &p->partners,     {&p->sides[0].operand, &p->sides[1].operand},
+                                 &p->reading};
     for (int i = 0; i < 2; i++) {
         p->opened++;
         if (tu_side_open(&p->sides[i], session, &p->names, paths[i], i ? "b" : "a", &p->sources,

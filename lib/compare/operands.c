@@ -60,8 +60,10 @@ static struct tu_pair_result describe(const struct run *run, const struct work *
         .name_a = names[0],
         .name_b = names[1],
         .transform = *p->transform ? p->transform : NULL,
-        .reason = p->reason,
-        .elements = p->tensors[!p->present[0]].elements,
+        .reason = *p->reason ? p->reason : NULL,
+        .layout = p->layout,
+        .rows_only = {p->rows_only[0], p->rows_only[1]},
+        .elements = p->partial ? p->elements : p->tensors[!p->present[0]].elements,
         .row = w->task.plan.comparison.row,
         .sums = w->task.tally.sums,
         .hypothesis = p->hypothesis,
@@ -246,15 +248,21 @@ static int put_pair(struct run *run, const struct work *w, struct tu_error *erro
     return run->sink->pair(&result, error);
 }
 
-/* What explains a pair may follow from other tensors: it is not kept in a cache. */
+/* What explains a pair may follow from other tensors: it is not kept in a cache.  Where what
+ * explains it is that all numbers lie elsewhere, that is what there is to say of it. */
 static int explain(const struct run *run, struct work *w, struct tu_error *error)
 {
     const struct tu_terms *terms = &run->matching.terms;
     struct tu_pair *p = w->task.pair;
+    const struct tu_partial *sums = &w->task.tally.sums;
     /* What a stream brought has passed, unless its first tile disagreed already. */
     bool passed = p->places[0].where == TU_IN_STREAM || p->places[1].where == TU_IN_STREAM;
-    p->explained = !passed && tu_plan_puzzles(terms, p, &w->task.tally.sums);
-    return p->explained ? tu_pair_explain(terms, p, &w->task.tally.sums, error) : 0;
+    p->explained = !passed && tu_plan_puzzles(terms, p, sums);
+    if (p->explained && tu_pair_explain(terms, p, sums, error) < 0)
+        return -1;
+    p->layout = p->hypothesis.layout && sums->finite == sums->elements &&
+                (p->match == TU_MATCH_BOTH || terms->transposing != TU_TRANSPOSE_NEVER);
+    return 0;
 }
 
 static int put(void *context, void *slot, struct tu_error *error)

@@ -4,6 +4,7 @@
 
 #include "compare/pair.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,14 @@ int tu_pair_add(struct tu_pair *p, int i, const struct tu_origin *place, struct 
     if (place->where == TU_IN_VIEW)
         tu_pair_set_view(p, i, place->view);
     return 0;
+}
+
+void tu_pair_set_partial(struct tu_pair *p, const struct tu_coverage *shown)
+{
+    char left[200];
+    p->partial = true;
+    p->elements = tu_coverage_left(shown, &p->stored[!p->present[0]], left, sizeof left);
+    snprintf(p->reason, sizeof p->reason, "%s met nothing", left);
 }
 
 void tu_pair_free(struct tu_pair *p)

@@ -8,6 +8,7 @@
 
 #include "compare/origin.h"
 #include "compare/result.h"
+#include "map/coverage.h"
 
 struct tu_pair {
     struct tu_arena arena; /* of the copies below */
@@ -17,6 +18,10 @@ struct tu_pair {
     int lead;       /* the side that led when it was found */
     bool left_over; /* the other side had it left, though one of the leading side is like it */
     bool present[2];
+    bool partial;          /* one of two is there alone, and some of it met others before */
+    bool extra;            /* one that a map calls so is there alone */
+    uint64_t elements;     /* of one that is partial: those that met nothing */
+    uint64_t rows_only[2]; /* rows that one side alone has, which are not compared */
     struct tu_origin places[2];
     struct tu_spool spools[2]; /* of tensors of streams that are to be read more than once */
     bool roped, padded;        /* as found by a map */
@@ -25,6 +30,7 @@ struct tu_pair {
     uint64_t heads[2]; /* of queries, and of keys and values; 0: not known */
     bool explained;    /* or tried to */
     struct tu_hypothesis hypothesis;
+    bool layout; /* what is stated does not fit, and that hypothesis is about the layout */
 };
 
 /* Takes a tensor as one of the pair. */
@@ -38,6 +44,8 @@ int tu_pair_keep(struct tu_pair *p, int i, const void *seen, size_t length,
 /* One side as a view, which can be read in any order. */
 const struct tu_view *tu_pair_view(struct tu_pair *p, int i, const struct tu_kernels *kernels,
                                    struct tu_error *error) TU_MUST_CHECK;
+/* Notes that of a tensor without a partner only some elements are left, and which. */
+void tu_pair_set_partial(struct tu_pair *p, const struct tu_coverage *shown);
 /* Has one side be seen as a view. */
 void tu_pair_set_view(struct tu_pair *p, int i, const struct tu_view *v);
 /* What views of the pair are made with: they live as long as it. */

@@ -113,20 +113,74 @@ static int choose(const struct tu_terms *terms, const struct tu_view *like,
 
 /* ---- Settling how a pair is compared ---- */
 
-/* Of tensors that may have other numbers of rows, the rows that both have. */
+/* Rows that no token uses are padding where they are few; what they hold says so, or the list of
+ * tokens does. */
+enum { PADDING_MAX = 256 };
+
+/* Whether every one of some rows is one number throughout, and whether all are finite. */
+static int look_at_rows(const struct tu_terms *terms, const struct tu_view *v, uint64_t first,
+                        uint64_t end, bool *constant, bool *finite, struct tu_error *error)
+{
+    uint64_t columns = v->tensor.shape[0] ? v->tensor.elements / v->tensor.shape[0] : 0;
+    float *row = malloc((size_t)columns * sizeof *row + 1);
+    int result = row ? 0 : tu_fail_memory(error);
+    *constant = *finite = true;
+    for (uint64_t r = first; r < end && result == 0; r++) {
+        result = tu_view_values(v, terms->kernels, r * columns, (size_t)columns, row, error);
+        for (uint64_t i = 0; i < columns && result == 0; i++) {
+            *constant &= row[i] == row[0];
+            *finite &= isfinite(row[i]) != 0;
+        }
+    }
+    free(row);
+    return result;
+}
+
+/* Why rows that one side alone has are more than padding; NULL: they are padding.  v is the longer
+ * side. */
+static int find_objection(const struct tu_terms *terms, const struct tu_view *v, uint64_t rows,
+                          const char **objection, struct tu_error *error)
+{
+    bool constant, finite;
+    const struct tu_vocabulary *vocabulary = &terms->reading->vocabulary;
+    *objection = NULL;
+    if (v->tensor.shape[0] - rows > PADDING_MAX)
+        *objection = "are more than padding, which is 256 at most";
+    else if (vocabulary->tokens > rows)
+        *objection = "are of the vocabulary that the metadata states";
+    else if (!is_real(terms, &v->tensor))
+        *objection = "cannot be looked at";
+    if (*objection)
+        return 0;
+    if (look_at_rows(terms, v, rows, v->tensor.shape[0], &constant, &finite, error) < 0)
+        return -1;
+    if (!finite || !(constant || vocabulary->listed))
+        *objection = finite ? "hold numbers, and nothing says that no token uses them"
+                            : "hold NaN or infinity";
+    return 0;
+}
+
+/* Of a vocabulary that one side has padded, the rows that both have. */
 static int cut_padding(const struct tu_terms *terms, struct tu_pair *p, struct tu_error *error)
 {
     const struct tu_view_maker maker = tu_pair_maker(p, terms->kernels);
     const struct tu_tensor *a = &p->tensors[0], *b = &p->tensors[1];
+    const char *objection;
     if (!p->padded || a->rank != b->rank || a->rank == 0 || a->shape[0] == b->shape[0] ||
         memcmp(a->shape + 1, b->shape + 1, (a->rank - 1) * sizeof *a->shape) != 0)
         return 0;
     int longer = b->shape[0] > a->shape[0];
     uint64_t rows = p->tensors[!longer].shape[0], all = p->tensors[longer].shape[0];
     const struct tu_view *v = tu_pair_view(p, longer, terms->kernels, error);
-    if (v)
-        v = tu_view_rows(&maker, v, 0, rows, error);
-    if (!v)
+    p->rows_only[longer] = all - rows;
+    if (!v || find_objection(terms, v, rows, &objection, error) < 0)
+        return -1;
+    if (objection) {
+        snprintf(p->reason, sizeof p->reason, "%" PRIu64 " rows of %c alone %s", all - rows,
+                 "ab"[longer], objection);
+        return 0;
+    }
+    if (!(v = tu_view_rows(&maker, v, 0, rows, error)))
         return -1;
     tu_say_step(p->transform, sizeof p->transform, "%" PRIu64 " of %" PRIu64 " rows of %c", rows,
                 all, "ab"[longer]);
@@ -165,7 +219,7 @@ static int turn(const struct tu_terms *terms, struct tu_pair *p, struct tu_error
     bool as_it_lies = false;
     if (!turned)
         return -1;
-    if (terms->transposing == TU_TRANSPOSE_AUTO) {
+    if (terms->transposing == TU_TRANSPOSE_EITHER) {
         const struct tu_view *lying =
             tu_view_reshape(&maker, b, a->tensor.shape, a->tensor.rank, error);
         if (!lying || choose(terms, a, turned, lying, &as_it_lies, error) < 0)
@@ -178,27 +232,64 @@ static int turn(const struct tu_terms *terms, struct tu_pair *p, struct tu_error
     return 0;
 }
 
-/* A model whose rows were not put in another order looks like one whose were. */
-static int check_rope(const struct tu_terms *terms, struct tu_pair *p, struct tu_error *error)
+/* What the other side looks like without the step that puts its rows in another order; NULL without
+ * an error where that does not fit. */
+static int find_unroped(const struct tu_terms *terms, struct tu_pair *p, struct tu_found *f,
+                        struct tu_error *error)
 {
     const struct tu_view_maker maker = tu_pair_maker(p, terms->kernels);
-    int other = !p->lead;
-    struct tu_found f;
-    bool take_second;
-    if (!p->roped || !p->tensors[0].elements)
-        return 0;
+    int found =
+        tu_partners_find(terms->partners, !p->lead, &p->tensors[p->lead], true, &maker, f, error);
+    if (found <= 0 || f->view->tensor.elements != p->tensors[p->lead].elements)
+        f->view = NULL;
+    return found < 0 ? -1 : 0;
+}
+
+/* The order of rows that holds for all tensors of a model whose format leaves it open: what fits
+ * the first of them.  In doubt it is that of the names. */
+static int decide_order(const struct tu_terms *terms, struct tu_pair *p, const struct tu_view *raw,
+                        struct tu_error *error)
+{
+    struct tu_reading *r = terms->reading;
+    bool take_raw;
     const struct tu_view *like = tu_pair_view(p, p->lead, terms->kernels, error);
-    int found = like ? tu_partners_find(terms->partners, other, &p->tensors[p->lead], true, &maker,
-                                        &f, error)
-                     : -1;
-    if (found <= 0 || f.view->tensor.elements != like->tensor.elements)
-        return found < 0 ? -1 : 0;
-    if (choose(terms, like, p->places[other].view, f.view, &take_second, error) < 0)
+    if (!like || choose(terms, like, p->places[!p->lead].view, raw, &take_raw, error) < 0)
         return -1;
-    if (take_second) {
-        tu_pair_set_view(p, other, f.view);
+    r->decided = true;
+    r->alike = take_raw;
+    snprintf(r->why, sizeof r->why, "nothing states the order of rows of %c: %s, as '%.80s' fits",
+             "ab"[r->orders[1] == TU_ROPE_OPEN],
+             take_raw ? "that of the other side" : "that of its names", p->stored[0].name);
+    return 0;
+}
+
+/* A map goes by names; what the metadata of a side says of the order of its rows goes before. */
+static int check_rope(const struct tu_terms *terms, struct tu_pair *p, struct tu_error *error)
+{
+    struct tu_reading *r = terms->reading;
+    struct tu_found f;
+    if (!p->roped || !p->tensors[0].elements ||
+        (r->orders[0] == TU_ROPE_BY_NAME && r->orders[1] == TU_ROPE_BY_NAME))
+        return 0;
+    if (find_unroped(terms, p, &f, error) < 0)
+        return -1;
+    if (!f.view)
+        return 0;
+    /* Which way the other side was turned tells what its name stands for, and the lead's. */
+    enum tu_rope_order other = strstr(p->transform, "unrope(") ? TU_ROPE_PAIRS : TU_ROPE_HALVES;
+    enum tu_rope_order by_name[2] = {other, other};
+    by_name[p->lead] = other == TU_ROPE_PAIRS ? TU_ROPE_HALVES : TU_ROPE_PAIRS;
+    bool open = r->orders[0] == TU_ROPE_OPEN || r->orders[1] == TU_ROPE_OPEN, alike = false;
+    if (open && !r->decided && decide_order(terms, p, f.view, error) < 0)
+        return -1;
+    for (int i = 0; i < 2; i++)
+        alike ^= (r->orders[i] == TU_ROPE_PAIRS || r->orders[i] == TU_ROPE_HALVES) &&
+                 r->orders[i] != by_name[i];
+    if (open ? r->alike : alike) {
+        tu_pair_set_view(p, !p->lead, f.view);
         snprintf(p->transform, sizeof p->transform, "%s", f.steps);
     }
+    snprintf(p->reason, sizeof p->reason, "%s", r->why);
     return 0;
 }
 
@@ -285,7 +376,7 @@ int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_pl
 {
     struct tu_tensor *a = &p->tensors[0], *b = &p->tensors[1];
     if (!p->present[0] || !p->present[1]) {
-        p->match = p->present[0] ? TU_MATCH_ONLY_A : TU_MATCH_ONLY_B;
+        p->match = p->extra ? TU_MATCH_EXTRA : p->present[0] ? TU_MATCH_ONLY_A : TU_MATCH_ONLY_B;
         return 0;
     }
     if (tu_population_differs(&p->stored[0].population, &p->stored[1].population, p->reason,
@@ -297,7 +388,7 @@ int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_pl
         return -1;
     bool same = tu_same_shape(a, b), real = is_real(terms, a) && is_real(terms, b);
     bool turning = is_turned(a, b) && (terms->transposing == TU_TRANSPOSE_ALWAYS ||
-                                       (terms->transposing == TU_TRANSPOSE_AUTO && !same));
+                                       (terms->transposing == TU_TRANSPOSE_EITHER && !same));
     p->match = !same && !turning ? TU_MATCH_SHAPES : real ? TU_MATCH_BOTH : TU_MATCH_NOT_REAL;
     if (p->match != TU_MATCH_BOTH)
         return tu_plan_puzzles(terms, p, NULL) ? keep_both(p, error) : 0;

@@ -4,6 +4,7 @@
 #define TU_PLAN_H
 
 #include "compare/pair.h"
+#include "compare/reading.h"
 #include "map/partner.h"
 #include "model/operand.h"
 
@@ -14,6 +15,7 @@ struct tu_terms {
     bool oracle, full;
     const struct tu_partners *partners;
     const struct tu_operand *operands[2]; /* a, b */
+    struct tu_reading *reading;
 };
 
 /* Zero-initialise. */

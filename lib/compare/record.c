@@ -9,6 +9,8 @@
 
 static const char *status_of(const struct tu_pair_result *r)
 {
+    if (r->layout)
+        return "layout";
     switch (r->match) {
     case TU_MATCH_ONLY_A:
         return "only_a";
@@ -20,6 +22,8 @@ static const char *status_of(const struct tu_pair_result *r)
         return "incomparable";
     case TU_MATCH_NOT_REAL:
         return "not_real";
+    case TU_MATCH_EXTRA:
+        return "extra";
     case TU_MATCH_BOTH:
         break;
     }
@@ -203,10 +207,12 @@ static int fill_compare(struct tu_builder *b, const void *subject, struct tu_err
         tu_put_string(b, "status", status_of(r), error) < 0 ||
         put_side(b, r->a, "shape_a", "dtype_a", "_a", error) < 0 ||
         put_side(b, r->b, "shape_b", "dtype_b", "_b", error) < 0 ||
-        (r->match == TU_MATCH_POPULATIONS && tu_put_string(b, "reason", r->reason, error) < 0) ||
+        (r->reason && tu_put_string(b, "reason", r->reason, error) < 0) ||
         (r->name_a && tu_put_string(b, "name_a", r->name_a, error) < 0) ||
         (r->name_b && tu_put_string(b, "name_b", r->name_b, error) < 0) ||
         (r->transform && tu_put_string(b, "transform", r->transform, error) < 0) ||
+        (r->rows_only[0] && tu_put_uint(b, "rows_only_a", r->rows_only[0], error) < 0) ||
+        (r->rows_only[1] && tu_put_uint(b, "rows_only_b", r->rows_only[1], error) < 0) ||
         tu_put_uint(b, "element_count", r->elements, error) < 0)
         return -1;
     if (r->match == TU_MATCH_BOTH && put_numbers(b, r, error) < 0)

@@ -16,6 +16,7 @@ enum tu_match {
     TU_MATCH_POPULATIONS, /* both, but what they hold values of differs */
     TU_MATCH_ONLY_A,
     TU_MATCH_ONLY_B,
+    TU_MATCH_EXTRA,    /* one side alone, whose map says that it needs no partner */
     TU_MATCH_NOT_REAL, /* both, but a type does not decode to real numbers */
 };
 
@@ -26,7 +27,9 @@ struct tu_pair_result {
     const char *name;              /* of the pair: that of a, or what is left over */
     const char *name_a, *name_b;   /* where they are others, or NULL */
     const char *transform;         /* what was done to make them alike, or NULL */
-    const char *reason;            /* POPULATIONS: what differs */
+    const char *reason;            /* why the match is what it is, or the reading; or NULL */
+    bool layout;                   /* another reading fits than the one that is stated */
+    uint64_t rows_only[2];         /* rows that one side alone has, which are not compared */
     uint64_t elements;             /* that were, or would be, compared */
     uint64_t row;                  /* BOTH: elements of what is taken for a row */
     struct tu_partial sums;        /* BOTH, unless the record is known */
@@ -43,7 +46,12 @@ struct tu_pair_result {
     struct tu_hypothesis hypothesis;
 };
 
-enum tu_transposing { TU_TRANSPOSE_AUTO, TU_TRANSPOSE_NEVER, TU_TRANSPOSE_ALWAYS };
+enum tu_transposing {
+    TU_TRANSPOSE_AUTO,  /* [a,b] against [b,a] is another layout, which the oracle explains */
+    TU_TRANSPOSE_NEVER, /* it is a mismatch */
+    TU_TRANSPOSE_ALWAYS,
+    TU_TRANSPOSE_EITHER, /* as the numbers have it, which is for apr diff alone */
+};
 
 /* How tensors that are stored in other ways meet. */
 struct tu_pair_options {

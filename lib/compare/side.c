@@ -17,7 +17,7 @@
 struct tu_arrival {
     struct tu_tensor tensor; /* first: the tree is ordered by its name */
     uint64_t base;
-    bool met;
+    struct tu_met met;
 };
 
 /* ---- Streams ---- */
@@ -63,6 +63,18 @@ static bool is_short(const struct tensor_value *v)
                                       : true;
 }
 
+/* How many tokens a list of them has; 0: there is none. */
+static uint64_t count_tokens(const struct tensor_value *metadata)
+{
+    static const char *const keys[] = {"tokenizer.ggml.tokens", "tokenizer.vocabulary"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct tensor_value *list = tu_value_get(metadata, keys[i]);
+        if (list && list->type == TENSOR_ARRAY)
+            return list->array.count;
+    }
+    return 0;
+}
+
 static int keep_metadata(struct tu_side *s, const struct tensor_value *record,
                          struct tu_error *error)
 {
@@ -81,6 +93,8 @@ static int keep_metadata(struct tu_side *s, const struct tensor_value *record,
     if (tu_value_copy(&few, &s->arena, kept, error) < 0)
         return -1;
     s->metadata = kept;
+    s->stated = (struct tu_stated){kept, tu_value_equals(tu_value_get(record, "format"), "apr"),
+                                   count_tokens(meta)};
     return 0;
 }
 
@@ -127,14 +141,22 @@ static int compare_arrivals(const void *a, const void *b)
     return order ? order : (x->name_length > y->name_length) - (x->name_length < y->name_length);
 }
 
+/* All of a tensor has met its namesake, or came up itself. */
+static int meet(struct tu_met *m, const struct tu_tensor *t, struct tu_error *error)
+{
+    bool again;
+    m->by_name = true;
+    return tu_coverage_add(&m->shown, (struct tu_portion){0, t->elements, false}, &again, error);
+}
+
 /* Notes a tensor that came, so that a second one of its name is noticed. */
 static int note(struct tu_side *s, const struct tu_tensor *t, bool met, struct tu_error *error)
 {
     struct tu_arrival *w = tu_arena_alloc(&s->arena, sizeof *w);
     if (!w || !TU_GROW(s->list, s->count, s->capacity))
         return tu_fail_memory(error);
-    *w = (struct tu_arrival){.base = s->spool.length, .met = met};
-    if (tu_tensor_copy(&s->arena, t, &w->tensor, error) < 0)
+    *w = (struct tu_arrival){.base = s->spool.length};
+    if (tu_tensor_copy(&s->arena, t, &w->tensor, error) < 0 || (met && meet(&w->met, t, error) < 0))
         return -1;
     void *node = tsearch(w, &s->tree, compare_arrivals);
     if (!node)
@@ -156,7 +178,8 @@ int tu_side_keep(struct tu_side *s, const struct tu_tensor *t, struct tu_error *
 int tu_side_unmeet(struct tu_side *s, struct tu_error *error)
 {
     struct tu_arrival *w = s->list[s->count - 1];
-    w->met = false;
+    tu_coverage_free(&w->met.shown);
+    w->met = (struct tu_met){0};
     w->base = s->spool.length;
     return tu_spool_stream(&s->spool, &s->operand.stream, w->tensor.nbytes, error);
 }
@@ -194,8 +217,13 @@ static void ignore(void *node)
 
 void tu_side_close(struct tu_side *s)
 {
-    for (size_t i = 0; s->met && i < s->operand.model_count; i++)
+    for (size_t i = 0; s->met && i < s->operand.model_count; i++) {
+        for (size_t k = 0; s->met[i] && k < s->operand.models[i].count; k++)
+            tu_coverage_free(&s->met[i][k].shown);
         free(s->met[i]);
+    }
+    for (size_t i = 0; i < s->count; i++)
+        tu_coverage_free(&s->list[i]->met.shown);
     tu_operand_close(&s->operand);
     if (s->tree)
         tdestroy(s->tree, ignore);
@@ -210,9 +238,20 @@ void tu_side_close(struct tu_side *s)
 
 /* ---- Finding ---- */
 
-static bool *met_of(const struct tu_side *s, const struct tu_member *m)
+static struct tu_met *met_of(const struct tu_side *s, const struct tu_member *m)
 {
     return &s->met[m->model - s->operand.models][m->tensor - m->model->tensors];
+}
+
+/* A namesake that came up by its name before is there twice; one that a map gave away is not to be
+ * had any more. */
+static int meet_namesake(struct tu_met *met, const struct tu_tensor *t, struct tu_error *error)
+{
+    if (met->by_name)
+        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", t->name);
+    if (tu_coverage_any(&met->shown))
+        return TU_ENDED;
+    return meet(met, t, error) < 0 ? -1 : TU_FOUND;
 }
 
 static int find_in_models(struct tu_side *s, const struct tu_tensor *like, struct tu_origin *out,
@@ -220,12 +259,9 @@ static int find_in_models(struct tu_side *s, const struct tu_tensor *like, struc
 {
     struct tu_member m = tu_operand_find(&s->operand, like->name, like->name_length);
     if (!m.model)
-        return 0;
-    if (*met_of(s, &m))
-        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", like->name);
-    *met_of(s, &m) = true;
+        return TU_ENDED;
     *out = (struct tu_origin){.where = TU_IN_MODEL, .model = m.model, .tensor = m.tensor};
-    return 1;
+    return meet_namesake(met_of(s, &m), m.tensor, error);
 }
 
 static int find_waiting(struct tu_side *s, const struct tu_tensor *like, struct tu_origin *out,
@@ -233,14 +269,11 @@ static int find_waiting(struct tu_side *s, const struct tu_tensor *like, struct 
 {
     void *node = tfind(like, &s->tree, compare_arrivals);
     if (!node)
-        return 0;
+        return TU_ENDED;
     struct tu_arrival *w = *(struct tu_arrival **)node;
-    if (w->met)
-        return tu_fail(error, TU_EINVALID, "tensor '%s' comes twice on one side", w->tensor.name);
-    w->met = true;
     *out = (struct tu_origin){
         .where = TU_IN_SPOOL, .spool = &s->spool, .tensor = &w->tensor, .base = w->base};
-    return 1;
+    return meet_namesake(&w->met, &w->tensor, error);
 }
 
 /* Looks among those that wait, then reads on until the name comes; what comes before it waits. */
@@ -248,7 +281,8 @@ static int find_in_stream(struct tu_side *s, const struct tu_tensor *like, struc
                           struct tu_origin *out, struct tu_error *error)
 {
     int found = find_waiting(s, like, out, error);
-    while (found == 0) {
+    bool gone = found == TU_ENDED && tfind(like, &s->tree, compare_arrivals);
+    while (found == TU_ENDED && !gone) {
         int more = tu_side_next(s, record, error);
         if (more != TU_FOUND)
             return more;
@@ -284,7 +318,7 @@ int tu_side_lead(struct tu_side *s, struct tu_record *record, struct tu_origin *
         return more == TU_FOUND && note(s, out->tensor, true, error) < 0 ? -1 : more;
     }
     /* Some may have met while the other side led. */
-    while (s->position < s->selected && *met_of(s, &s->order[s->position]))
+    while (s->position < s->selected && tu_coverage_any(&met_of(s, &s->order[s->position])->shown))
         s->position++;
     if (s->position == s->selected)
         return TU_ENDED;
@@ -294,12 +328,13 @@ int tu_side_lead(struct tu_side *s, struct tu_record *record, struct tu_origin *
 }
 
 /* The next that waits for a partner which never came. */
-static int next_unmet(struct tu_side *s, struct tu_origin *out)
+static int next_unmet(struct tu_side *s, struct tu_origin *out, const struct tu_coverage **shown)
 {
     while (s->next_waiting < s->count) {
         const struct tu_arrival *w = s->list[s->next_waiting++];
-        if (w->met)
+        if (tu_coverage_all(&w->met.shown, &w->tensor))
             continue;
+        *shown = tu_coverage_any(&w->met.shown) ? &w->met.shown : NULL;
         *out = (struct tu_origin){
             .where = TU_IN_SPOOL, .spool = &s->spool, .tensor = &w->tensor, .base = w->base};
         return TU_FOUND;
@@ -307,12 +342,15 @@ static int next_unmet(struct tu_side *s, struct tu_origin *out)
     return TU_ENDED;
 }
 
-static int next_unmet_in_models(struct tu_side *s, struct tu_origin *out)
+static int next_unmet_in_models(struct tu_side *s, struct tu_origin *out,
+                                const struct tu_coverage **shown)
 {
     while (s->position < s->selected) {
         const struct tu_member *m = &s->order[s->position++];
-        if (*met_of(s, m))
+        const struct tu_coverage *c = &met_of(s, m)->shown;
+        if (tu_coverage_all(c, m->tensor))
             continue;
+        *shown = tu_coverage_any(c) ? c : NULL;
         *out = (struct tu_origin){.where = TU_IN_MODEL, .model = m->model, .tensor = m->tensor};
         return TU_FOUND;
     }
@@ -321,11 +359,12 @@ static int next_unmet_in_models(struct tu_side *s, struct tu_origin *out)
 
 /* What the other side has left when the leading one has ended. */
 int tu_side_left_over(struct tu_side *s, struct tu_record *record, struct tu_origin *out,
-                      struct tu_error *error)
+                      const struct tu_coverage **shown, struct tu_error *error)
 {
+    *shown = NULL;
     if (!s->operand.is_stream)
-        return next_unmet_in_models(s, out);
-    if (next_unmet(s, out) == TU_FOUND)
+        return next_unmet_in_models(s, out, shown);
+    if (next_unmet(s, out, shown) == TU_FOUND)
         return TU_FOUND;
     *out = (struct tu_origin){
         .where = TU_IN_STREAM, .stream = &s->operand.stream, .tensor = &record->tensor};
@@ -335,9 +374,13 @@ int tu_side_left_over(struct tu_side *s, struct tu_record *record, struct tu_ori
 
 /* ---- For maps ---- */
 
-const struct tensor_value *tu_side_metadata(const struct tu_side *s)
+struct tu_stated tu_side_stated(const struct tu_side *s)
 {
-    return s->operand.is_stream ? s->metadata : &s->operand.models[0].metadata;
+    if (s->operand.is_stream)
+        return s->stated;
+    const struct tu_model *m = &s->operand.models[0];
+    return (struct tu_stated){&m->metadata, strcmp(m->format->name, "apr") == 0,
+                              count_tokens(&m->metadata)};
 }
 
 /* What has waited, as tensors of a model. */
@@ -347,7 +390,7 @@ static int catalogue_waiting(struct tu_side *s, struct tu_catalogue *c, struct t
         (struct tu_source){.fd = s->spool.fd, .path = "temporary file", .size = s->spool.length};
     for (size_t i = 0; i < s->count; i++) {
         struct tu_arrival *w = s->list[i];
-        if (w->met)
+        if (tu_coverage_any(&w->met.shown))
             continue;
         struct tu_extent *extent = tu_arena_alloc(&s->arena, sizeof *extent);
         if (!extent)
@@ -380,11 +423,45 @@ int tu_side_catalogue(struct tu_side *s, struct tu_catalogue *c, struct tu_error
     return s->ended ? catalogue_waiting(s, c, error) : 0;
 }
 
-void tu_side_mark(void *context, struct tu_member m)
+/* Whether portions of a view are free, or they are taken. */
+struct marking {
+    struct tu_side *side;
+    bool taken;
+};
+
+static struct tu_met *met_of_member(struct tu_side *s, struct tu_member m)
 {
-    struct tu_side *s = context;
-    if (s->operand.is_stream)
-        ((struct tu_arrival *)(void *)(uintptr_t)m.tensor)->met = true;
-    else
-        *met_of(s, &m) = true;
+    return s->operand.is_stream ? &((struct tu_arrival *)(void *)(uintptr_t)m.tensor)->met
+                                : met_of(s, &m);
+}
+
+static int mark(void *context, struct tu_member leaf, struct tu_portion portion,
+                struct tu_error *error)
+{
+    struct marking *m = context;
+    bool again;
+    if (tu_coverage_add(&met_of_member(m->side, leaf)->shown, portion, &again, error) < 0)
+        return -1;
+    m->taken |= again;
+    return 0;
+}
+
+/* Looks, and changes nothing. */
+static int look(void *context, struct tu_member leaf, struct tu_portion portion,
+                struct tu_error *error)
+{
+    struct marking *m = context;
+    (void)error;
+    m->taken |= tu_coverage_shows(&met_of_member(m->side, leaf)->shown, portion);
+    return 0;
+}
+
+int tu_side_mark(struct tu_side *s, const struct tu_view *v, struct tu_error *error)
+{
+    struct marking m = {.side = s};
+    if (tu_view_portions(v, look, &m, error) < 0)
+        return -1;
+    if (m.taken)
+        return TU_ENDED;
+    return tu_view_portions(v, mark, &m, error) < 0 ? -1 : TU_FOUND;
 }

@@ -6,12 +6,20 @@
 #ifndef TU_SIDE_H
 #define TU_SIDE_H
 
+#include "map/coverage.h"
 #include "map/maps.h"
 #include "model/facts/facts.h"
 #include "model/operand.h"
 #include "compare/origin.h"
+#include "compare/reading.h"
 
 struct tu_arrival;
+
+/* What of a tensor has met a partner. */
+struct tu_met {
+    struct tu_coverage shown;
+    bool by_name; /* its namesake, or it came up itself */
+};
 
 /* A record of a kind that is not compared, on its way through. */
 struct tu_passing {
@@ -24,7 +32,7 @@ struct tu_side {
     const struct tu_selection *names;
     const char *operand_name; /* "a" or "b" */
     uint64_t *sources;        /* of both sides, that were put out */
-    bool **met;               /* of each model, for its tensors: whether they were given */
+    struct tu_met **met;      /* of each model, for its tensors */
     size_t position;
     struct tu_member *order; /* the selected tensors of models */
     size_t selected;
@@ -38,6 +46,7 @@ struct tu_side {
     struct tu_model spooled_model; /* the temporary file, once the stream has ended */
     struct tensor_value *metadata; /* of a stream's first source: its short values */
     struct tu_model_facts *facts;  /* of a stream's first source that states any; or NULL */
+    struct tu_stated stated;       /* of it, too */
     struct tu_passing *passing;    /* that was met */
 };
 
@@ -68,9 +77,10 @@ int tu_side_unmeet(struct tu_side *s, struct tu_error *error) TU_MUST_CHECK;
 /* The next tensor of a side that is gone through. */
 int tu_side_lead(struct tu_side *s, struct tu_record *record, struct tu_origin *out,
                  struct tu_error *error) TU_MUST_CHECK;
-/* The next that was not met, once the other side has ended. */
+/* The next that was not met, or not whole, once the other side has ended.  shown: what of it was,
+ * or NULL where nothing was. */
 int tu_side_left_over(struct tu_side *s, struct tu_record *record, struct tu_origin *out,
-                      struct tu_error *error) TU_MUST_CHECK;
+                      const struct tu_coverage **shown, struct tu_error *error) TU_MUST_CHECK;
 /* The tensor of the name of another. */
 int tu_side_find(struct tu_side *s, const struct tu_tensor *like, struct tu_record *record,
                  struct tu_origin *out, struct tu_error *error) TU_MUST_CHECK;
@@ -78,9 +88,10 @@ int tu_side_find(struct tu_side *s, const struct tu_tensor *like, struct tu_reco
 /* What can be read in any order: all of a model; of a stream, once it has ended, what waits. */
 int tu_side_catalogue(struct tu_side *s, struct tu_catalogue *c,
                       struct tu_error *error) TU_MUST_CHECK;
-/* Notes that a tensor of the catalogue has met its partner; side is a struct tu_side. */
-void tu_side_mark(void *side, struct tu_member m);
-/* What the operand says of itself; NULL: nothing. */
-const struct tensor_value *tu_side_metadata(const struct tu_side *s);
+/* Notes that a view of tensors of the catalogue has met its partner: TU_FOUND; or TU_ENDED, and
+ * nothing is noted, where some of what it shows has met another already. */
+int tu_side_mark(struct tu_side *s, const struct tu_view *v, struct tu_error *error) TU_MUST_CHECK;
+/* What the operand says of itself, as far as it came by now. */
+struct tu_stated tu_side_stated(const struct tu_side *s);
 
 #endif

@@ -4,6 +4,8 @@ MAP_SOURCES = \
 	lib/map/apply.h \
 	lib/map/catalogue.c \
 	lib/map/catalogue.h \
+	lib/map/coverage.c \
+	lib/map/coverage.h \
 	lib/map/language.c \
 	lib/map/language.h \
 	lib/map/maps.c \

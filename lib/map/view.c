@@ -440,6 +440,19 @@ static uint64_t ordered_row(const struct tu_view *v, uint64_t row)
     return from;
 }
 
+uint64_t tu_view_row(const struct tu_view *v, uint64_t row)
+{
+    return v->kind == TU_VIEW_ROPE ? rope_row(v, row) : ordered_row(v, row);
+}
+
+uint64_t tu_view_row_elements(const struct tu_view *v)
+{
+    uint64_t rows = first_dimension(&v->tensor);
+    return v->kind == TU_VIEW_ORDER ? last_dimension(&v->tensor)
+           : rows                   ? v->tensor.elements / rows
+                                    : 0;
+}
+
 /* A head of short rows is read whole. */
 static int read_small_rows(const struct tu_view *v, uint64_t offset, uint8_t *out, size_t length,
                            struct tu_error *error)
@@ -473,7 +486,7 @@ static int read_rows(const struct tu_view *v, uint64_t offset, uint8_t *out, siz
         return read_small_rows(v, offset, out, length, error);
     for (size_t n; length; offset += n, out += n, length -= n) {
         uint64_t row = offset / unit, in_row = offset % unit;
-        uint64_t from = rope ? rope_row(v, row) : ordered_row(v, row);
+        uint64_t from = tu_view_row(v, row);
         n = length < unit - in_row ? length : (size_t)(unit - in_row);
         if (tu_view_read(v->of[0], from * unit + in_row, out, n, error) < 0)
             return -1;

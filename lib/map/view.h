@@ -91,6 +91,11 @@ const struct tu_view *tu_view_join(const struct tu_view_maker *m, const struct t
 const struct tu_view *tu_view_plain(const struct tu_view_maker *m, const struct tu_view *of,
                                     struct tu_error *error);
 
+/* Of a ROPE or ORDER: elements of what it takes for a row, and the row of its source that one is.
+ */
+uint64_t tu_view_row_elements(const struct tu_view *v);
+uint64_t tu_view_row(const struct tu_view *v, uint64_t row);
+
 /* Reads bytes [offset, offset + length) of the view.  Safe from several threads. */
 int tu_view_read(const struct tu_view *v, uint64_t offset, void *buffer, size_t length,
                  struct tu_error *error) TU_MUST_CHECK;

@@ -107,15 +107,28 @@ int tu_search_try(struct tu_search *s, struct tu_candidate c)
     return 0;
 }
 
-/* b seen another way, as steps of a map say. */
+static struct tu_candidate seen_as(const struct tu_search *s, const struct tu_view *b,
+                                   const char *text, const char *steps)
+{
+    return (struct tu_candidate){.sides = {s->c->sides[0], b},
+                                 .text = text,
+                                 .from = s->c->name,
+                                 .to = s->c->name,
+                                 .steps = steps};
+}
+
 int tu_search_try_view(struct tu_search *s, const struct tu_view *b, const char *text,
                        const char *steps)
 {
-    return tu_search_try(s, (struct tu_candidate){.sides = {s->c->sides[0], b},
-                                                  .text = text,
-                                                  .from = s->c->name,
-                                                  .to = s->c->name,
-                                                  .steps = steps});
+    return tu_search_try(s, seen_as(s, b, text, steps));
+}
+
+int tu_search_try_layout(struct tu_search *s, const struct tu_view *b, const char *text,
+                         const char *steps)
+{
+    struct tu_candidate c = seen_as(s, b, text, steps);
+    c.layout = true;
+    return tu_search_try(s, c);
 }
 
 /* ---- Shapes ---- */

@@ -23,6 +23,7 @@ struct tu_candidate {
     double unexplained;
     double cosine; /* of all elements; NAN: not known yet */
     const char *text;
+    bool layout; /* of dimensions, rows or shares: all numbers are there, elsewhere */
     const char *from, *to, *steps; /* the sides of the rule that undoes it; NULL: there is none */
 };
 
@@ -57,6 +58,9 @@ bool tu_search_settled(const struct tu_search *s);
 void tu_search_weigh(struct tu_search *s, const struct tu_candidate *c);
 /* Looks at a candidate; a view that is NULL says that it cannot be. */
 int tu_search_try(struct tu_search *s, struct tu_candidate c) TU_MUST_CHECK;
+/* b with its elements in other places, as steps of a map say. */
+int tu_search_try_layout(struct tu_search *s, const struct tu_view *b, const char *text,
+                         const char *steps) TU_MUST_CHECK;
 /* b seen another way, as steps of a map say. */
 int tu_search_try_view(struct tu_search *s, const struct tu_view *b, const char *text,
                        const char *steps) TU_MUST_CHECK;

@@ -81,7 +81,7 @@ static int try_turned(struct tu_search *s)
     turned[rank - 2] = a->shape[rank - 1];
     v = tu_search_shaped(s, b, turned, rank);
     v = v ? tu_view_transpose(&s->maker, v, &s->reason) : NULL;
-    if (tu_search_try_view(
+    if (tu_search_try_layout(
             s, v, "transpose",
             tu_has_shape(b, turned, rank)
                 ? "transpose"
@@ -90,7 +90,7 @@ static int try_turned(struct tu_search *s)
     if (tu_has_shape(b, turned, rank) || a->shape[rank - 1] == a->shape[rank - 2])
         return 0;
     v = tu_search_shaped(s, tu_view_transpose(&s->maker, s->base, &s->reason), a->shape, rank);
-    return tu_search_try_view(
+    return tu_search_try_layout(
         s, v, "label", tu_search_say(s, "transpose, %s", tu_search_say_reshape(s, a->shape, rank)));
 }
 
@@ -104,7 +104,7 @@ static int try_axes(struct tu_search *s)
     const uint64_t from[] = {a->shape[1], a->shape[0], a->shape[2]};
     const struct tu_view *v = tu_search_shaped(s, s->c->sides[1], from, 3);
     v = v ? tu_view_permute(&s->maker, v, axes, 3, false, &s->reason) : NULL;
-    return tu_search_try_view(
+    return tu_search_try_layout(
         s, v, "permute(1,0,2)",
         tu_has_shape(s->c->sides[1], from, 3)
             ? "permute(1,0,2)"
@@ -115,7 +115,7 @@ static int try_dimensions(struct tu_search *s)
 {
     const struct tu_tensor *a = &s->c->sides[0]->tensor;
     if (!s->c->sums &&
-        tu_search_try_view(s, s->base, "label", tu_search_say_reshape(s, a->shape, a->rank)) < 0)
+        tu_search_try_layout(s, s->base, "label", tu_search_say_reshape(s, a->shape, a->rank)) < 0)
         return -1;
     return try_turned(s) < 0 ? -1 : try_axes(s);
 }
@@ -152,7 +152,8 @@ static int try_rows(struct tu_search *s, const struct rows *r, const struct tu_v
     if (v && r->view != s->base && steps)
         steps = tu_search_say(s, "%s, %s, %s", tu_search_say_reshape(s, r->shape, r->rank), steps,
                               tu_search_say_reshape(s, a->shape, a->rank));
-    return tu_search_try_view(s, v ? tu_search_shaped(s, v, a->shape, a->rank) : NULL, text, steps);
+    return tu_search_try_layout(s, v ? tu_search_shaped(s, v, a->shape, a->rank) : NULL, text,
+                                steps);
 }
 
 /* Heads whose halves were made pairs, or back. One head: the rows of two halves alternate. */

@@ -129,16 +129,18 @@ static int pass_blocks(struct tu_search *s, struct passage *p)
     return 0;
 }
 
-static int confirm(struct tu_search *s, double *cosine)
+static int confirm(struct tu_search *s, double *cosine, bool *finite)
 {
     const struct tu_view *const *sides = s->best.sides;
     struct passage p = {.sides = {sides[0], sides[1]}, .comparison.kernels = s->maker.kernels};
     bool turned = sides[0]->transposed || sides[1]->transposed;
     *cosine = s->best.cosine;
+    *finite = true;
     if (!isnan(*cosine))
         return 0;
     int result = turned ? pass_blocks(s, &p) : pass_runs(s, &p);
     *cosine = tu_partial_metrics(&p.sums).cosine_similarity;
+    *finite = p.sums.finite == p.sums.elements;
     free(p.raw[0].bytes);
     free(p.raw[1].bytes);
     return result;
@@ -162,15 +164,17 @@ static bool is_rule(const char *text)
 static int answer(struct tu_search *s, struct tu_hypothesis *out)
 {
     double cosine;
+    bool finite;
     double most = fmin(1 - s->level * s->level, s->now / 2);
     if (!s->best.text || s->best.unexplained > most)
         return 0;
-    if (confirm(s, &cosine) < 0)
+    if (confirm(s, &cosine, &finite) < 0)
         return -1;
     if (!(cosine >= s->level))
         return 0;
     const struct tu_candidate *best = &s->best;
-    *out = (struct tu_hypothesis){.text = best->text, .cosine = cosine};
+    *out = (struct tu_hypothesis){
+        .text = best->text, .cosine = cosine, .layout = best->layout && finite};
     if (!best->from)
         return 0;
     out->remedy =

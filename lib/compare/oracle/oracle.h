@@ -39,6 +39,7 @@ struct tu_hypothesis {
     const char *text;   /* NULL: there is none */
     const char *remedy; /* a rule of a map that makes b what a is; NULL: there is none */
     double cosine;      /* over all elements, as the hypothesis has it */
+    bool layout;        /* the same numbers lie in another order, or under another shape */
 };
 
 /* Whether the result of a comparison needs explaining. */
