@@ -38,6 +38,7 @@ BATS_TESTS = \
 	tests/judge/profile.bats \
 	tests/filters/quant.bats \
 	tests/filters/rand.bats \
+	tests/filters/reading.bats \
 	tests/judge/report.bats \
 	tests/judge/signature.bats \
 	tests/suite/runtime.bats \
@@ -126,6 +127,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/judge/sarif.schema.json \
 	tests/tools/seal \
 	tests/tools/show-stream \
+	tests/tools/sweep-families \
 	tests/unit/tap.h \
 	tests/judge/verdict.schema.json \
 	tests/tools/walk-samples

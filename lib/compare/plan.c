@@ -117,7 +117,8 @@ static int choose(const struct tu_terms *terms, const struct tu_view *like,
  * tokens does. */
 enum { PADDING_MAX = 256 };
 
-/* Whether every one of some rows is one number throughout, and whether all are finite. */
+/* Whether every one of some rows is one number throughout (a row of one element: 0), and whether
+ * all are finite. */
 static int look_at_rows(const struct tu_terms *terms, const struct tu_view *v, uint64_t first,
                         uint64_t end, bool *constant, bool *finite, struct tu_error *error)
 {
@@ -128,7 +129,7 @@ static int look_at_rows(const struct tu_terms *terms, const struct tu_view *v, u
     for (uint64_t r = first; r < end && result == 0; r++) {
         result = tu_view_values(v, terms->kernels, r * columns, (size_t)columns, row, error);
         for (uint64_t i = 0; i < columns && result == 0; i++) {
-            *constant &= row[i] == row[0];
+            *constant &= row[i] == (columns > 1 ? row[0] : 0);
             *finite &= isfinite(row[i]) != 0;
         }
     }
@@ -377,6 +378,9 @@ int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_pl
     struct tu_tensor *a = &p->tensors[0], *b = &p->tensors[1];
     if (!p->present[0] || !p->present[1]) {
         p->match = p->extra ? TU_MATCH_EXTRA : p->present[0] ? TU_MATCH_ONLY_A : TU_MATCH_ONLY_B;
+        if (p->extra)
+            snprintf(p->reason, sizeof p->reason,
+                     "the map calls it extra, and it was not compared");
         return 0;
     }
     if (tu_population_differs(&p->stored[0].population, &p->stored[1].population, p->reason,

@@ -93,7 +93,7 @@ for rows, columns, transposed in ((3, 150000, 0), (200, 700, 0), (3, 65536, 0), 
         save("b.safetensors", [columns, rows], [b[r * columns + c] for c in range(columns) for r in range(rows)])
     else:
         save("b.safetensors", [rows, columns], b)
-    outputs = {subprocess.run(["tensor-cos", "--json", "-j", j, "a.safetensors", "b.safetensors"], capture_output=True, text=True).stdout for j in "123"}
+    outputs = {subprocess.run(["tensor-cos", "--transpose", "always", "--json", "-j", j, "a.safetensors", "b.safetensors"], capture_output=True, text=True).stdout for j in "123"}
     assert len(outputs) == 1, outputs
     got = json.loads(outputs.pop())
     assert got.get("transform") == ("transpose" if transposed else None), got
@@ -132,8 +132,8 @@ for name in "ab":
 text = json.dumps(head).encode()
 open("b.safetensors", "wb").write(struct.pack("<Q", len(text)) + text + out)
 EOF
-    tensor-cos -j 1 --json a.safetensors b.safetensors > one.json
-    tensor-cos -j 3 --json a.safetensors b.safetensors | cmp - one.json
+    tensor-cos -j 1 --transpose always --json a.safetensors b.safetensors > one.json
+    tensor-cos -j 3 --transpose always --json a.safetensors b.safetensors | cmp - one.json
     [ "$(grep -c '"transform":"transpose".*"worst_row":3,.*"worst_cosine_row":3,' one.json)" -eq 2 ]
     grep -q '"name":"a".*"worst_index":450007,.*"first_diff_index":450007,' one.json
     grep -q '"name":"b".*"worst_index":3307,.*"first_diff_index":3307,' one.json
