@@ -93,73 +93,6 @@ static const struct tu_option options[] = {
     TU_OPTIONS_END,
 };
 
-static const struct tu_column columns[] = {
-    {.key = "status", .title = "status", .width = -14},
-    {.key = "cosine_similarity", .title = "cosine", .width = -12},
-    {.key = "cosine_distance", .title = "cosine_distance", .width = -12, .detail = true},
-    {.key = "max_diff", .title = "max_diff", .width = -12},
-    {.key = "mean_diff", .title = "mean_diff", .width = -12, .detail = true},
-    {.key = "rmse", .title = "rmse", .width = -12},
-    {.key = "nmse", .title = "nmse", .width = -12, .detail = true},
-    {.key = "sqnr_db", .title = "sqnr_db", .width = -12, .detail = true},
-    {.key = "max_rel_diff", .title = "max_rel_diff", .width = -12, .detail = true},
-    {.key = "element_count", .title = "elements", .width = 11},
-    {.key = "identical_count", .title = "identical", .width = 11},
-    {.key = "nan_a", .title = "nan_a", .width = 8, .detail = true},
-    {.key = "nan_b", .title = "nan_b", .width = 8, .detail = true},
-    {.key = "nan_both", .title = "nan_both", .width = 8, .detail = true},
-    {.key = "inf_a", .title = "inf_a", .width = 8, .detail = true},
-    {.key = "inf_b", .title = "inf_b", .width = 8, .detail = true},
-    {.key = "norm_a", .title = "norm_a", .width = -12, .detail = true},
-    {.key = "norm_b", .title = "norm_b", .width = -12, .detail = true},
-    {.key = "worst_index", .title = "worst_index", .width = 12, .detail = true},
-    {.key = "worst_a", .title = "worst_a", .width = -12, .detail = true},
-    {.key = "worst_b", .title = "worst_b", .width = -12, .detail = true},
-    {.key = "dtype_a", .title = "a", .width = -6},
-    {.key = "dtype_b", .title = "b", .width = -6},
-    {.key = "shape_a", .title = "shape_a", .width = -16, .detail = true},
-    {.key = "shape_b", .title = "shape_b", .width = -16, .detail = true},
-    {.key = "name", .title = "name"},
-    {.key = "transform", .title = "transform", .width = -12, .detail = true},
-    {.key = "name_b", .title = "name_b", .width = -12, .detail = true},
-    {.key = "inf_both", .title = "inf_both", .width = 8, .detail = true},
-    {.key = "first_diff_index", .title = "first_diff_index", .width = 12, .detail = true},
-    {.key = "row_length", .title = "row_length", .width = 10, .detail = true},
-    {.key = "worst_row", .title = "worst_row", .width = 10, .detail = true},
-    {.key = "worst_row_error", .title = "worst_row_error", .width = -12, .detail = true},
-    {.key = "worst_cosine_row", .title = "worst_cosine_row", .width = 10, .detail = true},
-    {.key = "worst_row_cosine", .title = "worst_row_cosine", .width = -12, .detail = true},
-    {.key = "worst_gain_row", .title = "worst_gain_row", .width = 10, .detail = true},
-    {.key = "worst_row_gain", .title = "worst_row_gain", .width = -12, .detail = true},
-    {.key = "norm_ratio", .title = "norm_ratio", .width = -12, .detail = true},
-    {.key = "noise_ratio", .title = "noise_ratio", .width = -12, .detail = true},
-    {.key = "worst_noise_row", .title = "worst_noise_row", .width = 10, .detail = true},
-    {.key = "worst_row_noise_ratio",
-     .title = "worst_row_noise_ratio",
-     .width = -12,
-     .detail = true},
-    {.key = "trimmed_cosine", .title = "trimmed_cosine", .width = -12, .detail = true},
-    {.key = "worst_column", .title = "worst_column", .width = 10, .detail = true},
-    {.key = "worst_column_error", .title = "worst_column_error", .width = -12, .detail = true},
-    {.key = "worst_cosine_column", .title = "worst_cosine_column", .width = 10, .detail = true},
-    {.key = "worst_column_cosine", .title = "worst_column_cosine", .width = -12, .detail = true},
-    {.key = "beyond_tenth_percent", .title = "beyond_tenth_percent", .width = -12, .detail = true},
-    {.key = "beyond_one_percent", .title = "beyond_one_percent", .width = -12, .detail = true},
-    {.key = "beyond_ten_percent", .title = "beyond_ten_percent", .width = -12, .detail = true},
-    {.key = "ulp_histogram", .title = "ulp_histogram", .width = -12, .detail = true},
-    {.key = "stage_a", .title = "stage_a", .width = -8, .detail = true},
-    {.key = "stage_b", .title = "stage_b", .width = -8, .detail = true},
-    {.key = "layer_a", .title = "layer_a", .width = 7, .detail = true},
-    {.key = "layer_b", .title = "layer_b", .width = 7, .detail = true},
-    {.key = "tokens_a", .title = "tokens_a", .width = -8, .detail = true},
-    {.key = "tokens_b", .title = "tokens_b", .width = -8, .detail = true},
-    {.key = "reason", .title = "reason", .width = -12, .detail = true},
-    {.key = "hypothesis", .title = "hypothesis", .remark = true},
-    {.key = "hypothesis_cosine", .title = "hypothesis_cosine", .width = -12, .detail = true},
-    {.key = "remedy", .title = "remedy", .width = -12, .detail = true},
-    {0},
-};
-
 /* A cache that cannot be written to is no reason to give up. */
 static void keep_known(const struct tu_pair_result *r, const struct tensor_value *record)
 {
@@ -411,7 +344,7 @@ static int run_compatible(struct tu_tool *t, char **operands, struct tu_error *e
         how_to_pair.transposing = TU_TRANSPOSE_EITHER;
     aprdiff.model_a = operands[0];
     aprdiff.model_b = operands[1];
-    int result = tu_output_open(&output, t, NULL, columns, error);
+    int result = tu_output_open(&output, t, NULL, tu_compare_columns, error);
     if (result == 0)
         result =
             tu_compare_operands(&t->session, operands[0], operands[1], &how_to_pair, &sink, error);
@@ -448,7 +381,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
         return tu_fail(error, TU_EUSAGE, "--repeat computes: it does not go with --cache");
     if (repeat)
         return run_repeatedly(t, operands, error);
-    if (tu_output_open(&output, t, "compare", columns, error) < 0 ||
+    if (tu_output_open(&output, t, "compare", tu_compare_columns, error) < 0 ||
         tu_compare_operands(&t->session, operands[0], operands[1], &how_to_pair, &sink, error) < 0)
         return -1;
     if (how_to_pair.cache && t->progress && !t->quiet)

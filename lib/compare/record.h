@@ -4,10 +4,14 @@
 #define TU_RECORD_H
 
 #include "compare/result.h"
+#include "tree/cell.h"
 #include "tree/value.h"
 
 /* The record of a result, in the arena. */
 int tu_compare_record(const struct tu_pair_result *r, struct tu_arena *arena,
                       struct tensor_value *out, struct tu_error *error) TU_MUST_CHECK;
+
+/* Its fields as columns of tables and TSV; a NULL key ends them. */
+extern const struct tu_column tu_compare_columns[];
 
 #endif
