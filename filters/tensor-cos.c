@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "compare/apr-diff.h"
+#include "compare/apr/diff.h"
 #include "compare/cache/cache.h"
 #include "tool/main.h"
 #include "tool/output.h"

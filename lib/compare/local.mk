@@ -1,9 +1,9 @@
 # Two operands to one record a pair.
 COMPARE_SOURCES = \
-	lib/compare/apr-buckets.c \
-	lib/compare/apr-buckets.h \
-	lib/compare/apr-diff.c \
-	lib/compare/apr-diff.h \
+	lib/compare/apr/buckets.c \
+	lib/compare/apr/buckets.h \
+	lib/compare/apr/diff.c \
+	lib/compare/apr/diff.h \
 	lib/compare/cache/cache.c \
 	lib/compare/cache/cache.h \
 	lib/compare/cache/fingerprint.c \
@@ -32,8 +32,8 @@ COMPARE_SOURCES = \
 	lib/compare/pair.h \
 	lib/compare/plan.c \
 	lib/compare/plan.h \
-	lib/compare/reading.c \
-	lib/compare/reading.h \
+	lib/compare/conventions.c \
+	lib/compare/conventions.h \
 	lib/compare/record.c \
 	lib/compare/record.h \
 	lib/compare/result.h \

@@ -4,7 +4,7 @@
 #define TU_PLAN_H
 
 #include "compare/pair.h"
-#include "compare/reading.h"
+#include "compare/conventions.h"
 #include "map/partner.h"
 #include "model/operand.h"
 

@@ -3,7 +3,7 @@
 #ifndef TU_RESULT_H
 #define TU_RESULT_H
 
-#include "compare/apr-buckets.h"
+#include "compare/apr/buckets.h"
 #include "compare/full.h"
 #include "compare/oracle/oracle.h"
 #include "compare/sums.h"

@@ -11,7 +11,7 @@
 #include "model/facts/facts.h"
 #include "model/operand.h"
 #include "compare/origin.h"
-#include "compare/reading.h"
+#include "compare/conventions.h"
 
 struct tu_arrival;
 

@@ -2,7 +2,7 @@
 /* Says a comparison in the words of apr diff: names, statuses, one object for all. */
 #include "config.h"
 
-#include "compare/apr-diff.h"
+#include "compare/apr/diff.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* Counts float32 differences by size, as apr diff does. */
 #include "config.h"
 
-#include "compare/apr-buckets.h"
+#include "compare/apr/buckets.h"
 
 #include <math.h>
 

@@ -2,7 +2,7 @@
 /* Finds out from metadata what names alone do not say: the order of rows, the tokens, the heads. */
 #include "config.h"
 
-#include "compare/reading.h"
+#include "compare/conventions.h"
 
 #include <stdio.h>
 #include <string.h>
