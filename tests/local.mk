@@ -62,6 +62,7 @@ UNIT_TESTS = \
 	tests/unit/judge/court \
 	tests/unit/judge/rule \
 	tests/unit/map/language \
+	tests/unit/map/coverage \
 	tests/unit/map/view \
 	tests/unit/model/model \
 	tests/unit/compare/store \

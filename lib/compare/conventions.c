@@ -30,7 +30,7 @@ static uint64_t find_count(const struct tu_facts *facts, const char *const keys[
     return tu_facts_count(facts, NULL, &count, layer, &found) ? found : 0;
 }
 
-void tu_reading_heads(const struct tu_stated sides[2], uint64_t layer, uint64_t heads[2])
+void tu_conventions_heads(const struct tu_stated sides[2], uint64_t layer, uint64_t heads[2])
 {
     static const char *const queries[KEYS] = {"{architecture}.attention.head_count",
                                               "num_attention_heads",
@@ -101,10 +101,10 @@ static enum tu_rope_order find_order(const struct tu_stated *side, const struct 
     return has_gguf_names(names) ? TU_ROPE_BY_NAME : TU_ROPE_OPEN;
 }
 
-void tu_reading_make(struct tu_reading *r, const struct tu_stated sides[2],
-                     const struct tu_catalogue names[2])
+void tu_conventions_make(struct tu_conventions *r, const struct tu_stated sides[2],
+                         const struct tu_catalogue names[2])
 {
-    *r = (struct tu_reading){.vocabulary = find_vocabulary(sides)};
+    *r = (struct tu_conventions){.vocabulary = find_vocabulary(sides)};
     for (int i = 0; i < 2; i++) {
         const char *by = "";
         size_t used = strlen(r->why);

@@ -3,8 +3,8 @@
  * What the metadata of two models states of how their tensors are to be read: in which order the
  * rows of heads lie, how many tokens there are, how many heads.
  */
-#ifndef TU_READING_H
-#define TU_READING_H
+#ifndef TU_CONVENTIONS_H
+#define TU_CONVENTIONS_H
 
 #include "map/maps.h"
 
@@ -26,7 +26,7 @@ struct tu_stated {
     uint64_t tokens;                     /* in its list of them; 0: there is none */
 };
 
-struct tu_reading {
+struct tu_conventions {
     enum tu_rope_order orders[2]; /* of a and b */
     struct tu_vocabulary vocabulary;
     /* For what is open one order holds for all tensors of the model: that of the other side, or
@@ -36,9 +36,9 @@ struct tu_reading {
 };
 
 /* names: of either side, which may be empty where it is a stream. */
-void tu_reading_make(struct tu_reading *r, const struct tu_stated sides[2],
-                     const struct tu_catalogue names[2]);
+void tu_conventions_make(struct tu_conventions *r, const struct tu_stated sides[2],
+                         const struct tu_catalogue names[2]);
 /* Heads of queries, and of keys and values, in a layer; 0: not known. */
-void tu_reading_heads(const struct tu_stated sides[2], uint64_t layer, uint64_t heads[2]);
+void tu_conventions_heads(const struct tu_stated sides[2], uint64_t layer, uint64_t heads[2]);
 
 #endif

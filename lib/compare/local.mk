@@ -10,6 +10,8 @@ COMPARE_SOURCES = \
 	lib/compare/cache/fingerprint.h \
 	lib/compare/cache/store.c \
 	lib/compare/cache/store.h \
+	lib/compare/conventions.c \
+	lib/compare/conventions.h \
 	lib/compare/full.c \
 	lib/compare/full.h \
 	lib/compare/matching.c \
@@ -32,8 +34,6 @@ COMPARE_SOURCES = \
 	lib/compare/pair.h \
 	lib/compare/plan.c \
 	lib/compare/plan.h \
-	lib/compare/conventions.c \
-	lib/compare/conventions.h \
 	lib/compare/record.c \
 	lib/compare/record.h \
 	lib/compare/result.h \

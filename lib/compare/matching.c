@@ -33,7 +33,7 @@ static int open_partners(struct tu_matching *matching, struct tu_error *error)
         if (tu_side_catalogue(s, &matching->partners.catalogues[i], error) < 0)
             return -1;
     }
-    tu_reading_make(&matching->reading, stated, matching->partners.catalogues);
+    tu_conventions_make(&matching->conventions, stated, matching->partners.catalogues);
     return tu_partners_open(&matching->partners, matching->options->map, error);
 }
 
@@ -253,7 +253,7 @@ static void count_heads(const struct tu_matching *matching, struct tu_pair *p)
                                         tu_side_stated(&matching->sides[1])};
     uint64_t layer = 0;
     (void)tu_layer_of(p->stored[!p->present[0]].name, &layer);
-    tu_reading_heads(stated, layer, p->heads);
+    tu_conventions_heads(stated, layer, p->heads);
 }
 
 /* After the limit the rest is gone through without comparing, so that a broken stream is noticed.
@@ -299,7 +299,7 @@ int tu_matching_open(struct tu_matching *p, struct tu_session *session, const ch
     p->terms = (struct tu_terms){session->kernels, options->transposing,
                                  options->oracle,  options->full,
                                  &p->partners,     {&p->sides[0].operand, &p->sides[1].operand},
-                                 &p->reading};
+                                 &p->conventions};
     for (int i = 0; i < 2; i++) {
         p->opened++;
         if (tu_side_open(&p->sides[i], session, &p->names, paths[i], i ? "b" : "a", &p->sources,

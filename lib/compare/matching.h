@@ -16,7 +16,7 @@ struct tu_matching {
     struct tu_pair *filling;   /* being found; a record may come in between */
     uint64_t given, sources;   /* that were put out */
     struct tu_partners partners;
-    struct tu_reading reading; /* once the partners are open */
+    struct tu_conventions conventions; /* once the partners are open */
     struct tu_terms terms;
     bool draining;       /* b, a stream that led, is being moved to its temporary file */
     bool warned, mapped; /* a partner was found by way of a map */

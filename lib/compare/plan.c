@@ -143,7 +143,7 @@ static int find_objection(const struct tu_terms *terms, const struct tu_view *v,
                           const char **objection, struct tu_error *error)
 {
     bool constant, finite;
-    const struct tu_vocabulary *vocabulary = &terms->reading->vocabulary;
+    const struct tu_vocabulary *vocabulary = &terms->conventions->vocabulary;
     *objection = NULL;
     if (v->tensor.shape[0] - rows > PADDING_MAX)
         *objection = "are more than padding, which is 256 at most";
@@ -251,7 +251,7 @@ static int find_unroped(const struct tu_terms *terms, struct tu_pair *p, struct 
 static int decide_order(const struct tu_terms *terms, struct tu_pair *p, const struct tu_view *raw,
                         struct tu_error *error)
 {
-    struct tu_reading *r = terms->reading;
+    struct tu_conventions *r = terms->conventions;
     bool take_raw;
     const struct tu_view *like = tu_pair_view(p, p->lead, terms->kernels, error);
     if (!like || choose(terms, like, p->places[!p->lead].view, raw, &take_raw, error) < 0)
@@ -267,7 +267,7 @@ static int decide_order(const struct tu_terms *terms, struct tu_pair *p, const s
 /* A map goes by names; what the metadata of a side says of the order of its rows goes before. */
 static int check_rope(const struct tu_terms *terms, struct tu_pair *p, struct tu_error *error)
 {
-    struct tu_reading *r = terms->reading;
+    struct tu_conventions *r = terms->conventions;
     struct tu_found f;
     if (!p->roped || !p->tensors[0].elements ||
         (r->orders[0] == TU_ROPE_BY_NAME && r->orders[1] == TU_ROPE_BY_NAME))

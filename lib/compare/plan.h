@@ -15,7 +15,7 @@ struct tu_terms {
     bool oracle, full;
     const struct tu_partners *partners;
     const struct tu_operand *operands[2]; /* a, b */
-    struct tu_reading *reading;
+    struct tu_conventions *conventions;
 };
 
 /* Zero-initialise. */

@@ -160,6 +160,7 @@ static int describe(struct description *d, const struct tu_cache_pair *pair, str
     put_text(d->out, "name_a", r->name_a);
     put_text(d->out, "name_b", r->name_b);
     put_text(d->out, "transform", r->transform);
+    put_text(d->out, "reason", r->reason);
     fprintf(d->out, "elements %" PRIu64 " row %" PRIu64 " lead %d addend %a\n", r->elements, r->row,
             pair->lead, (double)pair->addend);
     return put_side(d, pair, 0, error) < 0 ? -1 : put_side(d, pair, 1, error);
