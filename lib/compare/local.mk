@@ -12,6 +12,8 @@ COMPARE_SOURCES = \
 	lib/compare/cache/store.h \
 	lib/compare/conventions.c \
 	lib/compare/conventions.h \
+	lib/compare/distances.c \
+	lib/compare/distances.h \
 	lib/compare/full.c \
 	lib/compare/full.h \
 	lib/compare/matching.c \
@@ -37,6 +39,9 @@ COMPARE_SOURCES = \
 	lib/compare/record.c \
 	lib/compare/record.h \
 	lib/compare/result.h \
+	lib/compare/rows.c \
+	lib/compare/rows.h \
+	lib/compare/scaled.h \
 	lib/compare/side.c \
 	lib/compare/side.h \
 	lib/compare/spool.c \

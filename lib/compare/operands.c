@@ -66,6 +66,9 @@ static struct tu_pair_result describe(const struct run *run, const struct work *
         .elements = p->partial ? p->elements : p->tensors[!p->present[0]].elements,
         .row = w->task.plan.comparison.row,
         .sums = w->task.tally.sums,
+        .resolution = w->task.plan.comparison.resolution,
+        .shifted = p->addend != 0,
+        .column_rows = w->task.tally.columns.rows,
         .hypothesis = p->hypothesis,
         .buckets = run->matching.options->buckets ? &w->task.tally.buckets : NULL,
         .cache = p->explained ? NULL : run->cache,
@@ -238,6 +241,7 @@ static int put_pair(struct run *run, const struct work *w, struct tu_error *erro
     struct tu_pair_result result = describe(run, w);
     const struct tu_pair *p = w->task.pair;
     struct tu_full_metrics metrics;
+    result.columns = tu_columns_metrics(&w->task.tally.columns);
     if (w->task.plan.has_full) {
         metrics = tu_full_metrics(&w->task.tally.full);
         result.full = &w->task.tally.full;

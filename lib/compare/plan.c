@@ -361,6 +361,24 @@ static void enlarge_tiles(struct tu_plan *p)
         p->tile *= 2;
 }
 
+static void settle_steps(const struct tu_pair *p, struct tu_plan *plan)
+{
+    struct tu_comparison *c = &plan->comparison;
+    const enum tensor_dtype stored[2] = {p->stored[0].dtype, p->stored[1].dtype};
+    c->resolution = tu_resolution_of(c->decoders, stored);
+    plan->columns = tu_column_plan(&c->resolution, p->tensors[0].elements, c->row);
+}
+
+/* The largest pairs are left out of each run of short rows: where tiles are whole runs, which they
+ * are does not depend on how much is stored. */
+static void align_tiles(struct tu_plan *p)
+{
+    uint64_t row = p->comparison.row;
+    uint64_t run = row && row <= TU_COMPARE_BLOCK ? TU_COMPARE_BLOCK / row * row : 1;
+    if (!p->blocks[0])
+        p->tile = p->tile / run * run;
+}
+
 static void settle_full(const struct tu_pair *p, struct tu_plan *plan)
 {
     const struct tu_tensor *t = &p->tensors[0];
@@ -370,6 +388,7 @@ static void settle_full(const struct tu_pair *p, struct tu_plan *plan)
     plan->full.ulps = plan->full.ulps && p->addend == 0;
     plan->has_full = t->elements > 0;
     enlarge_tiles(plan);
+    align_tiles(plan);
 }
 
 int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_plan *plan,
@@ -402,6 +421,7 @@ int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_pl
              ? settle_blocks(terms, p, plan, error)
              : settle_runs(terms, p, plan, error)) < 0)
         return -1;
+    settle_steps(p, plan);
     if (terms->full)
         settle_full(p, plan);
     return 0;

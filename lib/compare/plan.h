@@ -27,6 +27,7 @@ struct tu_plan {
     const struct tu_view *blocks[2]; /* a, b; NULL: tiles are runs */
     uint64_t block_rows, block_columns;
     bool has_full; /* there are full numbers, of this plan */
+    struct tu_column_plan columns;
     struct tu_full_plan full;
 };
 

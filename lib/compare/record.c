@@ -73,6 +73,32 @@ const struct tu_column tu_compare_columns[] = {
     {.key = "hypothesis", .title = "hypothesis", .remark = true},
     {.key = "hypothesis_cosine", .title = "hypothesis_cosine", .width = -12, .detail = true},
     {.key = "remedy", .title = "remedy", .width = -12, .detail = true},
+    {.key = "relation", .title = "relation", .width = -12, .detail = true},
+    {.key = "step_noise", .title = "step_noise", .width = -12, .detail = true},
+    {.key = "most_steps", .title = "most_steps", .width = -12, .detail = true},
+    {.key = "beyond_step", .title = "beyond_step", .width = -12, .detail = true},
+    {.key = "worst_step_row", .title = "worst_step_row", .width = 10, .detail = true},
+    {.key = "worst_row_step_noise", .title = "worst_row_step_noise", .width = -12, .detail = true},
+    {.key = "worst_beyond_row", .title = "worst_beyond_row", .width = 10, .detail = true},
+    {.key = "worst_row_beyond_step", .title = "worst_row_beyond_step", .width = 10, .detail = true},
+    {.key = "worst_far_row", .title = "worst_far_row", .width = 10, .detail = true},
+    {.key = "worst_row_far", .title = "worst_row_far", .width = 10, .detail = true},
+    {.key = "column_rows", .title = "column_rows", .width = 10, .detail = true},
+    {.key = "worst_step_column", .title = "worst_step_column", .width = 10, .detail = true},
+    {.key = "worst_column_step_noise",
+     .title = "worst_column_step_noise",
+     .width = -12,
+     .detail = true},
+    {.key = "worst_angle_column", .title = "worst_angle_column", .width = 10, .detail = true},
+    {.key = "worst_column_step_cosine",
+     .title = "worst_column_step_cosine",
+     .width = -12,
+     .detail = true},
+    {.key = "worst_gain_column", .title = "worst_gain_column", .width = 10, .detail = true},
+    {.key = "worst_column_step_gain",
+     .title = "worst_column_step_gain",
+     .width = -12,
+     .detail = true},
     {0},
 };
 
@@ -208,6 +234,92 @@ static int put_noise(struct tu_builder *b, const struct tu_pair_result *r,
     return tu_put_real(b, "worst_row_noise_ratio", 12 * w->noise, error);
 }
 
+/* The rows that are the most steps apart. */
+static int put_step_rows(struct tu_builder *b, const struct tu_pair_result *r,
+                         struct tu_error *error)
+{
+    const struct tu_apart_rows *w = &r->sums.rows.apart;
+    if (!w->known || r->row >= r->elements)
+        return 0;
+    if (tu_put_uint(b, "worst_step_row", w->squares_row, error) < 0 ||
+        tu_put_real(b, "worst_row_step_noise", 12 * w->most.squares / (double)r->row, error) < 0 ||
+        tu_put_uint(b, "worst_beyond_row", w->beyond_row, error) < 0 ||
+        tu_put_uint(b, "worst_row_beyond_step", w->most.beyond, error) < 0)
+        return -1;
+    return tu_put_uint(b, "worst_far_row", w->far_row, error) < 0
+               ? -1
+               : tu_put_uint(b, "worst_row_far", w->most.far, error);
+}
+
+static int put_step_columns(struct tu_builder *b, const struct tu_pair_result *r,
+                            struct tu_error *error)
+{
+    const double most_gain = 0x1p63; /* of a column that was zero, too */
+    const struct tu_columns_metrics *m = &r->columns;
+    if (!m->known)
+        return 0;
+    if (tu_put_uint(b, "column_rows", r->column_rows, error) < 0 ||
+        tu_put_uint(b, "worst_step_column", m->square_column, error) < 0 ||
+        tu_put_real(b, "worst_column_step_noise", 12 * m->square, error) < 0)
+        return -1;
+    if (!m->has_cosine)
+        return 0;
+    if (tu_put_uint(b, "worst_angle_column", m->cosine_column, error) < 0 ||
+        tu_put_real(b, "worst_column_step_cosine", m->cosine, error) < 0 ||
+        tu_put_uint(b, "worst_gain_column", m->gain_column, error) < 0)
+        return -1;
+    return tu_put_real(b, "worst_column_step_gain", fmin(m->gain, most_gain), error);
+}
+
+/* Where a side has steps. */
+static int put_steps(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
+{
+    enum { ENOUGH = 1024 };
+    const double most = 0x1p63; /* what is further off has no other number */
+    const struct tu_partial *s = &r->sums;
+    if (!r->resolution.known || !s->finite)
+        return 0;
+    /* Of few numbers the mean wanders. */
+    if (s->finite >= ENOUGH &&
+        tu_put_real(b, "step_noise", 12 * s->apart.squares / (double)s->finite, error) < 0)
+        return -1;
+    if (tu_put_real(b, "most_steps", fmin((double)s->most_apart, most), error) < 0 ||
+        tu_put_real(b, "beyond_step", (double)s->apart.beyond / (double)s->finite, error) < 0 ||
+        put_step_rows(b, r, error) < 0)
+        return -1;
+    return put_step_columns(b, r, error);
+}
+
+/* How two sides of the same weights are related; NULL where that is not known. */
+static const char *relation_of(const struct tu_pair_result *r)
+{
+    const double half = 0.5 * (1 + 0x1p-8); /* a number that was rounded twice may be further off */
+    const struct tu_resolution *steps = &r->resolution;
+    const struct tu_partial *s = &r->sums;
+    bool blocks = tu_dtype(r->a->dtype)->kind == TENSOR_KIND_QUANT ||
+                  tu_dtype(r->b->dtype)->kind == TENSOR_KIND_QUANT;
+    double noise = 12 * s->apart.squares / (double)s->finite;
+    double most = steps->spacing[0] && steps->spacing[1] ? half * sqrt(2) : half;
+    if (s->identical - s->inf_both == s->finite) /* of what is finite; the rest has a status */
+        return r->a->dtype == r->b->dtype ? "identical" : "widened";
+    if (tu_resolution_has_blocks(steps))
+        return noise > 3                              ? "changed"
+               : steps->blocks[0] && steps->blocks[1] ? "requantized"
+                                                      : "rounded";
+    if (steps->known)
+        return (double)s->most_apart <= most ? "rounded" : "changed";
+    return blocks || r->shifted ? NULL : "changed";
+}
+
+static int put_relation(struct tu_builder *b, const struct tu_pair_result *r,
+                        struct tu_error *error)
+{
+    bool weights =
+        !tu_population_is_known(&r->a->population) && !tu_population_is_known(&r->b->population);
+    const char *relation = weights && r->elements ? relation_of(r) : NULL;
+    return relation ? tu_put_string(b, "relation", relation, error) : 0;
+}
+
 static int put_worst_columns(struct tu_builder *b, const struct tu_full_metrics *m,
                              struct tu_error *error)
 {
@@ -263,7 +375,8 @@ static int put_numbers(struct tu_builder *b, const struct tu_pair_result *r, str
     if (put_reals(b, &r->sums, &m, error) < 0 || put_counts(b, &r->sums, error) < 0 ||
         put_worst(b, &r->sums, error) < 0 || put_first_diff(b, &r->sums, error) < 0)
         return -1;
-    if (put_worst_rows(b, r, error) < 0 || put_noise(b, r, &m, error) < 0)
+    if (put_worst_rows(b, r, error) < 0 || put_noise(b, r, &m, error) < 0 ||
+        put_steps(b, r, error) < 0 || put_relation(b, r, error) < 0)
         return -1;
     return put_full(b, r, error);
 }

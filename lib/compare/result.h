@@ -33,6 +33,10 @@ struct tu_pair_result {
     uint64_t elements;             /* that were, or would be, compared */
     uint64_t row;                  /* BOTH: elements of what is taken for a row */
     struct tu_partial sums;        /* BOTH, unless the record is known */
+    struct tu_resolution resolution;
+    bool shifted; /* something was added to a side */
+    struct tu_columns_metrics columns;
+    uint64_t column_rows; /* that were looked at for columns */
     /* With a cache: the record as it was put out before, or NULL, and then the key under which
      * tu_cache_store keeps it. */
     struct tu_cache *cache;

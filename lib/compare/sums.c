@@ -5,6 +5,7 @@
 #include "compare/sums.h"
 
 #include "compare/full.h"
+#include "compare/rows.h"
 
 #include <math.h>
 #include <string.h>
@@ -22,245 +23,6 @@ static double sum_lanes(const double *lane)
         for (size_t i = 0; i < width; i++)
             sum[i] += sum[i + width];
     return sum[0];
-}
-
-static struct tu_scaled sum_of_scaled(struct tu_scaled a, struct tu_scaled b)
-{
-    if (a.value == 0)
-        return b;
-    if (b.value == 0)
-        return a;
-    int exponent = a.exponent > b.exponent ? a.exponent : b.exponent;
-    return (struct tu_scaled){
-        ldexp(a.value, a.exponent - exponent) + ldexp(b.value, b.exponent - exponent), exponent};
-}
-
-/* In the usual case no copy is made, which would wait for what was stored in two parts. */
-static inline void add_scaled(struct tu_scaled *sum, const struct tu_scaled *next)
-{
-    if (!(sum->exponent | next->exponent))
-        sum->value += next->value;
-    else
-        *sum = sum_of_scaled(*sum, *next);
-}
-
-static double unscale(struct tu_scaled s)
-{
-    return s.exponent ? ldexp(s.value, s.exponent) : s.value;
-}
-
-/* The same number with a value of moderate size, so that products and quotients of two keep their
- * digits.  Powers of two change no digit. */
-static struct tu_scaled normalise(struct tu_scaled s)
-{
-    int exponent;
-    double value = frexp(s.value, &exponent);
-    return (struct tu_scaled){value, s.exponent + exponent};
-}
-
-/* x / y as if neither had been scaled. */
-static double ratio(struct tu_scaled x, struct tu_scaled y)
-{
-    struct tu_scaled p = normalise(x), q = normalise(y);
-    return ldexp(p.value / q.value, p.exponent - q.exponent);
-}
-
-static struct tu_scaled product_root(struct tu_scaled x, struct tu_scaled y)
-{
-    x = normalise(x);
-    y = normalise(y);
-    struct tu_scaled p = {x.value * y.value, x.exponent + y.exponent};
-    int odd = p.exponent & 1;
-    return (struct tu_scaled){sqrt(odd ? 2 * p.value : p.value), (p.exponent - odd) / 2};
-}
-
-/* ---- Rows ---- */
-
-void tu_row_add(struct tu_row *sum, const struct tu_row *next)
-{
-    add_scaled(&sum->dot, &next->dot);
-    add_scaled(&sum->aa, &next->aa);
-    add_scaled(&sum->bb, &next->bb);
-    add_scaled(&sum->dd, &next->dd);
-    sum->steps += next->steps;
-}
-
-struct tu_row tu_partial_row(const struct tu_partial *p)
-{
-    return (struct tu_row){p->dot, p->aa, p->bb, p->dd, p->steps};
-}
-
-static double row_error(const struct tu_row *r)
-{
-    double to_a = r->aa.value > 0 ? ratio(r->dd, r->aa) : INFINITY;
-    double to_b = r->bb.value > 0 ? ratio(r->dd, r->bb) : INFINITY;
-    return to_a < to_b ? to_a : to_b;
-}
-
-/* The angle between two vectors that are not zero. */
-struct angle {
-    double cosine, distance;
-};
-
-/* 1 - cos = (|a - b|^2 - (|a| - |b|)^2) / (2 |a| |b|), which keeps its digits where the vectors are
- * close; far apart the plain form does. */
-static struct angle angle_of(const struct tu_row *r)
-{
-    struct tu_scaled norms = product_root(r->aa, r->bb);
-    double apart = ratio(r->dd, norms), cosine = ratio(r->dot, norms); /* |a - b|^2 / (|a| |b|) */
-    if (!(apart < 0.5))
-        return (struct angle){cosine, 1 - cosine};
-    double stretch = sqrt(ratio(r->aa, norms)) - sqrt(ratio(r->bb, norms));
-    double distance = (apart - stretch * stretch) / 2;
-    return (struct angle){cosine, distance > 0 ? distance : 0};
-}
-
-static struct angle row_angle(const struct tu_row *r)
-{
-    if (r->dd.value == 0)
-        return (struct angle){1, 0};
-    if (!(r->aa.value > 0 && r->bb.value > 0))
-        return (struct angle){0, 1};
-    return angle_of(r);
-}
-
-/* Whether a row can be among the worst: cheaper than its numbers.  1 - cos is at most |a - b|^2 /
- * (2 |a| |b|). */
-static bool may_be_worst(const struct tu_worst_rows *w, const struct tu_row *r)
-{
-    const double slack = 1 - 0x1p-40;
-    double aa = r->aa.value, bb = r->bb.value, dd = r->dd.value, apart = 2 * w->distance;
-    if (!w->known || (r->aa.exponent | r->bb.exponent | r->dd.exponent))
-        return true;
-    return dd >= slack * w->error * (aa > bb ? aa : bb) ||
-           dd * dd >= slack * apart * apart * aa * bb;
-}
-
-/* Whether the norm of a row, of these squares, grew more from a to b than that of another one. */
-static bool grew_more(const struct tu_scaled *aa, const struct tu_scaled *bb,
-                      const struct tu_scaled *other_aa, const struct tu_scaled *other_bb)
-{
-    if (aa->exponent | bb->exponent | other_aa->exponent | other_bb->exponent)
-        return ratio(*bb, *aa) > ratio(*other_bb, *other_aa);
-    return bb->value * other_aa->value > other_bb->value * aa->value;
-}
-
-static void note_gain(struct tu_worst_rows *w, const struct tu_scaled *aa,
-                      const struct tu_scaled *bb, uint64_t row)
-{
-    if (!(aa->value > 0 && bb->value > 0))
-        return;
-    bool first = !(w->most.aa.value > 0);
-    if (first || grew_more(aa, bb, &w->most.aa, &w->most.bb))
-        w->most = (struct tu_gain){*aa, *bb, row};
-    if (first || grew_more(&w->least.aa, &w->least.bb, aa, bb))
-        w->least = (struct tu_gain){*aa, *bb, row};
-}
-
-static void note_noise(struct tu_worst_rows *w, double noise, uint64_t index)
-{
-    if (!w->predicted || noise > w->noise) {
-        w->noise = noise;
-        w->noise_row = index;
-    }
-    w->predicted = true;
-}
-
-/* The mean square of a row below which a type cannot hold it with the usual precision: its numbers,
- * or its scales, which are halves, lose their digits there. */
-static double faint_square(const struct tu_decoder *d)
-{
-    switch (d->geometry.dtype->code) {
-    case TENSOR_Q2_K:
-    case TENSOR_Q3_K:
-    case TENSOR_Q4_K:
-    case TENSOR_Q5_K:
-    case TENSOR_Q6_K:
-        return 0x1p-36;
-    case TENSOR_Q4_0:
-    case TENSOR_Q4_1:
-    case TENSOR_Q5_0:
-    case TENSOR_Q5_1:
-    case TENSOR_APR_Q4:
-        return 0x1p-34;
-    case TENSOR_F16:
-    case TENSOR_F8_E5M2:
-        return 0x1p-28;
-    case TENSOR_BF16:
-        return 0x1p-240;
-    case TENSOR_F8_E4M3:
-        return 0x1p-12;
-    case TENSOR_Q8_0:
-    case TENSOR_Q8_1:
-    case TENSOR_IQ4_NL:
-        return 0x1p-26;
-    case TENSOR_Q8_K:
-    case TENSOR_MXFP4:
-        return 0;
-    default:
-        return d->geometry.dtype->kind == TENSOR_KIND_QUANT ? 0x1p-22 : 0;
-    }
-}
-
-static bool is_at_least(struct tu_scaled square, double least)
-{
-    return square.value > 0 && unscale(square) >= least;
-}
-
-/* The sum of squares of a row below which it is faint on a side. */
-static double faint_row(const struct tu_comparison *c)
-{
-    double a = faint_square(&c->decoders[0]), b = faint_square(&c->decoders[1]);
-    return (a > b ? a : b) * (double)c->row;
-}
-
-static void note_row(struct tu_worst_rows *w, double faint, uint64_t index, const struct tu_row *r)
-{
-    if (!is_at_least(r->aa, faint) && !is_at_least(r->bb, faint))
-        return;
-    if (r->steps > 0 && isfinite(r->steps))
-        note_noise(w, unscale(r->dd) / r->steps, index);
-    note_gain(w, &r->aa, &r->bb, index);
-    if ((w->known && r->dd.value == 0) || !may_be_worst(w, r))
-        return;
-    const struct angle angle = row_angle(r);
-    double error = row_error(r);
-    if (!w->known || error > w->error) {
-        w->error = error;
-        w->error_row = index;
-    }
-    if (!w->known || angle.distance > w->distance) {
-        w->distance = angle.distance;
-        w->cosine = angle.cosine;
-        w->cosine_row = index;
-    }
-    w->known = true;
-}
-
-void tu_note_row(struct tu_worst_rows *w, const struct tu_comparison *c, uint64_t index,
-                 const struct tu_row *r)
-{
-    note_row(w, faint_row(c), index, r);
-}
-
-static void add_worst_rows(struct tu_worst_rows *sum, const struct tu_worst_rows *next)
-{
-    note_gain(sum, &next->least.aa, &next->least.bb, next->least.row);
-    note_gain(sum, &next->most.aa, &next->most.bb, next->most.row);
-    if (next->predicted)
-        note_noise(sum, next->noise, next->noise_row);
-    if (!next->known)
-        return;
-    if (!sum->known || next->error > sum->error) {
-        sum->error = next->error;
-        sum->error_row = next->error_row;
-    }
-    if (!sum->known || next->distance > sum->distance) {
-        sum->distance = next->distance;
-        sum->cosine = next->cosine;
-        sum->cosine_row = next->cosine_row;
-    }
-    sum->known = true;
 }
 
 /* ---- What pairs of any type have in common ---- */
@@ -485,6 +247,7 @@ struct range {
     uint64_t at;
     const uint8_t *parts[2];
     size_t block[2];
+    struct tu_columns *columns;
     struct tu_full *full;
     uint64_t first;
 };
@@ -521,7 +284,7 @@ static void end_row(struct range *r, const struct tu_row *sums)
     if (r->whole && r->rows)
         *r->rows++ = *sums;
     else if (r->whole)
-        note_row(&r->out->rows, r->faint, r->index, sums);
+        tu_rows_note(&r->out->rows, r->faint, r->index, sums);
     r->index++;
     r->column = 0;
 }
@@ -572,6 +335,50 @@ static void decode_part(const struct range *r, int side, size_t count, float *ou
         tu_decode(d, r->parts[side], r->at, count, out);
 }
 
+/* How many steps lie between the pairs of a run. */
+struct steps {
+    size_t grain; /* how many pairs have one; 0: none are known */
+    float inverse[TU_COMPARE_BLOCK];
+};
+
+static void find_steps(const struct range *r, const float *a, const float *b, size_t count,
+                       struct steps *out)
+{
+    const struct tu_comparison *c = r->c;
+    const struct tu_resolved_run run = {.parts = {r->parts[0], r->parts[1]},
+                                        .whole = {r->block[0] > 0, r->block[1] > 0},
+                                        .values = {a, b},
+                                        .first = r->at,
+                                        .count = count};
+    out->grain = 0;
+    if (c->resolution.known)
+        out->grain = tu_resolve_run(&c->resolution, c->kernels, c->decoders, &run, out->inverse);
+}
+
+/* Looks at the pairs of a segment that begins so many behind the run; those that are equal are not
+ * apart. */
+static void measure_steps(struct range *r, const struct steps *steps, const float *a,
+                          const float *b, size_t done, size_t n, struct tu_row *sums)
+{
+    struct tu_distances d;
+    const float *inverse = steps->inverse + done / (steps->grain ? steps->grain : 1);
+    if (!steps->grain || sums->dd.value == 0)
+        return;
+    r->c->kernels->distances(a, b, inverse, steps->grain, n, &d);
+    sums->apart = (struct tu_apart){d.squares, d.beyond, d.far};
+    if (d.largest > r->out->most_apart)
+        r->out->most_apart = d.largest;
+}
+
+static void look_at_columns(const struct range *r, const struct steps *steps, const float *a,
+                            const float *b, size_t done, size_t n)
+{
+    const float *const values[2] = {a, b};
+    if (steps->grain && r->columns)
+        tu_columns_add_run(r->columns, r->c->kernels, r->index, r->column, values,
+                           steps->inverse + done / steps->grain, steps->grain, n);
+}
+
 /* Adds the sums of the next segment, which begins at an element, to all that it belongs to. */
 static void add_segment(struct range *r, uint64_t first, size_t count, struct tu_row *sums,
                         const struct tu_scaled *ad)
@@ -579,12 +386,13 @@ static void add_segment(struct range *r, uint64_t first, size_t count, struct tu
     struct tu_partial *out = r->out;
     sums->steps = r->predicts ? steps_of(r, first, count) : 0;
     out->steps += sums->steps;
+    tu_apart_add(&out->apart, &sums->apart);
     out->elements += count;
-    add_scaled(&out->dot, &sums->dot);
-    add_scaled(&out->aa, &sums->aa);
-    add_scaled(&out->bb, &sums->bb);
-    add_scaled(&out->dd, &sums->dd);
-    add_scaled(&out->ad, ad);
+    tu_add_scaled(&out->dot, &sums->dot);
+    tu_add_scaled(&out->aa, &sums->aa);
+    tu_add_scaled(&out->bb, &sums->bb);
+    tu_add_scaled(&out->dd, &sums->dd);
+    tu_add_scaled(&out->ad, ad);
     if (count == r->c->row) {
         end_row(r, sums);
         return;
@@ -607,13 +415,18 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
     decode_part(r, 0, count, a);
     decode_part(r, 1, count, b);
     struct tu_full_run run = {.first = at - r->first, .count = count};
+    struct steps steps;
+    find_steps(r, a, b, count, &steps);
     uint64_t finite = r->out->finite;
     for (size_t done = 0, n; done < count; done += n) {
         n = in_row(r, count - done);
         const struct segment s = {a + done, b + done, n, at + done};
         struct tu_sums sums;
         reduce_segment(c->kernels, &s, r->out, &sums);
-        struct tu_row row = {{sums.dot, 0}, {sums.aa, 0}, {sums.bb, 0}, {sums.dd, 0}, 0};
+        struct tu_row row = {
+            .dot = {sums.dot, 0}, .aa = {sums.aa, 0}, .bb = {sums.bb, 0}, .dd = {sums.dd, 0}};
+        measure_steps(r, &steps, s.a, s.b, done, n, &row);
+        look_at_columns(r, &steps, s.a, s.b, done, n);
         add_segment(r, at + done, n, &row, &(const struct tu_scaled){sums.ad, 0});
         run.dot += sums.dot;
         run.aa += sums.aa;
@@ -624,23 +437,43 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
         tu_full_add_run(r->full, c->kernels, &run, a, b);
 }
 
+/* What is looked at in float32 though it is compared in float64. */
+struct narrowed {
+    float a[TU_COMPARE_BLOCK], b[TU_COMPARE_BLOCK], difference[TU_COMPARE_BLOCK];
+    struct steps steps;
+};
+
+static void narrow(const double *from, float *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = isfinite(from[i]) ? (float)from[i] : 0;
+}
+
 static void compare_wide_run(struct range *r, uint64_t at, size_t count)
 {
     const struct tu_comparison *c = r->c;
+    static const float zeros[TU_COMPARE_BLOCK];
     double values[5][TU_COMPARE_BLOCK];
     find_parts(r, at, count);
     tu_decode_wide(&c->decoders[0], r->parts[0], at, count, values[0], values[1]);
     tu_decode_wide(&c->decoders[1], r->parts[1], at, count, values[2], values[3]);
     struct tu_full_run run = {.first = at - r->first, .count = count};
+    struct narrowed f;
+    narrow(values[0], f.a, count);
+    narrow(values[2], f.b, count);
+    find_steps(r, f.a, f.b, count, &f.steps);
     uint64_t finite = r->out->finite;
     for (size_t done = 0, n; done < count; done += n) {
         n = in_row(r, count - done);
         const struct wide_segment w = {values[0] + done, values[1] + done, values[2] + done,
                                        values[3] + done, values[4] + done, n,
                                        at + done};
-        struct tu_row row;
+        struct tu_row row = {0};
         struct tu_scaled ad;
         reduce_wide(&w, r->out, &row, &ad);
+        narrow(w.difference, f.difference, n);
+        measure_steps(r, &f.steps, f.difference, zeros, done, n, &row);
+        look_at_columns(r, &f.steps, f.a + done, f.b + done, done, n);
         add_segment(r, at + done, n, &row, &ad);
     }
     run.left_out = count - (size_t)(r->out->finite - finite);
@@ -650,7 +483,7 @@ static void compare_wide_run(struct range *r, uint64_t at, size_t count)
 
 void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[2], uint64_t first,
                       size_t count, struct tu_partial *out, struct tu_row *rows,
-                      struct tu_full *full)
+                      struct tu_columns *columns, struct tu_full *full)
 {
     bool wide = c->decoders[0].decode_wide || c->decoders[1].decode_wide;
     struct range r = {.c = c,
@@ -660,8 +493,9 @@ void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[
                       .out = out,
                       .rows = rows,
                       .predicts = c->decoders[0].steps || c->decoders[1].steps,
-                      .faint = faint_row(c),
+                      .faint = tu_faint_row(c),
                       .block = {uncut_block(c, 0), uncut_block(c, 1)},
+                      .columns = columns,
                       .full = full,
                       .first = first};
     r.whole = r.column == 0 && count % c->row == 0;
@@ -684,12 +518,14 @@ void tu_partial_add(struct tu_partial *sum, const struct tu_partial *next)
 {
     sum->elements += next->elements;
     sum->finite += next->finite;
-    add_scaled(&sum->dot, &next->dot);
-    add_scaled(&sum->aa, &next->aa);
-    add_scaled(&sum->bb, &next->bb);
-    add_scaled(&sum->dd, &next->dd);
-    add_scaled(&sum->ad, &next->ad);
+    tu_add_scaled(&sum->dot, &next->dot);
+    tu_add_scaled(&sum->aa, &next->aa);
+    tu_add_scaled(&sum->bb, &next->bb);
+    tu_add_scaled(&sum->dd, &next->dd);
+    tu_add_scaled(&sum->ad, &next->ad);
     sum->steps += next->steps;
+    tu_apart_add(&sum->apart, &next->apart);
+    sum->most_apart = next->most_apart > sum->most_apart ? next->most_apart : sum->most_apart;
     if (next->max_diff > sum->max_diff) {
         sum->max_diff = next->max_diff;
         sum->worst_index = next->worst_index;
@@ -707,39 +543,33 @@ void tu_partial_add(struct tu_partial *sum, const struct tu_partial *next)
     sum->inf_a += next->inf_a;
     sum->inf_b += next->inf_b;
     sum->inf_both += next->inf_both;
-    add_worst_rows(&sum->rows, &next->rows);
+    tu_worst_rows_add(&sum->rows, &next->rows);
 }
 
 /* ---- Metrics ---- */
-
-static double root(struct tu_scaled square)
-{
-    int odd = square.exponent & 1;
-    return ldexp(sqrt(odd ? 2 * square.value : square.value), (square.exponent - odd) / 2);
-}
 
 struct tu_metrics tu_partial_metrics(const struct tu_partial *s)
 {
     double n = (double)s->finite;
     struct tu_scaled mean_square = {s->dd.value / n, s->dd.exponent};
-    struct tu_metrics m = {.norm_a = root(s->aa),
-                           .norm_b = root(s->bb),
+    struct tu_metrics m = {.norm_a = tu_root(s->aa),
+                           .norm_b = tu_root(s->bb),
                            .cosine_similarity = NAN,
                            .cosine_distance = NAN,
                            .mean_diff =
-                               unscale((struct tu_scaled){s->ad.value / n, s->ad.exponent}),
-                           .rmse = root(mean_square),
-                           .nmse = ratio(s->dd, s->aa),
+                               tu_unscale((struct tu_scaled){s->ad.value / n, s->ad.exponent}),
+                           .rmse = tu_root(mean_square),
+                           .nmse = tu_ratio(s->dd, s->aa),
                            .norm_ratio = NAN,
                            .noise_ratio = NAN};
-    m.sqnr_db = 10 * log10(ratio(s->aa, s->dd));
+    m.sqnr_db = 10 * log10(tu_ratio(s->aa, s->dd));
     if (m.norm_a > 0)
         m.norm_ratio = m.norm_b / m.norm_a;
     if (s->steps > 0 && isfinite(s->steps))
-        m.noise_ratio = 12 * (unscale(s->dd) / s->steps);
+        m.noise_ratio = 12 * (tu_unscale(s->dd) / s->steps);
     if (s->aa.value > 0 && s->bb.value > 0) {
         const struct tu_row sums = tu_partial_row(s);
-        const struct angle angle = angle_of(&sums);
+        const struct tu_angle angle = tu_angle_of(&sums);
         m.cosine_similarity = angle.cosine;
         m.cosine_distance = angle.distance;
     }
@@ -751,9 +581,9 @@ double tu_partial_gain(const struct tu_partial *s, uint64_t *row)
     const struct tu_gain *least = &s->rows.least, *most = &s->rows.most;
     if (!(most->aa.value > 0 && s->aa.value > 0 && s->bb.value > 0))
         return NAN;
-    double whole = ratio(s->bb, s->aa);
-    double low = sqrt(ratio(least->bb, least->aa) / whole);
-    double high = sqrt(ratio(most->bb, most->aa) / whole);
+    double whole = tu_ratio(s->bb, s->aa);
+    double low = sqrt(tu_ratio(least->bb, least->aa) / whole);
+    double high = sqrt(tu_ratio(most->bb, most->aa) / whole);
     bool grew = high * low >= 1;
     *row = grew ? most->row : least->row;
     return grew ? high : low;

@@ -8,18 +8,15 @@
 #ifndef TU_SUMS_H
 #define TU_SUMS_H
 
+#include "compare/distances.h"
+#include "compare/scaled.h"
 #include "tensor/elements.h"
-
-/* value * 2^exponent: sums of squares of float64 values leave the range of a double. */
-struct tu_scaled {
-    double value;
-    int exponent;
-};
 
 /* Sums over the pairs of a row, or of a piece of it. */
 struct tu_row {
     struct tu_scaled dot, aa, bb, dd;
     double steps; /* of the squares of the steps of both sides (kernels.h) */
+    struct tu_apart apart;
 };
 
 /* The squared norms of a row. */
@@ -39,6 +36,7 @@ struct tu_worst_rows {
     bool predicted;             /* there was a row with steps */
     double noise;               /* largest sum (a - b)^2 / sum of squared steps */
     uint64_t noise_row;
+    struct tu_apart_rows apart; /* of all rows, faint ones included */
 };
 
 /* What is known of a run of element pairs.  Pairs in which either side is NaN or infinite are
@@ -48,6 +46,8 @@ struct tu_partial {
     uint64_t finite; /* pairs in which both sides are */
     struct tu_scaled dot, aa, bb, dd, ad;
     double steps; /* as in a row; 0 if neither side predicts its noise */
+    struct tu_apart apart;
+    float most_apart; /* the largest distance in steps */
     double max_diff, max_rel_diff;
     uint64_t worst_index; /* first place of max_diff */
     double worst_a, worst_b;
@@ -63,6 +63,7 @@ struct tu_comparison {
     const struct tu_kernels *kernels;
     struct tu_decoder decoders[2]; /* a, b */
     uint64_t row;                  /* elements of a row */
+    struct tu_resolution resolution;
 };
 
 struct tu_full;
@@ -71,10 +72,10 @@ struct tu_full;
  * one of its segments, and adds to out; spans are their bytes on either side, in the sense of
  * tu_decode.  Whole rows are noted among the worst, unless rows receives the sums of each instead.
  * Maxima that out holds already save the search for smaller ones; a caller may put in what earlier
- * ranges had.  full, which may be NULL, was begun for this range. */
+ * ranges had.  columns and full, which may be NULL, were begun for this range. */
 void tu_compare_range(const struct tu_comparison *c, const uint8_t *const spans[2], uint64_t first,
                       size_t count, struct tu_partial *out, struct tu_row *rows,
-                      struct tu_full *full);
+                      struct tu_columns *columns, struct tu_full *full);
 
 /* Notes a row of a comparison whose sums are complete.  A row too faint for the types to hold it
  * with their usual precision is none: that it lost its digits is no defect. */

@@ -29,8 +29,8 @@ static void count_tile(struct tu_tile *t, const uint8_t *const spans[2], uint64_
                              t->count);
 }
 
-/* Starts the full numbers of a tile, where it is asked for. */
-static int begin_full(struct tu_tile *t, struct tu_tile_room *room, struct tu_full **full,
+/* Starts the columns of a tile, and the full numbers where they are asked for. */
+static int begin_sums(struct tu_tile *t, struct tu_tile_room *room, struct tu_full **full,
                       struct tu_error *error)
 {
     struct tu_task *task = t->task;
@@ -40,6 +40,8 @@ static int begin_full(struct tu_tile *t, struct tu_tile_room *room, struct tu_fu
         column = t->area.column;
         width = t->area.columns;
     }
+    if (tu_columns_begin(&t->columns, &task->plan.columns, column, width, error) < 0)
+        return -1;
     *full = task->plan.has_full ? &t->full : NULL;
     return task->plan.has_full
                ? tu_full_begin(&t->full, &task->plan.full, column, width, &room->waiting, error)
@@ -51,7 +53,7 @@ static int compare_run(struct tu_tile *t, struct tu_tile_room *room, struct tu_e
     struct tu_task *task = t->task;
     struct tu_full *full;
     const uint8_t *spans[2];
-    if (begin_full(t, room, &full, error) < 0)
+    if (begin_sums(t, room, &full, error) < 0)
         return -1;
     for (int i = 0; i < 2; i++) {
         bool here = task->pair->places[i].where != TU_IN_STREAM;
@@ -60,7 +62,8 @@ static int compare_run(struct tu_tile *t, struct tu_tile_room *room, struct tu_e
             return -1;
         spans[i] = raw->bytes;
     }
-    tu_compare_range(&task->plan.comparison, spans, t->first, t->count, &t->sums, NULL, full);
+    tu_compare_range(&task->plan.comparison, spans, t->first, t->count, &t->sums, NULL, &t->columns,
+                     full);
     count_tile(t, spans, t->first);
     return 0;
 }
@@ -74,6 +77,7 @@ static void place_block(const struct tu_task *task, struct tu_tile *t)
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         *places[i] =
             (t->area.row + *places[i] / across) * columns + t->area.column + *places[i] % across;
+    tu_apart_rows_move(&t->sums.rows.apart, t->area.row);
     t->sums.rows.error_row += t->area.row;
     t->sums.rows.cosine_row += t->area.row;
     t->sums.rows.least.row += t->area.row;
@@ -91,7 +95,7 @@ static int compare_block(struct tu_tile *t, struct tu_tile_room *room, struct tu
     struct tu_comparison c = task->plan.comparison;
     struct tu_full *full;
     const uint8_t *spans[2];
-    if (begin_full(t, room, &full, error) < 0)
+    if (begin_sums(t, room, &full, error) < 0)
         return -1;
     c.row = t->area.columns;
     if (task->tally.block_sums &&
@@ -105,7 +109,7 @@ static int compare_block(struct tu_tile *t, struct tu_tile_room *room, struct tu
         spans[i] = room->raw[i].bytes;
     }
     tu_compare_range(&c, spans, 0, t->count, &t->sums, task->tally.block_sums ? row_sums(t) : NULL,
-                     full);
+                     NULL, full);
     count_tile(t, spans, 0);
     place_block(task, t);
     return 0;
@@ -175,6 +179,8 @@ int tu_tally_begin(struct tu_task *task, struct tu_error *error)
             return tu_fail_memory(error);
         memset(tally->block_sums, 0, rows * sizeof *tally->block_sums);
     }
+    if (tu_columns_begin(&tally->columns, &plan->columns, 0, plan->comparison.row, error) < 0)
+        return -1;
     return plan->has_full
                ? tu_full_begin(&tally->full, &plan->full, 0, plan->comparison.row, NULL, error)
                : 0;
@@ -182,6 +188,7 @@ int tu_tally_begin(struct tu_task *task, struct tu_error *error)
 
 void tu_tally_free(struct tu_tally *tally)
 {
+    tu_columns_free(&tally->columns);
     tu_full_free(&tally->full);
 }
 
@@ -242,6 +249,7 @@ void tu_tile_add(struct tu_task *task, const struct tu_tile *t)
     tu_apr_buckets_add(&task->tally.buckets, &t->buckets);
     task->tally.max_diff = task->tally.sums.max_diff;
     task->tally.max_rel_diff = task->tally.sums.max_rel_diff;
+    tu_columns_add(&task->tally.columns, &t->columns);
     if (task->plan.has_full)
         tu_full_add(&task->tally.full, &t->full);
 }
@@ -253,6 +261,7 @@ void tu_tile_free(struct tu_tile *t)
     free(t->raw[0].bytes);
     free(t->raw[1].bytes);
     free(t->rows.bytes);
+    tu_columns_free(&t->columns);
     tu_full_free(&t->full);
 }
 

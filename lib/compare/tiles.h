@@ -17,6 +17,7 @@ struct tu_tally {
     struct tu_row
         *block_sums; /* of the rows whose blocks are being put; NULL: a block has whole rows */
     struct tu_apr_buckets buckets;
+    struct tu_columns columns;
     struct tu_full full;
     /* Maxima of the tiles that were put, for those that are worked on meanwhile: they save work
      * and change no result. */
@@ -43,6 +44,7 @@ struct tu_tile {
     struct tu_partial sums;
     struct tu_apr_buckets buckets; /* where they are wanted */
     struct tu_buffer rows;         /* of a block that has pieces of rows: the sums of each piece */
+    struct tu_columns columns;
     struct tu_full full;
 };
 

@@ -21,6 +21,9 @@ const char *const tu_outcome_verdicts[] = {"pass", "fail",    "fail",     "fail"
 const char *const tu_outcome_words[] = {"passed",  "failed",  "incomparable", "missing",
                                         "differs", "allowed", "not judged",   "listed"};
 
+const char *const tu_relation_words[TU_RELATIONS] = {"identical", "widened", "rounded",
+                                                     "requantized", "changed"};
+
 /* ---- One record against the rules ---- */
 
 /* What the rules make of a record. */
@@ -407,6 +410,25 @@ static void count(struct tu_court *c, const struct hearing *h, const struct tu_j
     c->below += h->below;
 }
 
+static void count_relation(struct tu_court *c, const struct tensor_value *record)
+{
+    const struct tensor_value *relation = tu_value_get(record, "relation");
+    for (size_t i = 0; relation && i < TU_RELATIONS; i++)
+        c->relations[i] += tu_value_equals(relation, tu_relation_words[i]);
+}
+
+bool tu_court_relations(const struct tu_court *c, char *out, size_t size)
+{
+    size_t used = 0, all = 0;
+    for (size_t i = 0; i < TU_RELATIONS; i++) {
+        all += c->relations[i];
+        if (used < size)
+            used += (size_t)snprintf(out + used, size - used, "%s%zu %s", i ? ", " : "",
+                                     c->relations[i], tu_relation_words[i]);
+    }
+    return all > 0;
+}
+
 int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_error *error)
 {
     struct tu_judged j = {.value = NAN};
@@ -427,6 +449,8 @@ int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_er
     if (c->keeping && tu_value_copy(record, &c->arena, &j.record, error) < 0)
         return -1;
     count(c, &h, &j);
+    if (h.compare)
+        count_relation(c, record);
     c->items[c->count++] = j;
     return 0;
 }

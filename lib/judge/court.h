@@ -57,6 +57,10 @@ enum tu_ruling {
     TU_NOT_ALL_JUDGED
 };
 
+/* What tensor-cos says of two sides of the same weights. */
+enum { TU_RELATIONS = 5 };
+extern const char *const tu_relation_words[TU_RELATIONS]; /* "identical", "widened", ... */
+
 /* Zero-initialise, set the rules, of which there must be one at least, and the options, and open.
  */
 struct tu_court {
@@ -78,6 +82,7 @@ struct tu_court {
     void *names;     /* a tree of those that came */
     size_t repeated; /* records whose kind and name had come before */
     size_t counts[TU_OUTCOMES];
+    size_t relations[TU_RELATIONS];  /* how many compare records state each */
     size_t compared;                 /* tensors: of those judged, the compare records */
     size_t substantial;              /* of those that passed, the ones that are not empty */
     size_t facts, differing, listed; /* facts; those that differ, and those of one side */
@@ -123,6 +128,9 @@ size_t tu_court_judged(const struct tu_court *c);
 /* Records that reports rank: all but what is only listed, which comes behind them. */
 size_t tu_court_ranked(const struct tu_court *c);
 bool tu_outcome_fails(enum tu_outcome outcome);
+/* How many tensors have which relation, as "3 identical, 0 widened, ..."; false where no record
+ * states one. */
+bool tu_court_relations(const struct tu_court *c, char *out, size_t size);
 /* Whether a report has to name a rule: those of a profile that judged nothing are left out. */
 bool tu_court_names(const struct tu_court *c, size_t rule);
 /* The judged record with the smallest (or largest) value; NULL if none has a number. */

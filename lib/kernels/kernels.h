@@ -167,33 +167,42 @@ typedef void tu_dot64_fn(const float *restrict w, size_t rows, size_t columns,
 typedef void tu_fold_fn(const float *restrict w, size_t rows, size_t columns, size_t block,
                         const float *restrict x, float *restrict y);
 
-/* X(ID, name, most): types whose blocks (APR_Q8: whose tensor) predict their noise, and the largest
- * number that their binary16 scale is multiplied with; 0 where the scale is no binary16. */
+/* X(ID, name, most, grain): types whose blocks (APR_Q8: whose tensor) predict their noise, the
+ * largest number that their binary16 scale is multiplied with, 0 where the scale is no binary16,
+ * and how many elements that follow one another have one step at least: 32, 16 or 1. */
 #define TU_STEPS_TYPES(X)                                                                          \
-    X(Q4_0, q4_0, 8)                                                                               \
-    X(Q4_1, q4_1, 15)                                                                              \
-    X(Q5_0, q5_0, 16)                                                                              \
-    X(Q5_1, q5_1, 31)                                                                              \
-    X(Q8_0, q8_0, 127)                                                                             \
-    X(Q8_1, q8_1, 127)                                                                             \
-    X(Q2_K, q2_k, 45)                                                                              \
-    X(Q3_K, q3_k, 128)                                                                             \
-    X(Q4_K, q4_k, 945)                                                                             \
-    X(Q5_K, q5_k, 1953)                                                                            \
-    X(Q6_K, q6_k, 4096)                                                                            \
-    X(Q8_K, q8_k, 0)                                                                               \
-    X(IQ2_XXS, iq2_xxs, 167)                                                                       \
-    X(IQ2_XS, iq2_xs, 167)                                                                         \
-    X(IQ2_S, iq2_s, 167)                                                                           \
-    X(IQ3_XXS, iq3_xxs, 481)                                                                       \
-    X(IQ3_S, iq3_s, 465)                                                                           \
-    X(IQ1_S, iq1_s, 17)                                                                            \
-    X(IQ1_M, iq1_m, 17)                                                                            \
-    X(IQ4_NL, iq4_nl, 127)                                                                         \
-    X(IQ4_XS, iq4_xs, 4064)                                                                        \
-    X(MXFP4, mxfp4, 0)                                                                             \
-    X(NVFP4, nvfp4, 0)                                                                             \
-    X(APR_Q4, apr_q4, 8)
+    X(Q4_0, q4_0, 8, 32)                                                                           \
+    X(Q4_1, q4_1, 15, 32)                                                                          \
+    X(Q5_0, q5_0, 16, 32)                                                                          \
+    X(Q5_1, q5_1, 31, 32)                                                                          \
+    X(Q8_0, q8_0, 127, 32)                                                                         \
+    X(Q8_1, q8_1, 127, 32)                                                                         \
+    X(Q2_K, q2_k, 45, 16)                                                                          \
+    X(Q3_K, q3_k, 128, 16)                                                                         \
+    X(Q4_K, q4_k, 945, 32)                                                                         \
+    X(Q5_K, q5_k, 1953, 32)                                                                        \
+    X(Q6_K, q6_k, 4096, 16)                                                                        \
+    X(Q8_K, q8_k, 0, 32)                                                                           \
+    X(IQ2_XXS, iq2_xxs, 167, 32)                                                                   \
+    X(IQ2_XS, iq2_xs, 167, 16)                                                                     \
+    X(IQ2_S, iq2_s, 167, 16)                                                                       \
+    X(IQ3_XXS, iq3_xxs, 481, 32)                                                                   \
+    X(IQ3_S, iq3_s, 465, 32)                                                                       \
+    X(IQ1_S, iq1_s, 17, 32)                                                                        \
+    X(IQ1_M, iq1_m, 17, 16)                                                                        \
+    X(IQ4_NL, iq4_nl, 127, 1)                                                                      \
+    X(IQ4_XS, iq4_xs, 4064, 1)                                                                     \
+    X(MXFP4, mxfp4, 0, 1)                                                                          \
+    X(NVFP4, nvfp4, 0, 1)                                                                          \
+    X(APR_Q4, apr_q4, 8, 32)
+
+/* X(ID, name, most, grain): types that predict no noise, since models are trained in them, but
+ * whose levels have a distance; as above. */
+#define TU_LEVELS_TYPES(X)                                                                         \
+    X(TQ1_0, tq1_0, 1, 32)                                                                         \
+    X(TQ2_0, tq2_0, 1, 32)                                                                         \
+    X(Q1_0, q1_0, 1, 32)                                                                           \
+    X(Q2_0, q2_0, 2, 32)
 
 /* The sum over the elements of n whole blocks of the square of each one's step: twelve times the
  * square error that rounding to nearest is expected to make.  Block i adds to lane i % 8, then
@@ -201,14 +210,66 @@ typedef void tu_fold_fn(const float *restrict w, size_t rows, size_t columns, si
  * infinite where a scale is. */
 typedef double tu_steps_fn(const uint8_t *src, size_t n);
 
+/* The step of an element is what its own block can tell apart there, as tensor-types(7) says under
+ * STEPS OF ELEMENTS: the step above, but at least what one unit of a binary16 scale, or half a unit
+ * of a sub-block's, moves the largest code, and the spacing of a minimum; so that rounding, scales
+ * included, is never further than about half of one.  Of n whole blocks, the inverse of each one's:
+ * one number for each run of `grain` elements of the type.  0 where a scale is infinite. */
+typedef void tu_resolve_fn(const uint8_t *restrict src, size_t n, float *restrict inverse);
+
+/* A type of floats as a grid: so many bits of mantissa, and the least exponent of normal numbers as
+ * it stands in a float32. */
+struct tu_float_grid {
+    int mantissa, least;
+};
+/* The inverse of the spacing of the grid at each of n of its numbers; that of the smallest is what
+ * it is from 2^-118 on, at least. */
+typedef void tu_spacing_fn(const float *restrict values, size_t n, const struct tu_float_grid *grid,
+                           float *restrict inverse);
+
+/* Distances are cut off at so many steps before they are squared, so that a few numbers which a
+ * quantizer gave up weigh little; from so many on they are far. */
+#define TU_STEPS_MOST 2
+#define TU_STEPS_FAR  16
+
+/* How many steps lie between the pairs of a run. */
+struct tu_distances {
+    double squares; /* the sum of the squares of distances, cut off */
+    float largest;  /* distance; not cut off, but infinite where it is beyond a float32's square */
+    uint32_t beyond, far; /* how many are more than 1, and at least TU_STEPS_FAR */
+};
+/* Of n finite pairs; inverse has the inverse of the step of each, of each 16 or of each 32 (grain).
+ * Lanes are those of a reduction, of float32. */
+typedef void tu_distances_fn(const float *restrict a, const float *restrict b,
+                             const float *restrict inverse, size_t grain, size_t n,
+                             struct tu_distances *restrict out);
+
+/* inverse[i] becomes that of the root of the sum of the squares of two steps, given theirs. */
+typedef void tu_join_steps_fn(float *restrict inverse, const float *restrict other, size_t n);
+
+/* Sums of a column: of a * b, a^2 and b^2, each over the square of the step that the pair has, and
+ * of the squares of distances, cut off. */
+enum { TU_COLUMN_DOT, TU_COLUMN_AA, TU_COLUMN_BB, TU_COLUMN_SQUARES, TU_COLUMN_SUMS };
+/* Adds a run of n pairs of one row to the sums of their columns: those of one kind follow one
+ * another, and the next kind's lie `stride` floats behind. */
+typedef void tu_column_distances_fn(const float *restrict a, const float *restrict b,
+                                    const float *restrict inverse, size_t grain, size_t n,
+                                    float *restrict sums, size_t stride);
+
 /* The kernels of one instruction set. */
 struct tu_kernels {
     const char *name;
     const char *base; /* the set whose kernels these are but for reduce, largest and full */
     tu_decode_fn *decode[TENSOR_DTYPE_LIMIT]; /* NULL: the type does not decode to reals */
     tu_decode_wide_fn *decode_wide[TENSOR_DTYPE_LIMIT]; /* TENSOR_DTYPE_WIDE types alone */
-    tu_encode_fn *encode[TENSOR_DTYPE_LIMIT]; /* NULL: the type cannot be made from reals */
-    tu_steps_fn *steps[TENSOR_DTYPE_LIMIT];   /* NULL: nothing is predicted */
+    tu_encode_fn *encode[TENSOR_DTYPE_LIMIT];   /* NULL: the type cannot be made from reals */
+    tu_steps_fn *steps[TENSOR_DTYPE_LIMIT];     /* NULL: nothing is predicted */
+    tu_resolve_fn *resolve[TENSOR_DTYPE_LIMIT]; /* NULL: blocks have no step */
+    uint8_t grain[TENSOR_DTYPE_LIMIT];          /* of what resolve makes */
+    tu_spacing_fn *spacing;
+    tu_join_steps_fn *join_steps;
+    tu_distances_fn *distances;
+    tu_column_distances_fn *column_distances;
     tu_reduce_fn *reduce;
     tu_largest_fn *largest_diff, *largest_rel_diff;
     struct tu_full_kernels full;

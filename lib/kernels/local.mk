@@ -10,6 +10,7 @@ KERNEL_SOURCES = \
 	lib/kernels/bits.h \
 	lib/kernels/codes.h \
 	lib/kernels/decode.c \
+	lib/kernels/distances.c \
 	lib/kernels/full.c \
 	lib/kernels/dot.c \
 	lib/kernels/doubles.h \

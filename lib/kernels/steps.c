@@ -323,7 +323,7 @@ static inline double add_lanes(const double *lanes)
            ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 
-#define STEPS(ID, name, most)                                                                      \
+#define STEPS(ID, name, most, grain)                                                               \
     tu_steps_fn TU_KERNEL(steps_##name);                                                           \
     double TU_KERNEL(steps_##name)(const uint8_t *src, size_t n)                                   \
     {                                                                                              \
@@ -345,4 +345,307 @@ double TU_KERNEL(steps_apr_q8)(const uint8_t *src, size_t n)
 {
     (void)src;
     return (double)n;
+}
+
+/* --- The step of each element ------------------------------------------------------------------*/
+
+/* NAME_grains(p, s) puts the step of each grain of the block at p, or for types with a table
+ * NAME_inverses(p, q, inverse) the inverse of that of each element, given its code.  `least` is
+ * what kernels.h says of scales: half of what a unit of one is multiplied with. */
+
+static inline float magnitude(float x)
+{
+    return float_from_bits(float_bits(x) & INT32_MAX);
+}
+
+/* NaN is none. */
+static inline float larger(float x, float least)
+{
+    return x > least ? x : least;
+}
+
+#define GRAINS_OF_SCALE(name)                                                                      \
+    static inline void name##_grains(const uint8_t *p, float *s)                                   \
+    {                                                                                              \
+        s[0] = magnitude(load_half(p));                                                            \
+    }
+
+GRAINS_OF_SCALE(q4_0)
+GRAINS_OF_SCALE(q5_0)
+GRAINS_OF_SCALE(q8_0)
+GRAINS_OF_SCALE(q8_1)
+GRAINS_OF_SCALE(apr_q4)
+
+/* A minimum is a half itself, which is spaced so much of what it is at most. */
+#define SPACING 0x1p-10f
+
+static inline void q4_1_grains(const uint8_t *p, float *s)
+{
+    s[0] = larger(magnitude(load_half(p)), magnitude(load_half(p + 2)) * SPACING);
+}
+
+static inline void q5_1_grains(const uint8_t *p, float *s)
+{
+    q4_1_grains(p, s);
+}
+
+static inline void q8_k_grains(const uint8_t *p, float *s)
+{
+    for (int k = 0; k < 8; k++)
+        s[k] = magnitude(float_from_bits(load_le32(p)));
+}
+
+/* Of n factors (and minima) of sub-blocks, each at least so much. */
+static inline void factor_grains(const int8_t *factors, int n, float d, float least, float *s)
+{
+    for (int k = 0; k < n; k++)
+        s[k] = larger(magnitude(d * (float)factors[k]), least);
+}
+
+static inline void minimum_grains(const int8_t *mins, int n, float m, float *s)
+{
+    for (int k = 0; k < n; k++)
+        s[k] = larger(m * (float)mins[k], s[k]);
+}
+
+/* Of types whose codes go up to `most`. */
+static inline void k_grains(const uint8_t *p, float most, float *s)
+{
+    float d = magnitude(load_half(p)), m = magnitude(load_half(p + 2));
+    struct words w = q4_k_words(p);
+    int8_t factors[8], mins[8];
+    store_le64((uint8_t *)factors, w.factors);
+    store_le64((uint8_t *)mins, w.mins);
+    factor_grains(factors, 8, d, (most * d + m) / 2, s);
+    minimum_grains(mins, 8, m * SPACING, s);
+}
+
+static inline void q4_k_grains(const uint8_t *p, float *s)
+{
+    k_grains(p, 15, s);
+}
+
+static inline void q5_k_grains(const uint8_t *p, float *s)
+{
+    k_grains(p, 31, s);
+}
+
+static inline void q6_k_grains(const uint8_t *p, float *s)
+{
+    float d = magnitude(load_half(p + 208));
+    factor_grains((const int8_t *)p + 192, 16, d, 32 * d / 2, s);
+}
+
+static inline void q3_k_grains(const uint8_t *p, float *s)
+{
+    float d = magnitude(load_half(p + 108));
+    int8_t scales[16];
+    q3_k_scales(p + 96, scales);
+    factor_grains(scales, 16, d, 4 * d / 2, s);
+}
+
+static inline void q2_k_grains(const uint8_t *p, float *s)
+{
+    float d = magnitude(load_half(p + 80)), m = magnitude(load_half(p + 82));
+    int8_t factors[16], mins[16];
+    for (int k = 0; k < 16; k++) {
+        factors[k] = p[k] & 15;
+        mins[k] = (int8_t)(p[k] >> 4);
+    }
+    factor_grains(factors, 16, d, (3 * d + m) / 2, s);
+    minimum_grains(mins, 16, m * SPACING, s);
+}
+
+/* The roots of the squares above. */
+#define IQ2_XXS_ROOT 27.80794718f
+#define IQ2_XS_ROOT  25.5f
+#define IQ2_S_ROOT   21.44285857f
+#define IQ3_XXS_ROOT 17.44812372f
+#define IQ3_S_ROOT   3.363585661f
+#define IQ1_ROOT     1.156658077f
+
+/* Of sub-blocks whose factor is an odd number. */
+static inline float odd_grain(float d, unsigned code)
+{
+    return d * (float)(2 * code + 1);
+}
+
+static inline void nibble_grains(float d, const uint8_t *nibbles, int count, float *s)
+{
+    for (int k = 0; k < count; k++)
+        s[k] = odd_grain(d, nibbles[k / 2] >> k % 2 * 4 & 15);
+}
+
+static inline void iq2_xxs_grains(const uint8_t *p, float *s)
+{
+    float d = magnitude(load_half(p)) * (0.125f * IQ2_XXS_ROOT);
+    for (int g = 0; g < 8; g++)
+        s[g] = odd_grain(d, p[9 + 8 * g] >> 4);
+}
+
+static inline void iq2_xs_grains(const uint8_t *p, float *s)
+{
+    nibble_grains(magnitude(load_half(p)) * (0.125f * IQ2_XS_ROOT), p + 66, 16, s);
+}
+
+static inline void iq2_s_grains(const uint8_t *p, float *s)
+{
+    nibble_grains(magnitude(load_half(p)) * (0.125f * IQ2_S_ROOT), p + 74, 16, s);
+}
+
+static inline void iq3_xxs_grains(const uint8_t *p, float *s)
+{
+    float d = magnitude(load_half(p)) * (0.25f * IQ3_XXS_ROOT);
+    for (int g = 0; g < 8; g++)
+        s[g] = odd_grain(d, p[69 + 4 * g] >> 4);
+}
+
+static inline void iq3_s_grains(const uint8_t *p, float *s)
+{
+    nibble_grains(magnitude(load_half(p)) * IQ3_S_ROOT, p + 106, 8, s);
+}
+
+static inline void iq1_s_grains(const uint8_t *p, float *s)
+{
+    float d = magnitude(load_half(p)) * IQ1_ROOT;
+    for (int g = 0; g < 8; g++)
+        s[g] = odd_grain(d, p[35 + 2 * g] >> 4 & 7);
+}
+
+static inline void iq1_m_grains(const uint8_t *p, float *s)
+{
+    float d = magnitude(iq1_m_scale(p)) * IQ1_ROOT;
+    for (int k = 0; k < 16; k++)
+        s[k] = d * (float)iq1_m_factor(p, k);
+}
+
+/* Levels a scale apart, of which there are two or three. */
+static inline void level_grains(const uint8_t *scale, int elements, float *s)
+{
+    for (int k = 0; k < elements / 32; k++)
+        s[k] = magnitude(load_half(scale));
+}
+
+static inline void tq1_0_grains(const uint8_t *p, float *s)
+{
+    level_grains(p + 52, 256, s);
+}
+
+static inline void tq2_0_grains(const uint8_t *p, float *s)
+{
+    level_grains(p + 64, 256, s);
+}
+
+static inline void q1_0_grains(const uint8_t *p, float *s)
+{
+    level_grains(p, 128, s);
+}
+
+static inline void q2_0_grains(const uint8_t *p, float *s)
+{
+    level_grains(p, 64, s);
+}
+
+/* An inverse that is at most that of the least step, where one is known. */
+static inline float inverse_of(float step, float least)
+{
+    return 1 / larger(step, least);
+}
+
+/* Of levels: inverse * what the table says of each code, at most `most`. */
+static inline void scale_inverses(const int8_t *levels, int n, float inverse, float most, float *to)
+{
+    for (int i = 0; i < n; i++) {
+        float x = inverse * (float)levels[i];
+        to[i] = x < most ? x : most;
+    }
+}
+
+/* Below this no step is. */
+#define LEAST 0x1p-120f
+
+/* 1400 over the steps of iq4_values, to nearest. */
+#define IQ4_UNIT 1400
+static const int8_t iq4_inverses[16] = {61,  63,  71,  82, 93, 103, 112, 121,
+                                        121, 117, 112, 99, 90, 76,  63,  58};
+
+static inline void iq4_nl_inverses(const uint8_t *p, const int8_t *levels, float *to)
+{
+    float d = magnitude(load_half(p));
+    float most = 1 / (127.0f * 0x1p-24f);
+    scale_inverses(levels, 32, inverse_of(d * IQ4_UNIT, LEAST), most, to);
+}
+
+static inline void iq4_xs_inverses(const uint8_t *p, const int8_t *levels, float *to)
+{
+    float d = magnitude(load_half(p));
+    float most = inverse_of(127 * d / 2, 4064.0f * 0x1p-24f);
+    for (int g = 0; g < 8; g++) {
+        float factor = magnitude((float)iq4_xs_factor(p, g));
+        scale_inverses(levels + 32 * g, 32, inverse_of(d * factor * IQ4_UNIT, LEAST), most,
+                       to + 32 * g);
+    }
+}
+
+/* 120 over the steps of fp4_values, to nearest. */
+#define FP4_UNIT 120
+static const int8_t fp4_inverses[16] = {120, 120, 120, 120, 69, 60, 35, 30,
+                                        120, 120, 120, 120, 69, 60, 35, 30};
+
+static inline void mxfp4_inverses(const uint8_t *p, const int8_t *levels, float *to)
+{
+    scale_inverses(levels, 32, inverse_of(mxfp4_scale(*p) * FP4_UNIT, LEAST), 1 / LEAST, to);
+}
+
+/* Its scales are multiples of 2^-10 at best. */
+static inline void nvfp4_inverses(const uint8_t *p, const int8_t *levels, float *to)
+{
+    for (int k = 0; k < 4; k++)
+        scale_inverses(levels + 16 * k, 16, inverse_of(nvfp4_scale(p[k]) * FP4_UNIT, LEAST),
+                       1 / (12.0f * 0x1p-10f), to + 16 * k);
+}
+
+/* Steps to their inverses, all at once. */
+static inline void invert(float *steps, size_t n, float least)
+{
+    for (size_t i = 0; i < n; i++)
+        steps[i] = inverse_of(steps[i], least);
+}
+
+#define RESOLVE_GRAINS(ID, name, most, grain)                                                      \
+    for (size_t i = 0; i < n; i++)                                                                 \
+        name##_grains(src + i * BYTES_##ID, inverse + i * (ELEMENTS_##ID / (grain)));              \
+    invert(inverse, n *(ELEMENTS_##ID / (grain)), larger((most)*0x1p-24f, LEAST));
+#define RESOLVE_16(ID, name, most) RESOLVE_GRAINS(ID, name, most, 16)
+#define RESOLVE_32(ID, name, most) RESOLVE_GRAINS(ID, name, most, 32)
+
+#define RESOLVE_1(ID, name, most)                                                                  \
+    for (size_t i = 0; i < n; i++) {                                                               \
+        int8_t q[ELEMENTS_##ID], levels[ELEMENTS_##ID];                                            \
+        name##_codes(src + i * BYTES_##ID, q);                                                     \
+        look_up(name##_levels, q, ELEMENTS_##ID, levels);                                          \
+        name##_inverses(src + i * BYTES_##ID, levels, inverse + i * ELEMENTS_##ID);                \
+    }
+#define iq4_nl_levels iq4_inverses
+#define iq4_xs_levels iq4_inverses
+#define mxfp4_levels  fp4_inverses
+#define nvfp4_levels  fp4_inverses
+
+#define RESOLVE(ID, name, most, grain)                                                             \
+    tu_resolve_fn TU_KERNEL(resolve_##name);                                                       \
+    void TU_KERNEL(resolve_##name)(const uint8_t *restrict src, size_t n, float *restrict inverse) \
+    {                                                                                              \
+        RESOLVE_##grain(ID, name, most)                                                            \
+    }
+
+TU_STEPS_TYPES(RESOLVE)
+TU_LEVELS_TYPES(RESOLVE)
+
+/* As above. */
+tu_resolve_fn TU_KERNEL(resolve_apr_q8);
+void TU_KERNEL(resolve_apr_q8)(const uint8_t *restrict src, size_t n, float *restrict inverse)
+{
+    (void)src;
+    for (size_t i = 0; i < n; i++)
+        inverse[i] = 1;
 }

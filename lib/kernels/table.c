@@ -65,9 +65,17 @@ ENCODED_TYPES(DECLARE_ENCODER)
 #define DECLARE_DOT(ID, name, activation) extern tu_dot_fn BASE_KERNEL(dot_##name);
 TU_DOT_TYPES(DECLARE_DOT)
 
-#define DECLARE_STEPS(ID, name, most) extern tu_steps_fn BASE_KERNEL(steps_##name);
-TU_STEPS_TYPES(DECLARE_STEPS)
-DECLARE_STEPS(APR_Q8, apr_q8, )
+#define STEPS_TYPES(X)                         TU_STEPS_TYPES(X) X(APR_Q8, apr_q8, 0, 1)
+#define DECLARE_STEPS(ID, name, most, grain)   extern tu_steps_fn BASE_KERNEL(steps_##name);
+#define DECLARE_RESOLVE(ID, name, most, grain) extern tu_resolve_fn BASE_KERNEL(resolve_##name);
+STEPS_TYPES(DECLARE_STEPS)
+STEPS_TYPES(DECLARE_RESOLVE)
+TU_LEVELS_TYPES(DECLARE_RESOLVE)
+
+extern tu_spacing_fn BASE_KERNEL(spacing);
+extern tu_join_steps_fn BASE_KERNEL(join_steps);
+extern tu_distances_fn BASE_KERNEL(distances);
+extern tu_column_distances_fn BASE_KERNEL(column_distances);
 
 extern tu_reduce_fn TU_KERNEL(reduce);
 extern tu_largest_fn TU_KERNEL(largest_diff), TU_KERNEL(largest_rel_diff);
@@ -116,10 +124,26 @@ const struct tu_kernels TU_KERNEL(kernels) = {
         },
     .steps =
         {
-#define ROW(ID, name, most) [TENSOR_##ID] = BASE_KERNEL(steps_##name),
-            TU_STEPS_TYPES(ROW) ROW(APR_Q8, apr_q8, )
+#define ROW(ID, name, most, grain) [TENSOR_##ID] = BASE_KERNEL(steps_##name),
+            STEPS_TYPES(ROW)
 #undef ROW
         },
+    .resolve =
+        {
+#define ROW(ID, name, most, grain) [TENSOR_##ID] = BASE_KERNEL(resolve_##name),
+            STEPS_TYPES(ROW) TU_LEVELS_TYPES(ROW)
+#undef ROW
+        },
+    .grain =
+        {
+#define ROW(ID, name, most, grain) [TENSOR_##ID] = (grain),
+            STEPS_TYPES(ROW) TU_LEVELS_TYPES(ROW)
+#undef ROW
+        },
+    .spacing = BASE_KERNEL(spacing),
+    .join_steps = BASE_KERNEL(join_steps),
+    .distances = BASE_KERNEL(distances),
+    .column_distances = BASE_KERNEL(column_distances),
     .reduce = TU_KERNEL(reduce),
     .largest_diff = TU_KERNEL(largest_diff),
     .largest_rel_diff = TU_KERNEL(largest_rel_diff),

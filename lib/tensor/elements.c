@@ -4,6 +4,7 @@
 
 #include "tensor/elements.h"
 
+#include <math.h>
 #include <string.h>
 
 int tu_decoder_init(struct tu_decoder *d, const struct tu_geometry *geometry,
@@ -14,6 +15,8 @@ int tu_decoder_init(struct tu_decoder *d, const struct tu_geometry *geometry,
                              .decode = kernels->decode[type->code],
                              .decode_wide = kernels->decode_wide[type->code],
                              .steps = kernels->steps[type->code],
+                             .resolve = kernels->resolve[type->code],
+                             .grain = kernels->grain[type->code],
                              .scale = 1};
     if (!d->decode)
         return tu_fail(error, TU_EINVALID, "type %s does not decode to real numbers", type->name);
@@ -145,4 +148,48 @@ double tu_steps(const struct tu_decoder *d, const uint8_t *span, uint64_t first,
         done += r.count;
     }
     return sum * ((double)d->scale * (double)d->scale);
+}
+
+/* What belongs to the whole tensor. */
+static void scale_inverses(const struct tu_decoder *d, size_t count, float *inverse)
+{
+    float factor = 1 / fmaxf(fabsf(d->scale), 0x1p-120f);
+    for (size_t i = 0; d->geometry.dtype->head && i < count; i++)
+        inverse[i] *= factor;
+}
+
+void tu_inverse_steps_blocks(const struct tu_decoder *d, const uint8_t *blocks, size_t n,
+                             float *inverse)
+{
+    d->resolve(blocks, n, inverse);
+    scale_inverses(d, n * d->geometry.dtype->elements / d->grain, inverse);
+}
+
+/* Of count elements from the block at bytes on, leaving out the first skip of it. */
+static void resolve_run(const struct tu_decoder *d, const uint8_t *bytes, size_t skip, size_t count,
+                        float *inverse)
+{
+    size_t size = d->geometry.dtype->elements;
+    float grains[TU_BLOCK_MAX];
+    for (size_t done = 0, n; done < count; done += n, skip = 0) {
+        n = size - skip < count - done ? size - skip : count - done;
+        d->resolve(bytes, 1, grains);
+        for (size_t i = 0; i < n; i++)
+            inverse[done + i] = grains[(skip + i) / d->grain];
+        bytes += d->geometry.dtype->bytes;
+    }
+}
+
+void tu_inverse_steps(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
+                      float *inverse)
+{
+    const struct tu_geometry *g = &d->geometry;
+    uint64_t origin, length;
+    tu_geometry_span(g, first, count, &origin, &length);
+    for (size_t done = 0; done < count;) {
+        const struct run r = run_at(g, span, origin, first + done, count - done);
+        resolve_run(d, r.bytes, r.skip, r.count, inverse + done);
+        done += r.count;
+    }
+    scale_inverses(d, count, inverse);
 }

@@ -15,6 +15,8 @@ struct tu_decoder {
     tu_decode_fn *decode;
     tu_decode_wide_fn *decode_wide; /* NULL: float32 holds every value */
     tu_steps_fn *steps;             /* NULL: nothing is predicted */
+    tu_resolve_fn *resolve;         /* NULL: no block has a step */
+    size_t grain;                   /* of what it makes */
     float scale;                    /* APR_Q8: of the whole tensor */
     float addend;                   /* added to every value; 0 unless set after the start */
 };
@@ -40,5 +42,13 @@ void tu_decode_wide(const struct tu_decoder *d, const uint8_t *span, uint64_t fi
 /* The sum over elements [first, first + count) of the square of each one's step (kernels.h), for a
  * type that predicts it; span as for tu_decode.  Of a block that the range cuts it is the share. */
 double tu_steps(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count);
+
+/* The inverse of the step of each element of [first, first + count) (kernels.h), for a type whose
+ * blocks have one; span as for tu_decode. */
+void tu_inverse_steps(const struct tu_decoder *d, const uint8_t *span, uint64_t first, size_t count,
+                      float *inverse);
+/* The same of n whole blocks: one number for each run of d->grain elements. */
+void tu_inverse_steps_blocks(const struct tu_decoder *d, const uint8_t *blocks, size_t n,
+                             float *inverse);
 
 #endif

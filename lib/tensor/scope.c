@@ -77,3 +77,8 @@ bool tu_population_differs(const struct tu_population *a, const struct tu_popula
              a->tokens[0], a->tokens[1], b->tokens[0], b->tokens[1]);
     return true;
 }
+
+bool tu_population_is_known(const struct tu_population *p)
+{
+    return p->stage || p->has_layer || p->has_tokens;
+}

@@ -27,6 +27,9 @@ int tu_population_from_value(const struct tensor_value *map, struct tu_populatio
 int tu_population_copy(struct tu_arena *arena, const struct tu_population *p,
                        struct tu_population *out, struct tu_error *error) TU_MUST_CHECK;
 
+/* Whether anything is said: then these are activations, else weights. */
+bool tu_population_is_known(const struct tu_population *p);
+
 /* Puts its keys into a record, with something behind their names. */
 int tu_population_put(struct tu_builder *b, const struct tu_population *p, const char *suffix,
                       struct tu_error *error);

@@ -141,7 +141,7 @@ END
         lies cosine_similarity 0.9 0.999
         lies worst_row_noise_ratio 5 1e9
         run -1 pipeline 'tensor-cos w.tsr swapped.tsr | verdict'
-        says "not worst_row_noise_ratio <= "
+        says "not worst_row_step_noise <= "
     done
 }
 

@@ -112,6 +112,121 @@ def steps(name, b, values):
     return total
 
 
+# ---- The step of each element ----
+
+# The largest code where scales of sub-blocks are codes themselves.
+LARGEST = {"Q2_K": 3, "Q3_K": 4, "Q4_K": 15, "Q5_K": 31, "Q6_K": 32, "IQ4_XS": 127}
+SCALE_AT = {"Q2_K": 80, "Q3_K": 108, "Q4_K": 0, "Q5_K": 0, "Q6_K": 208, "IQ4_XS": 0}
+LEVELS_AT = {"TQ1_0": 52, "TQ2_0": 64, "Q1_0": 0, "Q2_0": 0}  # where the scale of types of few levels is
+# F16 and BF16 are exact beside blocks; a coarser float has its spacing.
+GRIDS = {"F32": (23, -126), "F16": (10, -14), "BF16": (7, -126)}
+
+
+def minima(name, b):
+    """Of the sub-blocks, and what they are multiples of; nothing where there are none."""
+    if name in ("Q4_1", "Q5_1"):
+        return [abs(decode.half(b, 2))], 0
+    if name == "Q2_K":
+        return [decode.half(b, 82) * decode.hi(s) for s in b[:16]], decode.half(b, 82)
+    if name in ("Q4_K", "Q5_K"):
+        return [decode.half(b, 2) * decode.scale_and_minimum(b[4:16], k)[1] for k in range(8)], decode.half(b, 2)
+    return None, 0
+
+
+def element_steps(name, b, values):
+    """As tensor-types(7) has them, or None."""
+    if name in LEVELS_AT:
+        most = 2 if name == "Q2_0" else 1
+        return [max(abs(decode.half(b, LEVELS_AT[name])), most * 2.0 ** -24)] * len(values)
+    found = scales(name, b)
+    if found is None:
+        return None
+    mins, unit = minima(name, b)
+    least = {"NVFP4": 12 * 2.0 ** -10, "MXFP4": 0, "Q8_K": 0}.get(name, MOST.get(name, 0) * 2.0 ** -24)
+    if name in LARGEST:
+        least = max(least, (LARGEST[name] * abs(decode.half(b, SCALE_AT[name])) + abs(unit)) / 2)
+    tables = {"IQ4_NL": IQ4_SQUARES, "IQ4_XS": IQ4_SQUARES, "MXFP4": FP4_SQUARES, "NVFP4": FP4_SQUARES}
+    n, out = len(values) // len(found), []
+    for k, v in enumerate(values):
+        s = found[k // n]
+        if name in BOOKS:
+            distance, points, bits = BOOKS[name]
+            step = abs(s) * distance * (points ** 8 / 2 ** bits) ** 0.125
+        elif name in tables:
+            step = abs(s) * math.sqrt(tables[name][round(v / s)]) if s else 0
+        else:
+            step = abs(s)
+        out.append(max(step, least, abs(mins[k // n]) / 1024 if mins else 0, 2.0 ** -120))
+    return out
+
+
+def spacing(x, name):
+    mantissa, least = GRIDS[name]
+    exponent = max(math.frexp(x)[1] - 1 if x else least, least)
+    return math.ldexp(1, exponent - mantissa)
+
+
+def pair_steps(a, b):
+    """Of each pair, or None."""
+    blocks_of = [s.element_steps() for s in (a, b)]
+    if any(s is not None for s in blocks_of):
+        sides = [s for s in blocks_of if s is not None]
+        return [math.hypot(*(s[i] for s in sides)) for i in range(len(a.values))]
+    order = ("F64", "F32", "F16", "BF16")
+    if a.dtype == b.dtype or a.dtype not in order or b.dtype not in order or {a.dtype, b.dtype} == {"F16", "BF16"}:
+        return None
+    coarser = max((a, b), key=lambda s: order.index(s.dtype))
+    return [spacing(x, coarser.dtype) for x in coarser.values]
+
+
+def columns_of(clean, steps_of, row):
+    """The largest mean square, 12 times, and the smallest cosine, in the rows that are looked at."""
+    rows = len(clean) // row
+    if rows < 32:
+        return {}
+    every = rows // 64 if rows > 64 else 1
+    taken = [r for r in range(rows) if r // 4 % every == 0]
+    noise, cosines, gains = [], [], []
+    for c in range(row):
+        at = [(clean[r * row + c], steps_of[r * row + c]) for r in taken]
+        noise.append(12 * math.fsum(min(((x - y) / s) ** 2, 4) for (x, y), s in at) / len(taken))
+        aa, bb, ab = (math.fsum(f((x / s, y / s)) for (x, y), s in at)
+                      for f in (lambda p: p[0] ** 2, lambda p: p[1] ** 2, lambda p: p[0] * p[1]))
+        if max(aa, bb) >= len(taken) / 4 and noise[-1]:
+            cosines.append((ab / math.sqrt(aa * bb) if aa * bb else 0, c))
+            gains.append(math.sqrt(bb / aa) if aa else 2.0 ** 63)
+    want = {"column_rows": len(taken), "worst_column_step_noise": max(noise), "worst_step_column": noise.index(max(noise))}
+    if cosines:
+        want |= {"worst_column_step_cosine": min(cosines)[0], "worst_angle_column": min(cosines)[1]}
+        want["worst_column_step_gain"] = max(gains, key=lambda g: abs(math.log(g)) if g else math.inf)
+    return want
+
+
+def step_metrics(a, b, clean, count, row):
+    found = pair_steps(a, b)
+    if found is None or not count:
+        return {}
+    e = [abs(x - y) / s for (x, y), s in zip(clean, found)]
+    cut = [min(x, 2) ** 2 for x in e]
+    want = {"most_steps": min(max(e), 2.0 ** 63)} | ({"step_noise": 12 * math.fsum(cut) / count} if count >= 1024 else {})
+    table = {a.dtype, b.dtype} & {"IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4"}
+    if not table:  # whose steps are rounded: what is near a step may be counted or not
+        want["beyond_step"] = sum(x > 1 for x in e) / count
+    if row < len(clean):
+        rows = [12 * math.fsum(cut[i:i + row]) / row for i in range(0, len(cut), row)]
+        want |= {"worst_row_step_noise": max(rows)}
+        want |= {} if table else {
+            "worst_row_beyond_step": max(sum(x > 1 for x in e[i:i + row]) for i in range(0, len(e), row)),
+            "worst_row_far": max(sum(x >= 16 for x in e[i:i + row]) for i in range(0, len(e), row))}
+        if has_blocks(a) or has_blocks(b):
+            want |= columns_of(clean, found, row)
+    return want
+
+
+def has_blocks(side):
+    return side.element_steps() is not None
+
+
 # ---- Metrics ----
 
 FLOATS = {"F64": (11, 52), "F32": (8, 23), "F16": (5, 10), "BF16": (8, 7), "F8_E4M3": (4, 3), "F8_E5M2": (5, 2)}
@@ -196,6 +311,17 @@ class Side:
     def scale(self):
         return struct.unpack("<f", self.data[:4])[0]
 
+    def element_steps(self):
+        if self.dtype == "APR_Q8":
+            return [abs(self.scale())] * len(self.values)
+        found = []
+        for b in self.blocks() if self.dtype in decode.DECODERS else []:
+            some = element_steps(self.dtype, b, decode.DECODERS[self.dtype](b))
+            if some is None:
+                return None
+            found += some
+        return found[:len(self.values)] or None
+
     def squares(self):
         """Of each element the mean of the squared steps in its block; None where nothing is predicted."""
         if self.dtype == "APR_Q8":
@@ -233,6 +359,7 @@ def metrics(a, b):
         ratios = [(e / p, -i) for i, (e, p) in enumerate(zip(error, predicted)) if p > 0]
         if ratios and len(rows) > 1:
             want["worst_row_noise_ratio"], want["worst_noise_row"] = max(ratios)[0], -max(ratios)[1]
+    want |= step_metrics(a, b, clean, len(pairs), row)
     if not every:
         return want
     if a.dtype == b.dtype and a.dtype in FLOATS:
@@ -307,6 +434,11 @@ def block_cases(rng):
     b = Side("Q8_0", [5, 96], blocks.blocks("Q8_0", 15))
     c = Side("Q4_0", [5, 96], blocks.blocks("Q4_0", 15))
     yield "both sides quantized", b, c
+    for name, rows in (("Q4_1", 200), ("Q6_K", 33)):
+        elements = blocks.GGUF_TYPES[name][0]
+        many = Side(name, [rows, 2 * elements], blocks.blocks(name, 2 * rows))
+        a = [v * (1 + 0.02 * rng.gauss(0, 1)) for v in many.values]
+        yield f"{name} columns", plain("F32", many.shape, a), many
     a = near(b.values, rng, 0.5)
     a[100] = math.nan
     yield "Q8_0 NaN", plain("F32", [5, 96], a), b
@@ -329,20 +461,29 @@ def write(path, sides):
         file.write(writer(tensors))
 
 
-def agrees(got, want):
+def agrees(got, want, slack=1e-9):
     if isinstance(want, list):
         return got == want
     if math.isnan(want):  # which JSON has not
         return got is None
-    return isinstance(got, (int, float)) and abs(got - want) <= 1e-9 * max(1e-3, abs(want))
+    return isinstance(got, (int, float)) and abs(got - want) <= slack * max(1e-3, abs(want))
+
+
+def slack_of(key, a, b):
+    """Distances in steps are float32; the inverses of steps of tables are rounded to 1 in 57 at most."""
+    if key == "worst_row_far":  # one that is just as far may be counted or not
+        return 0.01
+    if "step" not in key:
+        return 1e-9
+    return 0.04 if {a.dtype, b.dtype} & {"IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4"} else 1e-4
 
 
 def check(cases, record):
     a, b = cases[record["name"]]
     want = metrics(a, b)
     bad = [f"{record['name']}: {key} is {record.get(key)}, not {value}" for key, value in want.items()
-           if not agrees(record.get(key), value)]
-    extra = set(record) & {"noise_ratio", "worst_row_noise_ratio", "worst_column", "worst_row", "ulp_histogram"} - set(want)
+           if not agrees(record.get(key), value, slack_of(key, a, b))]
+    extra = set(record) & {"noise_ratio", "worst_row_noise_ratio", "worst_column", "worst_row", "ulp_histogram", "step_noise", "column_rows"} - set(want)
     return bad + [f"{record['name']}: there should be no {key}" for key in sorted(extra)]
 
 

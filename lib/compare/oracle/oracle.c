@@ -59,7 +59,7 @@ enum { BLOCK_SIDE = 1024, BLOCK = BLOCK_SIDE * BLOCK_SIDE };
 static void add_piece(struct passage *p, uint64_t first, size_t count)
 {
     const uint8_t *const spans[2] = {p->raw[0].bytes, p->raw[1].bytes};
-    tu_compare_range(&p->comparison, spans, first, count, &p->sums, NULL, NULL);
+    tu_compare_range(&p->comparison, spans, first, count, &p->sums, NULL, NULL, NULL);
 }
 
 static int pass_run(struct tu_search *s, struct passage *p, uint64_t first, size_t count)

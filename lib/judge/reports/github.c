@@ -23,7 +23,7 @@ static void put_listed(FILE *out, const struct tu_court *c)
 int tu_report_github(FILE *out, const struct tu_report *r, struct tu_error *error)
 {
     const struct tu_court *c = r->court;
-    char trouble[512];
+    char trouble[512], relations[128];
     (void)error;
     size_t room = ANNOTATIONS - (c->counts[TU_LISTED] > 0);
     for (size_t i = 0; i < c->count && i < room; i++) {
@@ -45,6 +45,8 @@ int tu_report_github(FILE *out, const struct tu_report *r, struct tu_error *erro
     tu_report_put(out, TU_MARKUP_COMMAND, trouble);
     for (size_t i = 0; i < TU_OUTCOMES; i++)
         fprintf(out, "%s%zu %s", i || *trouble ? ", " : "", c->counts[i], tu_outcome_words[i]);
+    if (tu_court_relations(c, relations, sizeof relations))
+        fprintf(out, "; weights: %s", relations);
     putc('\n', out);
     return 0;
 }

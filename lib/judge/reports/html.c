@@ -90,6 +90,7 @@ static bool is_bad(const struct tu_judged *j)
 
 static void put_counts(FILE *out, const struct tu_court *c)
 {
+    char relations[128];
     fputs("<div class=\"wide\"><table class=\"counts\"><thead><tr>", out);
     for (size_t i = 0; i < TU_OUTCOMES; i++)
         fprintf(out, "<th>%s</th>", tu_outcome_words[i]);
@@ -97,6 +98,8 @@ static void put_counts(FILE *out, const struct tu_court *c)
     for (size_t i = 0; i < TU_OUTCOMES; i++)
         fprintf(out, "<td>%zu</td>", c->counts[i]);
     fputs("</tr></tbody></table></div>\n", out);
+    if (tu_court_relations(c, relations, sizeof relations))
+        fprintf(out, "<p>Weights: %s.</p>\n", relations);
 }
 
 static void put_escaped(FILE *out, const char *text)

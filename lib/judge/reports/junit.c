@@ -34,6 +34,10 @@ static void put_properties(FILE *out, const struct tu_court *c)
         put_attribute(out, "value", c->profile);
         fputs("/>\n", out);
     }
+    for (size_t i = 0; i < TU_RELATIONS; i++)
+        if (c->relations[i])
+            fprintf(out, "      <property name=\"%s\" value=\"%zu\"/>\n", tu_relation_words[i],
+                    c->relations[i]);
     for (size_t i = 0; i < c->rules.count; i++) {
         char text[512], shown[2048];
         if (!tu_court_names(c, i))

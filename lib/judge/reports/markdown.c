@@ -64,7 +64,7 @@ static void put_table(FILE *out, const struct tu_court *c, size_t first, size_t 
 int tu_report_markdown(FILE *out, const struct tu_report *r, struct tu_error *error)
 {
     const struct tu_court *c = r->court;
-    char trouble[512];
+    char trouble[512], relations[128];
     (void)error;
     tu_court_trouble(c, trouble, sizeof trouble);
     fprintf(out, "## verdict: %s\n\n", tu_court_words(c));
@@ -82,6 +82,8 @@ int tu_report_markdown(FILE *out, const struct tu_report *r, struct tu_error *er
     for (size_t i = 0; i < TU_OUTCOMES; i++)
         fprintf(out, " %zu |", c->counts[i]);
     fputs("\n\n", out);
+    if (tu_court_relations(c, relations, sizeof relations))
+        fprintf(out, "Weights: %s.\n\n", relations);
     put_rules(out, c);
     put_table(out, c, 0, tu_court_ranked(c), tu_court_failures(c) + c->counts[TU_UNJUDGED]);
     put_table(out, c, tu_court_ranked(c), c->count, c->counts[TU_LISTED]);

@@ -89,6 +89,9 @@ int tu_put_totals(struct tu_builder *b, const struct tu_court *c, struct tu_erro
     for (size_t i = 0; i < sizeof totals / sizeof *totals; i++)
         if (tu_put_uint(b, totals[i].key, totals[i].value, error) < 0)
             return -1;
+    for (size_t i = 0; i < TU_RELATIONS; i++)
+        if (tu_put_uint(b, tu_relation_words[i], c->relations[i], error) < 0)
+            return -1;
     if (tu_put_string(b, "field", tu_court_field(c), error) < 0)
         return -1;
     return least

@@ -120,10 +120,21 @@ static int put_invocation(struct tu_builder *b, const struct tu_court *c, struct
     return tu_builder_close(b, error) < 0 ? -1 : tu_builder_close(b, error);
 }
 
+/* How the weights are related, beside what the format has a place for. */
+static int put_relations(struct tu_builder *b, const struct tu_court *c, struct tu_error *error)
+{
+    if (open_map(b, "properties", error) < 0)
+        return -1;
+    for (size_t i = 0; i < TU_RELATIONS; i++)
+        if (tu_put_uint(b, tu_relation_words[i], c->relations[i], error) < 0)
+            return -1;
+    return tu_builder_close(b, error);
+}
+
 static int put_run(struct tu_builder *b, const struct tu_court *c, struct tu_error *error)
 {
     if (put_tool(b, error) < 0 || put_invocation(b, c, error) < 0 ||
-        open_array(b, "results", error) < 0)
+        put_relations(b, c, error) < 0 || open_array(b, "results", error) < 0)
         return -1;
     for (size_t i = 0; i < c->count; i++)
         if (put_result(b, &c->items[i], error) < 0)

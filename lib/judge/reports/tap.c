@@ -18,11 +18,13 @@ static void put_block(FILE *out, const struct tu_court *c, const struct tu_judge
 int tu_report_tap(FILE *out, const struct tu_report *r, struct tu_error *error)
 {
     const struct tu_court *c = r->court;
-    char trouble[512];
+    char trouble[512], relations[128];
     (void)error;
     tu_court_trouble(c, trouble, sizeof trouble);
     fprintf(out, "TAP version 13\n1..%zu%s\n", c->count + (*trouble != '\0'),
             c->count || *trouble ? "" : " # SKIP nothing to judge, which was allowed");
+    if (tu_court_relations(c, relations, sizeof relations))
+        fprintf(out, "# weights: %s\n", relations);
     for (size_t i = 0; i < c->count; i++) {
         const struct tu_judged *j = &c->items[i];
         bool skipped = j->outcome == TU_ALLOWED || j->outcome == TU_LISTED;

@@ -73,6 +73,7 @@ static void put_status(FILE *out, const struct tu_court *c, const char *status)
 static void put_counts(FILE *out, const struct tu_court *c)
 {
     const size_t *n = c->counts;
+    char relations[128];
     if (c->facts)
         fprintf(out, "facts: %zu same, %zu differ, %zu stated by one side alone\n",
                 c->facts - c->differing - c->listed, c->differing, c->listed);
@@ -82,6 +83,8 @@ static void put_counts(FILE *out, const struct tu_court *c)
             tu_court_judged(c), n[TU_PASSED], tu_court_failures(c), n[TU_FAILED],
             n[TU_INCOMPARABLE], n[TU_MISSING], n[TU_DIFFERS] ? ", the rest facts" : "",
             n[TU_ALLOWED], n[TU_UNJUDGED], n[TU_LISTED]);
+    if (tu_court_relations(c, relations, sizeof relations))
+        fprintf(out, "weights: %s\n", relations);
     for (size_t i = 0; i < tu_status_count; i++)
         put_status(out, c, tu_statuses[i]);
     if (c->repeated)

@@ -95,7 +95,7 @@ static const char *ask(struct tu_member a, struct tu_member b, uint64_t queries,
             CHECK(tu_decoder_init(&c.decoders[i], &geometry[i], c.kernels, NULL, &w.error) == 0);
             CHECK(tu_view_read(sides[i], 0, raw[i], geometry[i].nbytes, &w.error) == 0);
         }
-        tu_compare_range(&c, spans, 0, a.tensor->elements, &sums, NULL, NULL);
+        tu_compare_range(&c, spans, 0, a.tensor->elements, &sums, NULL, NULL, NULL);
     }
     const struct tu_oracle_case c = {.kernels = w.maker.kernels,
                                      .sides = {sides[0], sides[1]},

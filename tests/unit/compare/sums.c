@@ -51,9 +51,11 @@ static void compare_rows(const struct tu_kernels *k, const struct operand *a, co
         return;
     tu_geometry_span(&a->decoder.geometry, first, count, &ao, &length);
     tu_geometry_span(&b->decoder.geometry, first, count, &bo, &length);
-    const struct tu_comparison c = {k, {a->decoder, b->decoder}, row};
+    struct tu_comparison c = {.kernels = k, .decoders = {a->decoder, b->decoder}, .row = row};
+    const enum tensor_dtype types[2] = {a->decoder.geometry.dtype->code, b->decoder.geometry.dtype->code};
+    c.resolution = tu_resolution_of(c.decoders, types);
     const uint8_t *const spans[2] = {a->bytes + ao, b->bytes + bo};
-    tu_compare_range(&c, spans, first, count, out, rows, NULL);
+    tu_compare_range(&c, spans, first, count, out, rows, NULL, NULL);
 }
 
 static void compare(const struct tu_kernels *k, const struct operand *a, const struct operand *b, uint64_t first,
@@ -265,7 +267,7 @@ TEST(the_worst_rows_are_found)
         free(cosines);
         struct tu_row *sums = calloc((size_t)rows, sizeof *sums);
         struct tu_partial apart = {0};
-        const struct tu_comparison c = {NULL, {a.decoder, b.decoder}, row};
+        const struct tu_comparison c = {.decoders = {a.decoder, b.decoder}, .row = row};
         compare_rows(tu_kernels_choose(NULL), &a, &b, row, 0, rows * row, &apart, sums);
         CHECK(!apart.rows.known);
         for (uint64_t r = 0; r < rows; r++)
@@ -287,7 +289,7 @@ TEST(a_row_in_pieces_is_the_row)
     struct tu_partial whole = {0};
     struct tu_row row = {0};
     struct tu_worst_rows worst = {0};
-    const struct tu_comparison c = {NULL, {a.decoder, b.decoder}, ELEMENTS};
+    const struct tu_comparison c = {.decoders = {a.decoder, b.decoder}, .row = ELEMENTS};
     compare(baseline(), &a, &b, 0, ELEMENTS, &whole);
     for (uint64_t first = 0; first < ELEMENTS; first += TU_COMPARE_BLOCK) {
         struct tu_partial piece = {0};
@@ -313,9 +315,9 @@ static struct tu_partial compare_floats(const float *x, const float *y, size_t c
     const uint64_t shape[] = {count / 4, 4};
     if (tu_geometry(TENSOR_F32, TENSOR_PACKING_ROWS, shape, 2, &g, &error) < 0 || tu_decoder_init(&d, &g, baseline(), NULL, &error) < 0)
         tap_fail(__FILE__, __LINE__, "%s", error.text);
-    const struct tu_comparison c = {baseline(), {d, d}, 4};
+    const struct tu_comparison c = {.kernels = baseline(), .decoders = {d, d}, .row = 4};
     const uint8_t *const spans[2] = {(const uint8_t *)x, (const uint8_t *)y};
-    tu_compare_range(&c, spans, 0, count, &out, NULL, NULL);
+    tu_compare_range(&c, spans, 0, count, &out, NULL, NULL, NULL);
     return out;
 }
 
