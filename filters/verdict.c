@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* verdict: judges records by rules.  The only filter that exits 1. */
+/* verdict: judges records by rules.  The only filter that exits 1.  Longer than 400 lines: half of
+ * it is what its options want of one another, and of files that must not be replaced. */
 #include "config.h"
 
 #include <stdio.h>

@@ -37,6 +37,7 @@ struct hearing {
     size_t applied;    /* rules that are about it, and whose keeping says something */
     bool below;        /* it broke one on the leading field */
     char broken[1024]; /* those it breaks, as text */
+    char status[512];  /* the status, with its reason */
     size_t broken_used; /* bytes of it; more than its size: it was cut */
 };
 
@@ -209,6 +210,32 @@ static bool has_numbers(const char *status)
            strcmp(status, "undefined") == 0;
 }
 
+/* The status, with what the record says of it. */
+static void say_status(struct hearing *h, struct tu_judged *j)
+{
+    const char *reason;
+    size_t length;
+    j->reason = j->status;
+    if (!tu_value_string(tu_value_get(h->record, "reason"), &reason, &length) || !length)
+        return;
+    snprintf(h->status, sizeof h->status, "%s: %.*s", j->status, (int)length, reason);
+    j->reason = h->status;
+}
+
+/* Of a pair that passed, the rows that one side alone has: padding, which was not compared. */
+static void say_rows(struct hearing *h, struct tu_judged *j)
+{
+    static const char *const keys[] = {"rows_only_a", "rows_only_b"};
+    uint64_t rows;
+    for (int i = 0; i < 2; i++) {
+        if (!tu_value_uint(tu_value_get(h->record, keys[i]), &rows) || !rows)
+            continue;
+        snprintf(h->status, sizeof h->status, "%" PRIu64 " rows of %c alone were not compared",
+                 rows, "ab"[i]);
+        j->reason = h->status;
+    }
+}
+
 /* Judges by the rules what has numbers. */
 static void weigh(struct tu_court *c, struct hearing *h, struct tu_judged *j, bool allowed)
 {
@@ -221,6 +248,8 @@ static void weigh(struct tu_court *c, struct hearing *h, struct tu_judged *j, bo
     }
     j->outcome = *h->broken ? TU_FAILED : TU_PASSED;
     j->reason = h->broken;
+    if (j->outcome == TU_PASSED)
+        say_rows(h, j);
     if (!heard) {
         allowed = tu_rules_allowed(&c->rules, h->record, "unjudged", j->name);
         j->outcome = allowed ? TU_ALLOWED : TU_UNJUDGED;
@@ -235,7 +264,7 @@ static bool decide(struct tu_court *c, struct hearing *h, struct tu_judged *j)
     bool numbers = has_numbers(j->status);
     bool ok = strcmp(j->status, "ok") == 0 || (numbers && h->identical);
     bool allowed = !ok && tu_rules_allowed(&c->rules, h->record, j->status, j->name);
-    j->reason = j->status;
+    say_status(h, j);
     if (strcmp(j->status, "extra") == 0)
         j->outcome = TU_LISTED;
     else if (!ok && !allowed)

@@ -295,6 +295,32 @@ setup() {
     done
 }
 
+@test "another layout fails, whoever judges, until it is accepted" {
+    record 'status="layout",hypothesis="rope(4)",remedy="w = w : rope(4)",identical_count=4,max_diff=0'
+    for judge in --profile=auto --profile=exact --min=0.1 --rule=max_diff\<9; do
+        run -1 verdict "$judge" record.tsr
+        says "layout: 1 (0 allowed)" "(layout; hypothesis: rope(4))"
+        run -2 verdict "$judge" --allow layout record.tsr
+        says "1 allowed" "nothing judged"
+        run -0 pipeline "cat record.tsr same.tsr | verdict '$judge' --allow 'layout:w*'"
+        run -1 verdict "$judge" --allow 'layout:v*' record.tsr
+        run -1 verdict "$judge" --allow shape_mismatch --allow undefined record.tsr
+    done
+}
+
+@test "what was not compared is told: extra tensors, rows of one side" {
+    record 'status="extra",shape_b=...,dtype_b=...'
+    run -0 pipeline 'cat same.tsr record.tsr | verdict --min 0.9 --expect tensors=2'
+    says "2 judged, 2 passed" "1 listed" $'not compared:\n  listed ' "w  (extra)"
+    run -2 verdict --min 0.9 record.tsr
+    record 'rows_only_b=56'
+    run -0 verdict --min 0.9 record.tsr
+    says "w  (56 rows of b alone were not compared)"
+    record 'status="shape_mismatch",reason="600 rows of a are no padding"'
+    run -1 verdict --min 0.9 record.tsr
+    says "(shape_mismatch: 600 rows of a are no padding)"
+}
+
 @test "names that come more than once are noticed" {
     run -0 pipeline 'cat same.tsr same.tsr | verdict --min 0'
     says "names that came before: 2"
@@ -355,9 +381,9 @@ END
     says $'fail\tdiffers\tnan\ta has 4 (given), b has 8 (default)\trope.base' $'listed\tonly_b\tnan\ta has 4 (given), b has 8 (default)\tcontext'
 }
 
-@test "records that say what no record can are trouble" {
-    record() {
-        python3 - "$srcdir/tests/tools" "$1" << 'END' > record.tsr
+# record FIELD=VALUE,...: record.tsr with one compare record, with these fields of Python; ...: without it.
+record() {
+    python3 - "$srcdir/tests/tools" "$1" << 'END' > record.tsr
 import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, sys.argv[1])
@@ -368,7 +394,9 @@ r = dict(kind="compare", name="w", status="ok", dtype_a="F32", dtype_b="F32", sh
 r.update(eval("dict(" + sys.argv[2] + ")"))
 sys.stdout.buffer.write(formats.stream([], [formats.pack({k: v for k, v in r.items() if v is not ...})]))
 END
-    }
+}
+
+@test "records that say what no record can are trouble" {
     while read -r fields what; do
         record "$fields"
         for judge in '--min 0.5' '--rule max_diff<=100' '--allow-empty'; do

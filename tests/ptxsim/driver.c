@@ -242,45 +242,47 @@ CALL cuDeviceTotalMem_v2(size_t *bytes, CUdevice device)
     return end(CUDA_SUCCESS);
 }
 
+/* Attributes that are the same whatever is simulated, by their numbers. */
+static const struct {
+    int number, value;
+} fixed_attributes[] = {
+    {1, 1024}, /* threads of a block */
+    {2, 1024}, /* and in each direction */
+    {3, 1024},
+    {4, 64},
+    {5, INT32_MAX}, /* blocks in each direction */
+    {6, 65535},
+    {7, 65535},
+    {8, DEFAULT_SHARED},
+    {9, 65536}, /* constant memory */
+    {10, LANES},
+    {11, INT32_MAX}, /* pitch */
+    {12, 65536},     /* registers of a block */
+    {13, 1410000},   /* clock, kHz */
+    {14, 512},       /* texture alignment */
+    {15, 1},         /* copies beside kernels */
+    {17, 0},         /* time limit */
+    {18, 0},         /* integrated */
+    {19, 1},         /* host memory can be mapped */
+    {20, 0},         /* compute mode */
+    {31, 1},         /* concurrent kernels */
+    {32, 0},         /* ECC */
+    {33, 1},         /* PCI bus, device */
+    {34, 0},
+    {36, 1215000},  /* memory clock, kHz */
+    {37, 5120},     /* memory bus, bits */
+    {38, 40 << 20}, /* L2 cache */
+    {40, 2},        /* copy engines */
+    {41, 1},        /* unified addresses */
+    {82, 65536},    /* registers of a multiprocessor */
+    {111, RESERVED_SHARED},
+};
+
 int device_attribute(int number)
 {
-    static const struct {
-        int number, value;
-    } fixed[] = {
-        {1, 1024}, /* threads of a block */
-        {2, 1024}, /* and in each direction */
-        {3, 1024},
-        {4, 64},
-        {5, INT32_MAX}, /* blocks in each direction */
-        {6, 65535},
-        {7, 65535},
-        {8, DEFAULT_SHARED},
-        {9, 65536}, /* constant memory */
-        {10, LANES},
-        {11, INT32_MAX}, /* pitch */
-        {12, 65536},     /* registers of a block */
-        {13, 1410000},   /* clock, kHz */
-        {14, 512},       /* texture alignment */
-        {15, 1},         /* copies beside kernels */
-        {17, 0},         /* time limit */
-        {18, 0},         /* integrated */
-        {19, 1},         /* host memory can be mapped */
-        {20, 0},         /* compute mode */
-        {31, 1},         /* concurrent kernels */
-        {32, 0},         /* ECC */
-        {33, 1},         /* PCI bus, device */
-        {34, 0},
-        {36, 1215000},  /* memory clock, kHz */
-        {37, 5120},     /* memory bus, bits */
-        {38, 40 << 20}, /* L2 cache */
-        {40, 2},        /* copy engines */
-        {41, 1},        /* unified addresses */
-        {82, 65536},    /* registers of a multiprocessor */
-        {111, RESERVED_SHARED},
-    };
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
-        if (fixed[i].number == number)
-            return fixed[i].value;
+    for (size_t i = 0; i < sizeof fixed_attributes / sizeof *fixed_attributes; i++)
+        if (fixed_attributes[i].number == number)
+            return fixed_attributes[i].value;
     switch (number) {
     case 16:
         return (int)setting("PTXSIM_MULTIPROCESSORS", 16);
