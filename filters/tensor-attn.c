@@ -22,7 +22,7 @@ static int parse_precision(void *target, const char *text, struct tu_error *erro
 
 static const struct tu_option options[] = {
     TU_ATTENTION_OPTIONS(what),
-    {0, "precision", "f32|f64", "f32 (default), or f64: the oracle", parse_precision, &what.wide},
+    {0, "precision", "f32|f64", "f32 (default), or f64: exact attention", parse_precision, &what.wide},
     TU_SELECT_OPTIONS(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),

@@ -10,7 +10,7 @@
 
 enum { TILE_KEYS = 64 };
 
-struct oracle {
+struct exact {
     const struct tu_attention *a;
     const struct tu_attention_rows *rows;
     const struct tu_attention_range *range;
@@ -27,9 +27,9 @@ static double dot(const double *x, const double *y, uint64_t n)
     return sum;
 }
 
-static double *score_row(const struct oracle *o, uint64_t head, uint64_t query)
+static double *score_row(const struct exact *e, uint64_t head, uint64_t query)
 {
-    return o->scores + (head * o->range->queries + query) * o->a->keys;
+    return e->scores + (head * e->range->queries + query) * e->a->keys;
 }
 
 static double finish_score(const struct tu_attention *a, uint64_t head, uint64_t query,
@@ -48,18 +48,18 @@ static double finish_score(const struct tu_attention *a, uint64_t head, uint64_t
 }
 
 /* The scores of all heads of the range against keys [key, key + count), whose K is in the tile. */
-static void score_tile(const struct oracle *o, uint64_t key, uint64_t count)
+static void score_tile(const struct exact *e, uint64_t key, uint64_t count)
 {
-    const struct tu_attention *a = o->a;
+    const struct tu_attention *a = e->a;
     uint64_t dim = a->head_dim, group = a->heads / a->kv_heads;
-    for (uint64_t h = 0; h < o->range->heads; h++) {
-        uint64_t head = o->range->head + h;
-        for (uint64_t i = 0; i < o->range->queries; i++)
+    for (uint64_t h = 0; h < e->range->heads; h++) {
+        uint64_t head = e->range->head + h;
+        for (uint64_t i = 0; i < e->range->queries; i++)
             for (uint64_t j = 0; j < count; j++) {
-                double product = dot(o->q + (i * a->heads + head) * dim,
-                                     o->tile + (j * a->kv_heads + head / group) * dim, dim);
-                score_row(o, h, i)[key + j] =
-                    finish_score(a, head, o->range->query + i, key + j, product);
+                double product = dot(e->q + (i * a->heads + head) * dim,
+                                     e->tile + (j * a->kv_heads + head / group) * dim, dim);
+                score_row(e, h, i)[key + j] =
+                    finish_score(a, head, e->range->query + i, key + j, product);
             }
     }
 }
@@ -94,60 +94,60 @@ static bool is_hidden(double weight)
 }
 
 /* Adds what keys [key, key + count), whose V is in the tile, give to the output. */
-static void weigh_tile(const struct oracle *o, uint64_t key, uint64_t count, double *out)
+static void weigh_tile(const struct exact *e, uint64_t key, uint64_t count, double *out)
 {
-    const struct tu_attention *a = o->a;
+    const struct tu_attention *a = e->a;
     uint64_t dim = a->value_dim, group = a->heads / a->kv_heads;
-    for (uint64_t h = 0; h < o->range->heads; h++)
-        for (uint64_t i = 0; i < o->range->queries; i++) {
-            const double *w = score_row(o, h, i) + key;
-            double *to = out + (i * o->range->heads + h) * dim;
+    for (uint64_t h = 0; h < e->range->heads; h++)
+        for (uint64_t i = 0; i < e->range->queries; i++) {
+            const double *w = score_row(e, h, i) + key;
+            double *to = out + (i * e->range->heads + h) * dim;
             for (uint64_t j = 0; j < count; j++) {
-                const double *v = o->tile + (j * a->kv_heads + (o->range->head + h) / group) * dim;
+                const double *v = e->tile + (j * a->kv_heads + (e->range->head + h) / group) * dim;
                 for (uint64_t c = 0; c < dim && !is_hidden(w[j]); c++)
                     to[c] += w[j] * v[c];
             }
         }
 }
 
-static int score_all(struct oracle *o, struct tu_error *error)
+static int score_all(struct exact *e, struct tu_error *error)
 {
-    for (uint64_t key = 0, n; key < o->a->keys; key += n) {
-        n = o->a->keys - key < TILE_KEYS ? o->a->keys - key : TILE_KEYS;
-        if (o->rows->read(o->rows->context, TU_ATTENTION_K, o->range->batch, key, n, NULL, o->tile,
+    for (uint64_t key = 0, n; key < e->a->keys; key += n) {
+        n = e->a->keys - key < TILE_KEYS ? e->a->keys - key : TILE_KEYS;
+        if (e->rows->read(e->rows->context, TU_ATTENTION_K, e->range->batch, key, n, NULL, e->tile,
                           error) < 0)
             return -1;
-        score_tile(o, key, n);
+        score_tile(e, key, n);
     }
     return 0;
 }
 
-static int weigh_all(struct oracle *o, double *out, struct tu_error *error)
+static int weigh_all(struct exact *e, double *out, struct tu_error *error)
 {
-    for (uint64_t key = 0, n; key < o->a->keys; key += n) {
-        n = o->a->keys - key < TILE_KEYS ? o->a->keys - key : TILE_KEYS;
-        if (o->rows->read(o->rows->context, TU_ATTENTION_V, o->range->batch, key, n, NULL, o->tile,
+    for (uint64_t key = 0, n; key < e->a->keys; key += n) {
+        n = e->a->keys - key < TILE_KEYS ? e->a->keys - key : TILE_KEYS;
+        if (e->rows->read(e->rows->context, TU_ATTENTION_V, e->range->batch, key, n, NULL, e->tile,
                           error) < 0)
             return -1;
-        weigh_tile(o, key, n, out);
+        weigh_tile(e, key, n, out);
     }
     return 0;
 }
 
-static int compute(struct oracle *o, enum tu_attention_result result, double *out,
+static int compute(struct exact *e, enum tu_attention_result result, double *out,
                    struct tu_error *error)
 {
-    const struct tu_attention_range *r = o->range;
-    if (o->rows->read(o->rows->context, TU_ATTENTION_Q, r->batch, r->query, r->queries, NULL, o->q,
+    const struct tu_attention_range *r = e->range;
+    if (e->rows->read(e->rows->context, TU_ATTENTION_Q, r->batch, r->query, r->queries, NULL, e->q,
                       error) < 0 ||
-        score_all(o, error) < 0)
+        score_all(e, error) < 0)
         return -1;
     for (uint64_t row = 0; result != TU_ATTENTION_SCORES && row < r->heads * r->queries; row++)
-        soften_row(o->a, r->head + row / r->queries, o->scores + row * o->a->keys);
+        soften_row(e->a, r->head + row / r->queries, e->scores + row * e->a->keys);
     if (result == TU_ATTENTION_OUT)
-        return weigh_all(o, out, error);
-    for (uint64_t i = 0; i < r->heads * r->queries * o->a->keys; i++)
-        out[i] = is_hidden(o->scores[i]) && result == TU_ATTENTION_WEIGHTS ? 0 : o->scores[i];
+        return weigh_all(e, out, error);
+    for (uint64_t i = 0; i < r->heads * r->queries * e->a->keys; i++)
+        out[i] = is_hidden(e->scores[i]) && result == TU_ATTENTION_WEIGHTS ? 0 : e->scores[i];
     return 0;
 }
 
@@ -156,15 +156,15 @@ int tu_attend_exactly(const struct tu_attention *a, const struct tu_attention_ro
                       double *out, struct tu_error *error)
 {
     uint64_t dim = a->head_dim > a->value_dim ? a->head_dim : a->value_dim;
-    struct oracle o = {.a = a, .rows = rows, .range = range};
-    o.q = calloc(range->queries * a->heads * a->head_dim, sizeof *o.q);
-    o.tile = calloc(TILE_KEYS * a->kv_heads * dim, sizeof *o.tile);
-    o.scores = calloc(range->heads * range->queries * a->keys + 1, sizeof *o.scores);
+    struct exact e = {.a = a, .rows = rows, .range = range};
+    e.q = calloc(range->queries * a->heads * a->head_dim, sizeof *e.q);
+    e.tile = calloc(TILE_KEYS * a->kv_heads * dim, sizeof *e.tile);
+    e.scores = calloc(range->heads * range->queries * a->keys + 1, sizeof *e.scores);
     if (result == TU_ATTENTION_OUT)
         memset(out, 0, range->queries * range->heads * a->value_dim * sizeof *out);
-    int made = o.q && o.tile && o.scores ? compute(&o, result, out, error) : tu_fail_memory(error);
-    free(o.q);
-    free(o.tile);
-    free(o.scores);
+    int made = e.q && e.tile && e.scores ? compute(&e, result, out, error) : tu_fail_memory(error);
+    free(e.q);
+    free(e.tile);
+    free(e.scores);
     return made;
 }

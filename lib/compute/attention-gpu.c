@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Attention on a CUDA device.
+ *
  * Work is cut into jobs, each some batches and queries with all keys that these see.  A job's keys
  * come in chunks through two slots of device memory: while the kernels work on one, the next is
  * copied to the other.  What a chunk gave is merged into the state of each row, so that the results
@@ -8,15 +10,13 @@
  */
 #include "config.h"
 
-#include "compute/attention-gpu.h"
+#include "compute/attention-gpu-run.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "compute/cuda/args.h"
 
 #ifndef TU_HAVE_CUDA_KERNELS
 #define TU_HAVE_CUDA_KERNELS 0
@@ -30,231 +30,20 @@ extern const struct tu_gpu_image tu_cuda_f32[], tu_cuda_f16[], tu_cuda_bf16[]; /
 #define tu_cuda_bf16 NULL
 #endif
 
-enum {
-    SLOTS = 2,
-    MOST_KEYS = 1 << 30,     /* of a launch: keys are numbered with 31 bits */
-    MOST_ROWS = 1 << 28,     /* of a key/value head in a launch */
-    MOST_BLOCKS = INT32_MAX, /* of a launch */
-    SPLIT_KEYS = 128,        /* that are worth a block of their own */
-    LONGEST_SUM = 2048,      /* keys; longer chains of float32 sums lose digits */
-    MOST_SPLITS = 4096,
-    STAGE_ROWS = 32, /* of a tile of the kernel for scores and weights */
-};
+enum { STAGE_ROWS = 32 /* of a tile of the kernel for scores and weights */ };
 
 static const struct {
     const char *name;
-    unsigned bytes;
     const struct tu_gpu_image *kernels;
 } types[] = {
-    [TU_CACHE_F32] = {"f32", 4, tu_cuda_f32},
-    [TU_CACHE_F16] = {"f16", 2, tu_cuda_f16},
-    [TU_CACHE_BF16] = {"bf16", 2, tu_cuda_bf16},
-};
-
-/* How the work is cut. */
-struct plan {
-    uint64_t batches, queries, keys; /* of a job; keys: of a chunk */
-    unsigned splits;
-    bool whole; /* one job, one chunk */
-};
-
-/* Part of the problem: what a launch works on. */
-struct part {
-    uint64_t batch, batches, query, queries, key, keys;
-};
-
-/* A chunk of keys in device memory. */
-struct slot {
-    tu_gpu_address k, v, mask;
-    float *packed_mask;     /* host memory, while it is copied */
-    void *loading, *loaded; /* events of the copying stream */
-    void *starting, *used;  /* events of the computing stream */
-    bool copied, computed;  /* what is to be timed */
-    struct part part;
-    bool valid;
-};
-
-struct run {
-    struct tu_gpu *gpu;
-    const struct tu_attention *a;
-    const struct tu_attention_input *in;
-    struct tu_attention_output *out;
-    struct tu_gpu_attention_options options;
-    struct tu_gpu_timing *timing;
-    struct tu_error *error;
-
-    void *module, *computing, *copying;
-    void *putting, *put; /* events around the output's way back */
-    struct tu_gpu_kernel attend, combine, stages;
-    unsigned tile_rows, combine_rows; /* of a block */
-    struct plan plan;
-    struct slot slots[SLOTS];
-    struct tu_cuda_attention args;
-    float *stage; /* host memory: a chunk's scores or weights */
-    unsigned next_slot;
-    double kernel_time, transfer_time;
+    [TU_CACHE_F32] = {"f32", tu_cuda_f32},
+    [TU_CACHE_F16] = {"f16", tu_cuda_f16},
+    [TU_CACHE_BF16] = {"bf16", tu_cuda_bf16},
 };
 
 bool tu_gpu_has_kernels(void)
 {
     return TU_HAVE_CUDA_KERNELS;
-}
-
-/* ---- Sizes ---- */
-
-static uint64_t divide_up(uint64_t a, uint64_t b)
-{
-    return a / b + (a % b != 0);
-}
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Bytes of one key and its value, of all heads. */
-static uint64_t key_bytes(const struct run *r)
-{
-    return r->a->kv_heads * (r->a->head_dim + r->a->value_dim) * types[r->in->type].bytes;
-}
-
-/* Bytes of one query's rows: query and output, state, partial results. */
-static uint64_t query_bytes(const struct run *r)
-{
-    const struct tu_attention *a = r->a;
-    return 4 * a->heads * (a->head_dim + 2 * a->value_dim + 2);
-}
-
-static uint64_t partial_bytes(const struct run *r)
-{
-    return 4 * r->a->heads * (r->a->value_dim + 2);
-}
-
-static uint64_t mask_bytes(const struct run *r)
-{
-    return r->a->mask ? 4 * r->a->mask_heads : 0;
-}
-
-static unsigned stage_outputs(const struct run *r)
-{
-    return (r->out->scores != NULL) + (r->out->weights != NULL);
-}
-
-static uint64_t head_bytes(const struct run *r)
-{
-    return 8 * r->a->heads;
-}
-
-/* ---- Cutting ---- */
-
-static uint64_t row_tiles(const struct run *r, uint64_t queries)
-{
-    return divide_up(queries * (r->a->heads / r->a->kv_heads), r->tile_rows);
-}
-
-/*
- * Enough blocks to keep the device busy, as long as merging their results costs little beside
- * reading the cache; and more where one block would sum up too many keys.
- */
-static unsigned choose_splits(const struct run *r, uint64_t batches, uint64_t queries,
-                              uint64_t keys, uint64_t memory)
-{
-    uint64_t blocks = batches * r->a->kv_heads * row_tiles(r, queries);
-    uint64_t processors = (uint64_t)r->gpu->device.multiprocessors;
-    uint64_t busy = divide_up(2 * processors * (uint64_t)r->attend.blocks, blocks);
-    /* A block reads its queries, and its results are read again, the maxima by every lane. */
-    uint64_t block_bytes = 4 * r->a->heads * r->a->head_dim + 3 * partial_bytes(r) / 2;
-    uint64_t cheap = keys * key_bytes(r) / 25 / (block_bytes * queries);
-    uint64_t splits = smaller(busy, larger(cheap, divide_up(processors, blocks)));
-    splits = smaller(splits, divide_up(keys, SPLIT_KEYS));
-    splits = larger(splits, divide_up(keys, LONGEST_SUM));
-    splits = smaller(splits, memory / (batches * queries * partial_bytes(r)));
-    splits = smaller(splits, MOST_BLOCKS / blocks);
-    splits = r->options.splits ? r->options.splits : splits;
-    return (unsigned)larger(1, smaller(splits, MOST_SPLITS));
-}
-
-static bool launchable(const struct run *r, uint64_t batches, uint64_t queries, uint64_t keys)
-{
-    const struct tu_attention *a = r->a;
-    return keys <= MOST_KEYS && queries <= MOST_ROWS / (a->heads / a->kv_heads) &&
-           batches <= MOST_BLOCKS / (a->kv_heads * row_tiles(r, queries)) / 4 &&
-           batches <= MOST_BLOCKS / (a->heads * queries);
-}
-
-static uint64_t whole_bytes(const struct run *r, unsigned splits)
-{
-    const struct tu_attention *a = r->a;
-    uint64_t rows = query_bytes(r) + splits * partial_bytes(r);
-    uint64_t pairs = mask_bytes(r) + a->batches * 4 * a->heads * stage_outputs(r);
-    return head_bytes(r) + a->batches * (a->queries * rows + a->keys * key_bytes(r)) +
-           a->queries * a->keys * pairs;
-}
-
-static bool plan_whole(struct run *r, uint64_t memory)
-{
-    const struct tu_attention *a = r->a;
-    struct plan *p = &r->plan;
-    if (!launchable(r, a->batches, a->queries, a->keys))
-        return false;
-    p->splits = choose_splits(r, a->batches, a->queries, a->keys, memory / 8);
-    p->batches = a->batches;
-    p->queries = a->queries;
-    p->keys = a->keys;
-    p->whole = true;
-    return whole_bytes(r, p->splits) <= memory;
-}
-
-/* Bytes for each key of a chunk in both slots. */
-static uint64_t chunk_key_bytes(const struct run *r, uint64_t queries)
-{
-    return SLOTS * (key_bytes(r) + mask_bytes(r) * queries) +
-           4 * r->a->heads * queries * stage_outputs(r);
-}
-
-/* As many queries as fill a quarter of the memory, fewer where a chunk would have but a few keys.
- */
-static int plan_chunks(struct run *r, uint64_t memory)
-{
-    const struct tu_attention *a = r->a;
-    struct plan *p = &r->plan;
-    uint64_t row = query_bytes(r) + partial_bytes(r);
-    uint64_t least = smaller(a->keys, TU_CUDA_TILE_KEYS);
-    p->batches = 1;
-    p->whole = false;
-    p->queries = larger(1, smaller(a->queries, memory / 4 / row));
-    for (;; p->queries = p->queries / 2) {
-        uint64_t taken = head_bytes(r) + p->queries * row;
-        p->keys = memory > taken ? (memory - taken) * 3 / 4 / chunk_key_bytes(r, p->queries) : 0;
-        p->keys = smaller(smaller(p->keys, a->keys), MOST_KEYS);
-        if (p->keys >= least && launchable(r, 1, p->queries, p->keys))
-            break;
-        if (p->queries == 1) {
-            uint64_t needed = head_bytes(r) + row + least * chunk_key_bytes(r, 1) * 4 / 3;
-            return tu_gpu_fail_memory(needed, memory, r->error);
-        }
-    }
-    if (p->keys < a->keys)
-        p->keys -= p->keys % TU_CUDA_TILE_KEYS;
-    uint64_t left = memory - head_bytes(r) - p->queries * (row - partial_bytes(r)) -
-                    p->keys * chunk_key_bytes(r, p->queries);
-    p->splits = choose_splits(r, 1, p->queries, p->keys, left);
-    return 0;
-}
-
-static int make_plan(struct run *r)
-{
-    uint64_t memory = r->options.memory;
-    if (!memory && tu_gpu_free_memory(r->gpu, &memory, r->error) < 0)
-        return -1;
-    if (!r->options.memory) /* not the last byte: allocations are rounded up */
-        memory -= memory / 10;
-    return plan_whole(r, memory) ? 0 : plan_chunks(r, memory);
 }
 
 /* ---- Kernels ---- */
@@ -266,13 +55,13 @@ static unsigned count_rows(const struct tu_attention *a)
     return a->queries <= 64 / group ? (unsigned)(a->queries * group) : 65;
 }
 
-static bool few_rows(const struct run *r)
+static bool few_rows(const struct tu_gpu_run *r)
 {
     /* Scores and weights are those of the kernels for tiles, which sum in another order. */
     return count_rows(r->a) <= TU_CUDA_FEW_ROWS && !stage_outputs(r);
 }
 
-static void choose_few(struct run *r)
+static void choose_few(struct tu_gpu_run *r)
 {
     uint64_t dim = larger(r->a->head_dim, r->a->value_dim);
     unsigned rows = count_rows(r->a), room = dim <= 64 ? 64 : dim <= 128 ? 128 : 256;
@@ -282,7 +71,7 @@ static void choose_few(struct run *r)
     r->attend.shared = TU_CUDA_FEW_BYTES(r->tile_rows, room);
 }
 
-static void choose_tile(struct run *r)
+static void choose_tile(struct tu_gpu_run *r)
 {
     unsigned rows = count_rows(r->a);
     bool wide = larger(r->a->head_dim, r->a->value_dim) > TU_CUDA_MAX_NARROW_DIM;
@@ -292,13 +81,13 @@ static void choose_tile(struct run *r)
     r->attend.shared = (unsigned)TU_CUDA_TILE_BYTES(r->tile_rows, r->a->head_dim);
 }
 
-static int find_kernel(struct run *r, struct tu_gpu_kernel *kernel)
+static int find_kernel(struct tu_gpu_run *r, struct tu_gpu_kernel *kernel)
 {
     kernel->threads = TU_CUDA_THREADS;
     return tu_gpu_kernel(r->gpu, r->module, kernel, r->error);
 }
 
-static int find_kernels(struct run *r)
+static int find_kernels(struct tu_gpu_run *r)
 {
     if (few_rows(r))
         choose_few(r);
@@ -314,7 +103,7 @@ static int find_kernels(struct run *r)
 }
 
 /* Many partial results of a row are worth a whole block. */
-static int find_combine(struct run *r)
+static int find_combine(struct tu_gpu_run *r)
 {
     bool many = r->plan.splits > 2 * TU_CUDA_WARPS;
     snprintf(r->combine.name, sizeof r->combine.name, "tu_attention_combine%s",
@@ -326,7 +115,7 @@ static int find_combine(struct run *r)
 
 /* ---- Device memory ---- */
 
-static int allocate(struct run *r, unsigned long long *address, uint64_t bytes)
+static int allocate(struct tu_gpu_run *r, unsigned long long *address, uint64_t bytes)
 {
     tu_gpu_address result = 0;
     if (tu_gpu_alloc(r->gpu, bytes, &result, r->error) < 0)
@@ -335,7 +124,7 @@ static int allocate(struct run *r, unsigned long long *address, uint64_t bytes)
     return 0;
 }
 
-static int allocate_rows(struct run *r)
+static int allocate_rows(struct tu_gpu_run *r)
 {
     const struct tu_attention *a = r->a;
     struct tu_cuda_attention *d = &r->args;
@@ -350,10 +139,10 @@ static int allocate_rows(struct run *r)
     return allocate(r, &d->partial_values, splits * rows * a->value_dim);
 }
 
-static int allocate_slot(struct run *r, struct slot *s)
+static int allocate_slot(struct tu_gpu_run *r, struct tu_gpu_slot *s)
 {
     const struct tu_attention *a = r->a;
-    uint64_t keys = r->plan.batches * r->plan.keys * a->kv_heads * types[r->in->type].bytes;
+    uint64_t keys = r->plan.batches * r->plan.keys * a->kv_heads * tu_gpu_element_bytes(r);
     uint64_t mask = r->plan.queries * r->plan.keys * mask_bytes(r);
     if (tu_gpu_alloc(r->gpu, keys * a->head_dim, &s->k, r->error) < 0 ||
         tu_gpu_alloc(r->gpu, keys * a->value_dim, &s->v, r->error) < 0 ||
@@ -369,7 +158,7 @@ static int allocate_slot(struct run *r, struct slot *s)
                           : tu_fail_memory(r->error);
 }
 
-static int allocate_stages(struct run *r)
+static int allocate_stages(struct tu_gpu_run *r)
 {
     uint64_t bytes = 4 * r->plan.batches * r->a->heads * r->plan.queries * r->plan.keys;
     if (!stage_outputs(r))
@@ -383,7 +172,7 @@ static int allocate_stages(struct run *r)
 }
 
 /* An array with a number for each head. */
-static int load_heads(struct run *r, unsigned long long *address, const float *numbers)
+static int load_heads(struct tu_gpu_run *r, unsigned long long *address, const float *numbers)
 {
     if (!numbers)
         return 0;
@@ -392,7 +181,7 @@ static int load_heads(struct run *r, unsigned long long *address, const float *n
     return tu_gpu_upload(r->gpu, *address, numbers, 4 * r->a->heads, r->copying, r->error);
 }
 
-static int prepare(struct run *r)
+static int prepare(struct tu_gpu_run *r)
 {
     if (tu_gpu_stream(r->gpu, &r->computing, r->error) < 0 ||
         tu_gpu_stream(r->gpu, &r->copying, r->error) < 0 ||
@@ -402,13 +191,13 @@ static int prepare(struct run *r)
         load_heads(r, &r->args.sinks, r->a->sinks) < 0 || allocate_rows(r) < 0 ||
         allocate_stages(r) < 0)
         return -1;
-    for (unsigned i = 0; i < (r->plan.whole ? 1 : SLOTS); i++)
+    for (unsigned i = 0; i < (r->plan.whole ? 1 : TU_GPU_SLOTS); i++)
         if (allocate_slot(r, &r->slots[i]) < 0)
             return -1;
     return 0;
 }
 
-static void release(struct run *r)
+static void release(struct tu_gpu_run *r)
 {
     const struct tu_cuda_attention *d = &r->args;
     const tu_gpu_address owned[] = {d->q,           d->slopes,    d->sinks,     d->partial_max,
@@ -421,8 +210,8 @@ static void release(struct run *r)
     (void)finished; /* a broken device copies nothing */
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         tu_gpu_free(r->gpu, owned[i]);
-    for (unsigned i = 0; i < SLOTS; i++) {
-        struct slot *s = &r->slots[i];
+    for (unsigned i = 0; i < TU_GPU_SLOTS; i++) {
+        struct tu_gpu_slot *s = &r->slots[i];
         tu_gpu_free(r->gpu, s->k);
         tu_gpu_free(r->gpu, s->v);
         tu_gpu_free(r->gpu, s->mask);
@@ -441,7 +230,7 @@ static void release(struct run *r)
 
 /* ---- Copies ---- */
 
-static int upload(struct run *r, tu_gpu_address to, const void *from, uint64_t bytes)
+static int upload(struct tu_gpu_run *r, tu_gpu_address to, const void *from, uint64_t bytes)
 {
     if (r->timing)
         r->timing->uploaded += bytes;
@@ -449,7 +238,7 @@ static int upload(struct run *r, tu_gpu_address to, const void *from, uint64_t b
 }
 
 /* Waits until the slot is free, and takes the times of what was done with it. */
-static int settle(struct run *r, struct slot *s)
+static int settle(struct tu_gpu_run *r, struct tu_gpu_slot *s)
 {
     double transfer = 0, kernels = 0;
     if (s->copied && tu_gpu_elapsed(r->gpu, s->loading, s->loaded, &transfer, r->error) < 0)
@@ -462,15 +251,15 @@ static int settle(struct run *r, struct slot *s)
     return 0;
 }
 
-static int settle_all(struct run *r)
+static int settle_all(struct tu_gpu_run *r)
 {
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < TU_GPU_SLOTS; i++)
         if (settle(r, &r->slots[i]) < 0)
             return -1;
     return 0;
 }
 
-static int load_queries(struct run *r, const struct part *p)
+static int load_queries(struct tu_gpu_run *r, const struct tu_gpu_part *p)
 {
     uint64_t line = r->a->heads * r->a->head_dim;
     const float *from = r->in->q + (p->batch * r->a->queries + p->query) * line;
@@ -478,10 +267,10 @@ static int load_queries(struct run *r, const struct part *p)
 }
 
 /* Keys or values: array is all of them, dim elements for each head. */
-static int load_cache(struct run *r, tu_gpu_address to, const void *array, uint64_t dim,
-                      const struct part *p)
+static int load_cache(struct tu_gpu_run *r, tu_gpu_address to, const void *array, uint64_t dim,
+                      const struct tu_gpu_part *p)
 {
-    uint64_t line = r->a->kv_heads * dim * types[r->in->type].bytes;
+    uint64_t line = r->a->kv_heads * dim * tu_gpu_element_bytes(r);
     for (uint64_t b = 0; b < p->batches; b++) {
         const char *from = (const char *)array + ((p->batch + b) * r->a->keys + p->key) * line;
         if (upload(r, to + b * p->keys * line, from, p->keys * line) < 0)
@@ -490,7 +279,7 @@ static int load_cache(struct run *r, tu_gpu_address to, const void *array, uint6
     return 0;
 }
 
-static int load_mask(struct run *r, struct slot *s, const struct part *p)
+static int load_mask(struct tu_gpu_run *r, struct tu_gpu_slot *s, const struct tu_gpu_part *p)
 {
     const struct tu_attention *a = r->a;
     float *to = s->packed_mask;
@@ -503,7 +292,8 @@ static int load_mask(struct run *r, struct slot *s, const struct part *p)
 }
 
 /* with_queries: the job's first chunk brings its queries. */
-static int load_slot(struct run *r, struct slot *s, const struct part *p, bool with_queries)
+static int load_slot(struct tu_gpu_run *r, struct tu_gpu_slot *s, const struct tu_gpu_part *p,
+                     bool with_queries)
 {
     const struct tu_attention *a = r->a;
     if (tu_gpu_record(r->gpu, s->loading, r->copying, r->error) < 0 ||
@@ -518,17 +308,18 @@ static int load_slot(struct run *r, struct slot *s, const struct part *p, bool w
     return 0;
 }
 
-static bool same_part(const struct part *a, const struct part *b)
+static bool same_part(const struct tu_gpu_part *a, const struct tu_gpu_part *b)
 {
     return memcmp(a, b, sizeof *a) == 0;
 }
 
 /* A slot with that part, which the computing stream then waits for. */
-static struct slot *find_slot(struct run *r, const struct part *p, bool with_queries)
+static struct tu_gpu_slot *find_slot(struct tu_gpu_run *r, const struct tu_gpu_part *p,
+                                     bool with_queries)
 {
-    struct slot *s = &r->slots[r->next_slot];
+    struct tu_gpu_slot *s = &r->slots[r->next_slot];
     if (!r->plan.whole)
-        r->next_slot = (r->next_slot + 1) % SLOTS;
+        r->next_slot = (r->next_slot + 1) % TU_GPU_SLOTS;
     if (settle(r, s) < 0)
         return NULL;
     /* Only the one slot of a whole problem is ever met again with what it holds. */
@@ -540,7 +331,7 @@ static struct slot *find_slot(struct run *r, const struct part *p, bool with_que
 
 /* ---- Launches ---- */
 
-static void describe(struct run *r, const struct slot *s, const struct part *p)
+static void describe(struct tu_gpu_run *r, const struct tu_gpu_slot *s, const struct tu_gpu_part *p)
 {
     const struct tu_attention *a = r->a;
     struct tu_cuda_attention *d = &r->args;
@@ -564,7 +355,7 @@ static void describe(struct run *r, const struct slot *s, const struct part *p)
     d->soft_cap_inverse = a->soft_cap != 0 ? (float)(1 / a->soft_cap) : 0;
 }
 
-static uint64_t grid(struct run *r, unsigned rows, unsigned splits)
+static uint64_t grid(struct tu_gpu_run *r, unsigned rows, unsigned splits)
 {
     struct tu_cuda_attention *d = &r->args;
     d->splits = splits;
@@ -572,19 +363,19 @@ static uint64_t grid(struct run *r, unsigned rows, unsigned splits)
     return (uint64_t)d->batches * d->kv_heads * d->row_tiles * splits;
 }
 
-static int start(struct run *r, struct slot *s)
+static int start(struct tu_gpu_run *r, struct tu_gpu_slot *s)
 {
     return tu_gpu_record(r->gpu, s->starting, r->computing, r->error);
 }
 
-static int end(struct run *r, struct slot *s)
+static int end(struct tu_gpu_run *r, struct tu_gpu_slot *s)
 {
     s->computed = true;
     return tu_gpu_record(r->gpu, s->used, r->computing, r->error);
 }
 
 /* Attention over a chunk, merged into the state; the last chunk finishes the output. */
-static int attend(struct run *r, struct slot *s, bool first, bool last)
+static int attend(struct tu_gpu_run *r, struct tu_gpu_slot *s, bool first, bool last)
 {
     uint64_t rows = s->part.batches * s->part.queries * r->a->heads;
     describe(r, s, &s->part);
@@ -602,7 +393,8 @@ static int attend(struct run *r, struct slot *s, bool first, bool last)
 }
 
 /* Brings a chunk's scores or weights to where they belong. */
-static int put_stage(struct run *r, float *array, tu_gpu_address from, const struct part *p)
+static int put_stage(struct tu_gpu_run *r, float *array, tu_gpu_address from,
+                     const struct tu_gpu_part *p)
 {
     const struct tu_attention *a = r->a;
     uint64_t bytes = 4 * p->batches * a->heads * p->queries * p->keys;
@@ -620,12 +412,12 @@ static int put_stage(struct run *r, float *array, tu_gpu_address from, const str
     return 0;
 }
 
-static int show_stages(struct run *r, struct slot *s)
+static int show_stages(struct tu_gpu_run *r, struct tu_gpu_slot *s)
 {
     describe(r, s, &s->part);
     uint64_t blocks = grid(r, STAGE_ROWS, 1);
-    if (blocks < MOST_BLOCKS / 64)
-        blocks = grid(r, STAGE_ROWS, (unsigned)divide_up(s->part.keys, LONGEST_SUM));
+    if (blocks < TU_GPU_MOST_BLOCKS / 64)
+        blocks = grid(r, STAGE_ROWS, (unsigned)divide_up(s->part.keys, TU_GPU_LONGEST_SUM));
     if (start(r, s) < 0 ||
         tu_gpu_launch(r->gpu, &r->stages, blocks, &r->args, r->computing, r->error) < 0 ||
         end(r, s) < 0 || put_stage(r, r->out->scores, r->args.scores, &s->part) < 0)
@@ -636,7 +428,7 @@ static int show_stages(struct run *r, struct slot *s)
 /* ---- Jobs ---- */
 
 /* The keys that some query of the job sees, masks aside. */
-static void find_keys(const struct run *r, struct part *job)
+static void find_keys(const struct tu_gpu_run *r, struct tu_gpu_part *job)
 {
     const struct tu_attention *a = r->a;
     /* One more than the first and the last query's positions; 0: before the first key. */
@@ -649,7 +441,7 @@ static void find_keys(const struct run *r, struct part *job)
 }
 
 /* What nobody sees: scores -inf, weights 0. */
-static void clear_stages(struct run *r, const struct part *job)
+static void clear_stages(struct tu_gpu_run *r, const struct tu_gpu_part *job)
 {
     const struct tu_attention *a = r->a;
     if (!stage_outputs(r) || job->keys == a->keys)
@@ -663,19 +455,20 @@ static void clear_stages(struct run *r, const struct part *job)
     }
 }
 
-static struct part next_chunk(const struct run *r, const struct part *job, uint64_t done)
+static struct tu_gpu_part next_chunk(const struct tu_gpu_run *r, const struct tu_gpu_part *job,
+                                     uint64_t done)
 {
-    struct part chunk = *job;
+    struct tu_gpu_part chunk = *job;
     chunk.key = job->key + done;
     chunk.keys = smaller(job->keys - done, r->plan.keys);
     return chunk;
 }
 
-static int attend_job(struct run *r, const struct part *job)
+static int attend_job(struct tu_gpu_run *r, const struct tu_gpu_part *job)
 {
     for (uint64_t done = 0; done < job->keys;) {
-        struct part chunk = next_chunk(r, job, done);
-        struct slot *s = find_slot(r, &chunk, done == 0);
+        struct tu_gpu_part chunk = next_chunk(r, job, done);
+        struct tu_gpu_slot *s = find_slot(r, &chunk, done == 0);
         done += chunk.keys;
         if (!s || attend(r, s, done == chunk.keys, done == job->keys) < 0)
             return -1;
@@ -683,11 +476,11 @@ static int attend_job(struct run *r, const struct part *job)
     return 0;
 }
 
-static int show_job(struct run *r, const struct part *job)
+static int show_job(struct tu_gpu_run *r, const struct tu_gpu_part *job)
 {
     for (uint64_t done = 0; done < job->keys && stage_outputs(r);) {
-        struct part chunk = next_chunk(r, job, done);
-        struct slot *s = find_slot(r, &chunk, false);
+        struct tu_gpu_part chunk = next_chunk(r, job, done);
+        struct tu_gpu_slot *s = find_slot(r, &chunk, false);
         done += chunk.keys;
         if (!s || show_stages(r, s) < 0)
             return -1;
@@ -695,7 +488,7 @@ static int show_job(struct run *r, const struct part *job)
     return 0;
 }
 
-static int put_output(struct run *r, const struct part *job)
+static int put_output(struct tu_gpu_run *r, const struct tu_gpu_part *job)
 {
     uint64_t line = r->a->heads * r->a->value_dim;
     uint64_t bytes = 4 * job->batches * job->queries * line;
@@ -717,7 +510,7 @@ static int put_output(struct run *r, const struct part *job)
     return 0;
 }
 
-static int do_job(struct run *r, struct part *job)
+static int do_job(struct tu_gpu_run *r, struct tu_gpu_part *job)
 {
     find_keys(r, job);
     clear_stages(r, job);
@@ -729,10 +522,10 @@ static int do_job(struct run *r, struct part *job)
     return settle_all(r);
 }
 
-static int do_jobs(struct run *r)
+static int do_jobs(struct tu_gpu_run *r)
 {
     const struct tu_attention *a = r->a;
-    struct part job;
+    struct tu_gpu_part job;
     memset(&job, 0, sizeof job);
     for (job.batch = 0; job.batch < a->batches; job.batch += job.batches) {
         job.batches = smaller(a->batches - job.batch, r->plan.batches);
@@ -745,7 +538,7 @@ static int do_jobs(struct run *r)
     return 0;
 }
 
-static void note(const struct run *r)
+static void note(const struct tu_gpu_run *r)
 {
     if (!r->timing)
         return;
@@ -755,16 +548,16 @@ static void note(const struct run *r)
     memcpy(r->timing->kernel, r->attend.name, sizeof r->timing->kernel);
 }
 
-static int do_once(struct run *r)
+static int do_once(struct tu_gpu_run *r)
 {
     r->kernel_time = r->transfer_time = 0;
-    for (unsigned i = 0; i < SLOTS; i++)
+    for (unsigned i = 0; i < TU_GPU_SLOTS; i++)
         r->slots[i].valid = false;
     note(r);
     return do_jobs(r);
 }
 
-static int do_repeats(struct run *r)
+static int do_repeats(struct tu_gpu_run *r)
 {
     struct tu_gpu_timing *t = r->timing;
     if (!r->options.repeats)
@@ -809,7 +602,8 @@ int tu_gpu_attend(struct tu_gpu *gpu, const struct tu_attention *a,
                   const struct tu_gpu_attention_options *options, struct tu_gpu_timing *timing,
                   struct tu_error *error)
 {
-    struct run r = {.gpu = gpu, .a = a, .in = in, .out = out, .timing = timing, .error = error};
+    struct tu_gpu_run r = {
+        .gpu = gpu, .a = a, .in = in, .out = out, .timing = timing, .error = error};
     if (options)
         r.options = *options;
     if (!tu_gpu_has_kernels())
@@ -824,7 +618,7 @@ int tu_gpu_attend(struct tu_gpu *gpu, const struct tu_attention *a,
         return 0;
     }
     int result = -1;
-    if (tu_gpu_use(gpu, error) == 0 && find_kernels(&r) == 0 && make_plan(&r) == 0 &&
+    if (tu_gpu_use(gpu, error) == 0 && find_kernels(&r) == 0 && tu_gpu_make_plan(&r) == 0 &&
         find_combine(&r) == 0 && prepare(&r) == 0)
         result = do_repeats(&r);
     release(&r);

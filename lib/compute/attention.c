@@ -20,7 +20,7 @@ enum {
     SPLIT_BELOW = 16,       /* pieces of work without splitting */
     BLAS_ROWS = 16,         /* rows from which on sgemm does the products */
     CACHE_ELEMENTS = 65536, /* of a tile of K or V, where it is used little */
-    WIDE_SCORES = 8 << 20,  /* of a piece of the oracle */
+    WIDE_SCORES = 8 << 20,  /* of a piece of exact attention */
 };
 
 /* ---- The problem ---- */

@@ -79,7 +79,7 @@ enum tu_attention_result {
 };
 
 struct tu_attention_how {
-    /* float64 throughout, straightforward: the oracle.  Else float32, in an order that does not
+    /* float64 throughout, straightforward: exact attention.  Else float32, in an order that does not
      * depend on threads or the instruction set of the kernels: products over 256 keys or fewer, by
      * the kernels for fewer than 16 rows of queries that share a key head and by OpenBLAS's sgemm
      * for more, are summed in float64. */
@@ -117,7 +117,7 @@ struct tu_attention_output {
     float *scores, *weights; /* [batches][heads][queries][keys], or NULL: not asked for */
 };
 
-/* ---- The oracle ---- */
+/* ---- Exact attention, in float64 ---- */
 
 /* Queries of some heads of a batch. */
 struct tu_attention_range {

@@ -15,6 +15,7 @@ noinst_LTLIBRARIES += libattention.la
 libattention_la_SOURCES = \
 	lib/tool/attention.c lib/tool/attention.h \
 	lib/compute/attention-gpu.c lib/compute/attention-gpu.h \
+	lib/compute/attention-gpu-plan.c lib/compute/attention-gpu-run.h \
 	lib/compute/attention-exact.c \
 	lib/compute/attention.c lib/compute/attention.h \
 	lib/compute/blas.c lib/compute/blas.h \

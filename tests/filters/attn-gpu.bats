@@ -21,7 +21,7 @@ simulated() {
     [ -z "${TU_GPU:-}" ] || skip "the stand-in alone does this"
 }
 
-# agrees BOUND OPTION...: the device's output for qkv.tsr against the oracle's.
+# agrees BOUND OPTION...: the device's output for qkv.tsr against exact attention.
 agrees() {
     local bound=$1
     shift
@@ -41,7 +41,7 @@ agrees() {
     agrees 2e-6
 }
 
-@test "every ratio of heads, against the oracle" {
+@test "every ratio of heads, against exact attention" {
     for heads in 28,kv-heads=4 32,kv-heads=4 12,kv-heads=2 8,kv-heads=8 7,kv-heads=1 32,kv-heads=8 5,kv-heads=1; do
         for length in 1 2 31 33; do
             tensor-rand --attention heads=$heads,head-dim=64,kv-len=$length > qkv.tsr
@@ -50,7 +50,7 @@ agrees() {
     done
 }
 
-@test "widths of heads and lengths of caches, against the oracle" {
+@test "widths of heads and lengths of caches, against exact attention" {
     for dim in 64 80 128 256; do
         for length in 1 32 257; do
             tensor-rand --attention heads=6,kv-heads=2,head-dim=$dim,kv-len=$length > qkv.tsr

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# tensor-attn(1): against the formula in plain Python, against its own oracle, and the cases that are
+# tensor-attn(1): against the formula in plain Python, against its own exact attention, and the cases that are
 # known to be got wrong.
 
 load ../helpers

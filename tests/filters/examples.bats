@@ -22,7 +22,7 @@ setup_file() {
     tensor-cos model.safetensors quantized.gguf > results.tsr
     sed -n '/^\.\\" contract.yaml$/,/^\.fi/p' "$srcdir/man/tensor-contract.5" | grep -v '^\.' | sed 's/\\-/-/g' > contract.yaml
     tensor-rand --attention heads=28,kv-heads=4,head-dim=128,kv-len=2 --seed 7 > attention.tsr
-    tensor-attn --precision f64 attention.tsr > oracle.tsr
+    tensor-attn --precision f64 attention.tsr > exact.tsr
 }
 
 # examples PAGE: its examples, as a shell reads them.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Attention in float32 against the oracle, over the shapes that kernels get wrong. */
+/* Attention in float32 against exact attention, over the shapes that kernels get wrong. */
 #include "config.h"
 
 #include "compute/attention.h"
