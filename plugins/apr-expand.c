@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* LZ4 blocks and zstd frames of APR files, made plain within the bounds that they state. */
 #include "config.h"
 
 #include "apr-expand.h"

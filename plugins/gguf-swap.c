@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The layouts of block types, as far as the order of bytes touches them. */
 #include "config.h"
 
 #include "gguf-swap.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The header of a .npy: a Python literal, read as numpy's reader does, and written. */
 #include "config.h"
 
 #include "npy-header.h"

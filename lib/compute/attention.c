@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Attention on the processor: passes over tiles of keys, on all threads. */
 #include "config.h"
 
 #include "compute/attention.h"

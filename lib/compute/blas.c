@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* OpenBLAS without threads of its own: ours divide the work, in an order that is stated. */
 #include "config.h"
 
 #include "compute/blas.h"

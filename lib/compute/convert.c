@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Tensors in another element type: what can become what, and the bytes, rounded once. */
 #include "config.h"
 
 #include "compute/convert.h"

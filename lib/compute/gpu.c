@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* A CUDA device by its driver, which is loaded when somebody wants it. */
 #include "config.h"
 
 #include "compute/gpu.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The tensors of whole models of a known architecture: names, shapes, distributions. */
 #include "config.h"
 
 #include "compute/layout.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The rows of a matrix times those of x, in tiles, in each of the stated orders. */
 #include "config.h"
 
 #include "compute/matmul.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* The q, k and v of an attention, found by their names and read row by row. */
 #include "config.h"
 
 #include "compute/qkv.h"

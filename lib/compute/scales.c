@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Scales that lie in tensors of their own, and the weights that they multiply. */
 #include "config.h"
 
 #include "compute/scales.h"
