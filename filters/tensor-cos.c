@@ -28,7 +28,7 @@ static struct {
     uint64_t pairs, known;
     bool failed;
 } cache;
-static struct tu_pair_options how_to_pair = {.map = "auto", .oracle = true};
+static struct tu_pair_options how_to_pair = {.map = "auto", .facts = true, .oracle = true};
 static bool only_facts;
 
 static int parse_transposing(void *target, const char *text, struct tu_error *error)

@@ -23,6 +23,7 @@ BATS_TESTS = \
 	tests/judge/discharge.bats \
 	tests/judge/evidence.bats \
 	tests/filters/examples.bats \
+	tests/filters/facts.bats \
 	tests/filters/fault.bats \
 	tests/suite/assertions.bats \
 	tests/suite/doorstep.bats \
@@ -106,6 +107,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/judge/junit.xsd \
 	tests/formats/liar.c \
 	tests/tools/make-blocks \
+	tests/tools/make-facts \
 	tests/tools/make-families \
 	tests/tools/make-hostile-results \
 	tests/tools/make-mislaid \

@@ -392,19 +392,23 @@ static int compare_models(const struct tu_model_facts *a, const struct tu_model_
     return a->dialect == b->dialect ? compare_others(&t, error) : 0;
 }
 
-/* A folder whose config.json and whose own file differ is two models; only that is said. */
-static int compare_inside(const struct tu_gathered *g, const struct tu_fact_sink *sink,
-                          struct tu_error *error)
+/* A folder whose config.json and whose own file differ is two models; only that is said, under
+ * names of their own. */
+static int compare_inside(const struct tu_gathered *g, const char *operand,
+                          const struct tu_fact_sink *sink, struct tu_error *error)
 {
     const struct tu_fact_row *rows;
     size_t count = tu_fact_rows(&rows);
+    char name[64];
     const struct table t = {&g->beside, &g->facts, sink};
     if (g->beside.dialect == TU_DIALECT_NONE)
         return 0;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof name, "%s inside %s", rows[i].name, operand);
         if (judge(&t, (int)i, &rows[i]) == DIFFERS &&
-            put_record(&t, rows[i].name, DIFFERS, &t.a->facts[i], &t.b->facts[i], error) < 0)
+            put_record(&t, name, DIFFERS, &t.a->facts[i], &t.b->facts[i], error) < 0)
             return -1;
+    }
     return 0;
 }
 
@@ -457,7 +461,7 @@ int tu_compare_facts(const struct tu_fact_operand operands[static 2],
     if (result == 0 && sides[0].facts.dialect && sides[1].facts.dialect)
         result = compare_models(&sides[0].facts, &sides[1].facts, sink, error);
     for (int i = 0; i < 2 && result == 0; i++)
-        result = compare_inside(&sides[i], sink, error);
+        result = compare_inside(&sides[i], i ? "b" : "a", sink, error);
     free(sides);
     tu_arena_free(&arena);
     return result;

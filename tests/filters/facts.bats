@@ -1,0 +1,147 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# What models say of themselves: pairs of a Hugging Face folder and a GGUF file with the same tensors.
+
+load ../helpers
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR"
+    make-facts pairs
+}
+
+# status A B: the names of facts with a status, sorted.
+facts() {
+    local status=$1
+    shift
+    tensor-cos --facts --json "$@" |
+        python3 -c 'import json, sys
+for line in sys.stdin:
+    fact = json.loads(line)
+    if fact["kind"] == "fact" and fact["status"] == sys.argv[1]: print(fact["name"])' "$status" | sort
+}
+
+@test "each pair differs in what it was made to differ in, in either order" {
+    count=0
+    for pair in "$BATS_FILE_TMPDIR"/pairs/*; do
+        sort "$pair/differs" > wanted
+        facts differs "$pair/hf" "$pair/model.gguf" > forth
+        facts differs "$pair/model.gguf" "$pair/hf" > back
+        if ! diff wanted forth || ! diff wanted back; then
+            echo "in ${pair##*/}"
+            return 1
+        fi
+        count=$((count + 1))
+    done
+    [ "$count" -gt 40 ]
+}
+
+@test "a fact that differs says the default and the key that is not there" {
+    cd "$BATS_FILE_TMPDIR/pairs/base-lost"
+    run -0 tensor-cos --facts --table hf model.gguf
+    says "differs   rope.base" "rope.base: 500000 given by rope_theta in config.json" \
+        "10000, GGUF's default: llama.rope.freq_base is not there"
+    cd ../kv-heads-of-the-class
+    run -0 tensor-cos --facts --table hf model.gguf
+    says "kv_heads: 8, default of transformers' mistral: num_key_value_heads is not there"
+    cd ../experts-norm
+    run -0 tensor-cos --facts --table hf model.gguf
+    says "experts.norm: false given by norm_topk_prob in config.json; true, fixed by the code for qwen3moe"
+}
+
+@test "through a pipe, from a saved stream and from a config.json alone the facts are the same" {
+    cd "$BATS_FILE_TMPDIR/pairs/llama3-lost"
+    tensor-cos --facts --json hf model.gguf > files
+    tensor-cat hf | tensor-cos --facts --json - model.gguf > "$BATS_TEST_TMPDIR/pipe"
+    tensor-cat model.gguf | tensor-cos --facts --json hf - > "$BATS_TEST_TMPDIR/pipe.b"
+    tensor-cat hf > "$BATS_TEST_TMPDIR/hf.tsr"
+    cmp files "$BATS_TEST_TMPDIR/pipe"
+    cmp files "$BATS_TEST_TMPDIR/pipe.b"
+    tensor-cos --facts --json "$BATS_TEST_TMPDIR/hf.tsr" model.gguf | cmp files
+    [ "$(facts differs hf/config.json model.gguf)" = rope.scaling ]
+}
+
+@test "they come before all tensors" {
+    cd "$BATS_FILE_TMPDIR/pairs/eps"
+    run -0 tensor-cos --json hf model.gguf
+    [[ ${lines[0]} == *'"kind":"fact"'* && ${lines[-1]} == *'"kind":"compare"'* ]]
+    run -0 tensor-cos --table hf model.gguf
+    [[ ${lines[0]} == "differs  norm.eps: 1e-06 given by rms_norm_eps"* ]]
+    says "facts: 1 differ, " " the same (--facts shows them)"
+    tensor-cat hf | tensor-cos --json - model.gguf > stream
+    grep -q '"name":"norm.eps","status":"differs"' stream
+    run -0 --separate-stderr tensor-cos --tsv hf model.gguf
+    [[ $stderr == *"1 facts differ (--facts shows them)" ]]
+}
+
+@test "files that state nothing have no facts and are no failure" {
+    cd "$BATS_FILE_TMPDIR/pairs/llama"
+    run -0 tensor-cos --facts --json hf/model.safetensors model.gguf
+    [ -z "$output" ]
+    run -0 tensor-cos --json hf/model.safetensors model.gguf
+    [[ $output != *'"kind":"fact"'* ]]
+}
+
+@test "a folder whose config.json contradicts its GGUF fails by itself" {
+    mkdir both
+    cp "$BATS_FILE_TMPDIR/pairs/base-lost/model.gguf" "$BATS_FILE_TMPDIR/pairs/base-lost/hf/config.json" both
+    [ "$(facts differs both both/model.gguf)" = "rope.base inside a" ]
+}
+
+@test "tensor-ls shows value, origin and key" {
+    cd "$BATS_FILE_TMPDIR/pairs/window-layers"
+    run -0 tensor-ls --facts --tsv hf model.gguf
+    says $'window.layers\t[true, true, true, false]\tgiven\tlayer_types\t0' \
+        $'window.layers\t[true, false, true, false]\tarch\tgemma2.attention.sliding_window_pattern\t1'
+    run -0 tensor-ls --facts --json hf/config.json
+    says '"name":"heads","value":4,"origin":"given","key":"num_attention_heads"'
+}
+
+@test "Meta's and Mistral's params.json" {
+    mkdir meta mistral
+    echo '{"dim": 64, "n_layers": 4, "n_heads": 4, "n_kv_heads": 2, "vocab_size": -1, "multiple_of": 32,
+           "norm_eps": 1e-5, "rope_theta": 500000.0, "use_scaled_rope": true}' > meta/params.json
+    run -0 tensor-ls --facts --tsv meta
+    says $'ffn\t192\tderived' $'rope.scaling\tllama3\tgiven' $'rope.base\t500000\tgiven'
+    [[ $output != *vocab* ]]
+    echo '{"dim": 64, "n_layers": 4, "head_dim": 16, "hidden_dim": 96, "n_heads": 4, "n_kv_heads": 2,
+           "norm_eps": 1e-5, "vocab_size": 40, "sliding_window": [8, null]}' > mistral/params.json
+    run -0 tensor-ls --facts --tsv mistral
+    says $'ffn\t96\tgiven' $'window.layers\t[true, false, true, false]\tgiven' $'rope.base\t10000\tdefault'
+}
+
+@test "what cannot be is unknown, and says why" {
+    mkdir bad
+    cat > bad/config.json <<'J'
+{"model_type": "llama", "num_attention_heads": 0, "hidden_size": "many", "num_hidden_layers": 1e300,
+ "num_key_value_heads": [1, "x"], "head_dim": -3, "rope_theta": 1e999, "rms_norm_eps": true, "vocab_size": 1.5,
+ "rope_scaling": {"type": "spiral"}, "layer_types": 7, "eos_token_id": [[1]], "tie_word_embeddings": "no"}
+J
+    run -0 tensor-ls --facts --json bad/config.json
+    says 'hidden_size has a value that cannot be: a natural number is expected' \
+        'rms_norm_eps has a value that cannot be: a finite number is expected' \
+        'rope_scaling.rope_type is of no kind that is known'
+    run -0 tensor-cos --facts --json bad/config.json "$BATS_FILE_TMPDIR/pairs/llama/model.gguf"
+    says '"name":"heads","status":"differs"' '"name":"hidden","status":"only_b"'
+    echo '{"model_type": "llama",' > bad/config.json
+    refuses "bad/config.json: " tensor-ls --facts bad/config.json
+    echo '{"a": 1}' > bad/config.json
+    refuses "bad/config.json: states no model" tensor-ls --facts bad/config.json
+}
+
+@test "lists of a million numbers cost little and say nothing" {
+    mkdir long
+    python3 -c 'import json
+json.dump({"model_type": "llama", "num_hidden_layers": 2**40, "num_key_value_heads": [1] * 10**6,
+           "no_rope_layers": [1] * 10**6, "rope_scaling": {"type": "su", "long_factor": [1.0] * 10**6}},
+          open("long/config.json", "w"))'
+    run -0 timeout 20 tensor-ls --facts --json long/config.json
+    says 'num_key_value_heads has a value that cannot be: it has 1000000 items'
+}
+
+@test "the page names every fact" {
+    sed -n 's/^ *X([A-Z0-9_]*, "\([^"]*\)".*/\1/p' "$srcdir/lib/model/facts/table.h" > wanted
+    sed -n '/^\.SH FACTS/,/^\.SH IGNORED/s/^\.B \([^ ]*\).*/\1/p' "$srcdir/man/tensor-facts.7" |
+        sed 's/\\-/-/g' > got
+    [ "$(wc -l < wanted)" -gt 80 ]
+    diff wanted got
+}
