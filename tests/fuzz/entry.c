@@ -14,6 +14,7 @@ const struct fuzz_target fuzz_targets[] = {
     {"decode", fuzz_decode},
     {"evidence", fuzz_evidence},
     {"expand", fuzz_expand},
+    {"facts", fuzz_facts},
     {"gguf", fuzz_gguf},
     {"index", fuzz_index},
     {"json", fuzz_json},

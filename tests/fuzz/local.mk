@@ -7,6 +7,7 @@ FUZZ_SOURCES = \
 	tests/fuzz/decode.c \
 	tests/fuzz/entry.c \
 	tests/fuzz/expand.c \
+	tests/fuzz/facts.c \
 	tests/fuzz/formats.c \
 	tests/fuzz/fuzz.h \
 	tests/fuzz/maps.c \
@@ -31,6 +32,7 @@ EXTRA_DIST += tests/fuzz/README tests/fuzz/make-seeds tests/fuzz/run tests/fuzz/
 	tests/fuzz/apr.dict \
 	tests/fuzz/contract.dict \
 	tests/fuzz/evidence.dict \
+	tests/fuzz/facts.dict \
 	tests/fuzz/gguf.dict \
 	tests/fuzz/index.dict \
 	tests/fuzz/json.dict \

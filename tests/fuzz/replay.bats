@@ -27,6 +27,7 @@ replay() {
 @test "decode" { replay decode; }
 @test "evidence" { replay evidence; }
 @test "expand" { replay expand; }
+@test "facts" { replay facts; }
 @test "gguf" { replay gguf; }
 @test "index" { replay index; }
 @test "json" { replay json; }
