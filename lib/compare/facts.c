@@ -49,6 +49,7 @@ static bool equal_items(const struct tensor_value *a, const struct tensor_value 
 static bool equal_values(const struct tensor_value *a, const struct tensor_value *b, bool derived)
 {
     double x, y;
+    uint64_t m, n;
     if (a->type == TENSOR_ARRAY && b->type == TENSOR_ARRAY)
         return equal_items(a, b, derived);
     if (a->type == TENSOR_ARRAY || b->type == TENSOR_ARRAY)
@@ -58,8 +59,10 @@ static bool equal_values(const struct tensor_value *a, const struct tensor_value
                memcmp(a->string.bytes, b->string.bytes, a->string.length) == 0;
     if (a->type == TENSOR_BOOLEAN && b->type == TENSOR_BOOLEAN)
         return a->boolean == b->boolean;
-    if (!tu_value_is_real(a) && !tu_value_is_real(b))
-        return a->type == b->type && a->uint == b->uint;
+    if (tu_value_uint(a, &m) && tu_value_uint(b, &n))
+        return m == n;
+    if (a->type == TENSOR_NULL || b->type == TENSOR_NULL)
+        return a->type == b->type;
     return tu_value_number(a, &x) && tu_value_number(b, &y) && equal_reals(x, y, derived);
 }
 
