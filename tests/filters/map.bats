@@ -19,11 +19,12 @@ families() {
     done
 }
 
-# same COUNT COMMAND: its records are COUNT equal pairs, and what a map calls extra.
+# same COUNT COMMAND: its records are COUNT equal pairs, facts that do not differ, and what a map calls extra.
 same() {
     local count=$1
     run --separate-stderr -0 sh -c "$2"
-    output=$(grep -v '"status":"extra"' <<< "$output")
+    ! grep '"kind":"fact".*"status":"differs"' <<< "$output"
+    output=$(grep '"kind":"compare"' <<< "$output" | grep -v '"status":"extra"')
     mapfile -t lines <<< "$output"
     if [ "${#lines[@]}" -ne "$count" ] || [ "$(grep -c '"status":"ok".*"max_diff":0,' <<< "$output")" -ne "$count" ]; then
         echo "$count equal pairs were expected of: $2"
@@ -105,8 +106,8 @@ stack(3)" ]
 
 @test "--map none compares names as they are" {
     run -0 tensor-cos --map none --json families/llama families/llama.gguf
-    [ "$(grep -c only_a <<< "$output")" -eq 21 ]
-    [ "$(grep -c only_b <<< "$output")" -eq 21 ]
+    [ "$(grep -c '"kind":"compare".*only_a' <<< "$output")" -eq 21 ]
+    [ "$(grep -c '"kind":"compare".*only_b' <<< "$output")" -eq 21 ]
 }
 
 @test "a map that the user names" {
@@ -157,15 +158,15 @@ only_b" ]
 
 @test "selection speaks of the names of the first operand" {
     run -0 tensor-cos --json --match '*k_proj*' families/llama families/llama.gguf
-    [ "${#lines[@]}" -eq 2 ]
+    [ "$(grep -c '"kind":"compare"' <<< "$output")" -eq 2 ]
     run -0 tensor-cos --json --layers 1 families/llama families/llama.gguf
-    [ "${#lines[@]}" -eq 9 ]
+    [ "$(grep -c '"kind":"compare"' <<< "$output")" -eq 9 ]
 }
 
 @test "results in a pipe pass while names meet by a map" {
     tensor-cos --limit 1 families/llama families/llama > results.tsr
     run -0 sh -c 'cat results.tsr | { tensor-cat families/llama.gguf; cat; } | tensor-cos --json families/llama -'
-    [ "${#lines[@]}" -eq 22 ]
+    [ "$(grep -c '"kind":"compare"' <<< "$output")" -eq 22 ]
 }
 
 # ---- Transposes ----
@@ -272,7 +273,7 @@ for name, shape, v in (("a", [1100, 1600], a), ("t", [1600, 1100], t)):
         tensor-map --to gguf there.tsr > back.tsr
         same "$(tensor-ls --json back.tsr | grep -c '"kind":"entry"')" "tensor-cos --map none --json families/$family.gguf back.tsr"
         run -0 tensor-cos --json --map none "families/$family" there.tsr
-        [ "$(grep -vc '"max_diff":0,' <<< "$output")" -eq "$(tensor-ls --json there.tsr | grep -c '"rope_' || true)" ] || [ "$family" = llama-unturned ]
+        [ "$(grep '"kind":"compare"' <<< "$output" | grep -vc '"max_diff":0,')" -eq "$(tensor-ls --json there.tsr | grep -c '"rope_' || true)" ] || [ "$family" = llama-unturned ]
     done
 }
 
