@@ -173,8 +173,8 @@ layers.2.q exchange(layers.1.q) 1' wrong=mislaid/exchanged.safetensors
     [[ ${lines[8]} =~ ' layers.1.q  (hypothesis: unrope(4))'$ && ${lines[7]} =~ ' layers.0.wide'$ ]]
     [[ ${lines[0]} =~ ' name'$ ]]
     run -0 tensor-cos --tsv "$right" mislaid/pairs.safetensors
-    [[ ${lines[0]} == *'	hypothesis	hypothesis_cosine	remedy' ]]
-    [[ ${lines[8]} == *'	unrope(4)	1	layers.1.q = layers.1.q : unrope(4)' ]]
+    [[ ${lines[0]} == *'	hypothesis	hypothesis_cosine	remedy	'* ]]
+    [[ ${lines[8]} == *'	unrope(4)	1	layers.1.q = layers.1.q : unrope(4)	'* ]]
     run -0 tensor-cos --json --oracle never "$right" mislaid/pairs.safetensors
     [ -z "$(hypotheses)" ]
     sed 's/,"hypothesis":.*"remedy":"[^"]*"//; s/"layout"/"ok"/' <(tensor-cos --json "$right" mislaid/pairs.safetensors) | diff <(echo "$output") -
