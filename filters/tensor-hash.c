@@ -191,10 +191,10 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
 {
     struct tu_feed feed;
     struct tu_hasher hasher = {0};
-    if (check_path && read_wanted(error) < 0)
-        return -1;
     int result =
         tu_output_open(&output, t, "hash", check_path ? check_columns : hash_columns, error);
+    if (result == 0 && check_path)
+        result = read_wanted(error);
     if (result == 0) {
         tu_feed_open(&feed, &t->session, operands, count, true);
         result = hash_items(&feed, &hasher, error);

@@ -255,9 +255,6 @@ static int compare_groups(const struct tu_operand *outputs, const struct tu_oper
     int result = tu_qkv_find(inputs, &tool.session, &group_options, &groups, &count, error);
     if (result == 0 && picture && !(drawing.file = open_memstream(&drawing.text, &drawing.length)))
         result = tu_fail_memory(error);
-    if (result == 0)
-        result = tu_output_open(&output, &tool, matrix ? "head" : "mapping",
-                                matrix ? head_columns : mapping_columns, error);
     for (size_t i = 0; i < count && result == 0; i++) {
         result = compare_group(&groups[i], outputs, error);
         tu_progress(&tool.session, i + 1, count);
@@ -276,6 +273,9 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     (void)count;
     if (strcmp(operands[0], "-") == 0 && strcmp(operands[1], "-") == 0)
         return tu_fail(error, TU_EUSAGE, "both operands are standard input");
+    if (tu_output_open(&output, t, matrix ? "head" : "mapping",
+                       matrix ? head_columns : mapping_columns, error) < 0)
+        return -1;
     if (tu_operand_open(&outputs, &t->session, operands[0], TU_ACCESS_RANDOM, error) < 0)
         return -1;
     int result = tu_operand_open(&inputs, &t->session, operands[1], TU_ACCESS_RANDOM, error);

@@ -36,10 +36,42 @@ bool tu_is_utf8(const char *text, size_t length)
     return true;
 }
 
-static bool is_control(const unsigned char *text, size_t length)
+/* Controls (C0, DEL, C1), separators of lines, and what Unicode 15 lists as
+ * Default_Ignorable_Code_Point: characters without a shape, some of which turn the direction of
+ * what stands beside them. */
+static const struct {
+    uint32_t first, last;
+} hidden[] = {
+    {0x0000, 0x001f}, {0x007f, 0x009f},   {0x00ad, 0x00ad},   {0x034f, 0x034f},   {0x061c, 0x061c},
+    {0x115f, 0x1160}, {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e},
+    {0x2060, 0x206f}, {0x3164, 0x3164},   {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},
+    {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+};
+
+/* The character of a well-formed sequence. */
+static uint32_t code_point(const unsigned char *text, size_t length)
 {
-    return (length == 1 && (text[0] < 0x20 || text[0] == 0x7f)) ||
-           (length == 2 && text[0] == 0xc2 && text[1] < 0xa0);
+    static const unsigned char lead[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    uint32_t code = text[0] & lead[length];
+    for (size_t i = 1; i < length; i++)
+        code = code << 6 | (text[i] & 0x3f);
+    return code;
+}
+
+static bool is_hidden(uint32_t code)
+{
+    for (size_t i = 0; i < sizeof hidden / sizeof *hidden && code >= hidden[i].first; i++)
+        if (code <= hidden[i].last)
+            return true;
+    return false;
+}
+
+size_t tu_hidden(const char *text, size_t length, uint32_t *code)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    size_t n = length ? utf8_length(p, length) : 0;
+    *code = n ? code_point(p, n) : 0;
+    return n && is_hidden(*code) ? n : 0;
 }
 
 size_t tu_escape(const char *text, size_t length, char *out, size_t size)
@@ -48,7 +80,7 @@ size_t tu_escape(const char *text, size_t length, char *out, size_t size)
     for (size_t i = 0; i < length;) {
         const unsigned char *p = (const unsigned char *)text + i;
         size_t n = utf8_length(p, length - i);
-        bool raw = n && !is_control(p, n);
+        bool raw = n && !is_hidden(code_point(p, n));
         size_t bytes = n ? n : 1;
         size_t need = raw ? n : 4 * bytes;
         size_t reserve = i + bytes < length ? 4 : 1; /* room for "..." and the NUL */

@@ -7,9 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Copies text with control characters (C0, DEL, C1) and bytes that are no UTF-8 written as \xHH,
- * a backslash doubled only where `\x` could be misread; always ends with a NUL, cuts what does not
- * fit at a character and marks the cut with "...".  Returns the length written. */
+/* The length of the character that text begins with if it is one that is not seen: a control (C0,
+ * DEL, C1), a separator of lines, or one without a shape, as those that turn the direction of text
+ * or have no width.  0 if it is seen, or is no UTF-8. */
+size_t tu_hidden(const char *text, size_t length, uint32_t *code);
+
+/* Copies text with the bytes of hidden characters, and bytes that are no UTF-8, written as \xHH;
+ * a backslash stays as it is, so that what was escaped before is not changed again; always ends
+ * with a NUL, cuts what does not fit at a character and marks the cut with "...".  Returns the
+ * length written. */
 size_t tu_escape(const char *text, size_t length, char *out, size_t size);
 
 /* Whether text is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */

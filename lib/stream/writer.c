@@ -86,8 +86,7 @@ int tu_writer_open(struct tu_stream_writer *w, int fd, const char *tool, struct 
         tu_put_string(&b, "tool", tool, error) < 0 ||
         tu_put_string(&b, "tool_version", PACKAGE_VERSION, error) < 0)
         built = -1;
-    w->opened = true;
-    return put_built(w, &b, &arena, built, error);
+    return put_built(w, &b, &arena, built, error) < 0 ? -1 : flush(w, error);
 }
 
 void tu_writer_close(struct tu_stream_writer *w)

@@ -9,13 +9,14 @@
 
 struct tu_stream_writer {
     int fd;
-    bool opened; /* the segment's first record is out */
     char *buffer;
     size_t used;
     uint64_t tensors, records;
     uint64_t tensor_left, chunk_left; /* bytes promised and not written yet */
 };
 
+/* Opens a segment.  Its first record is written at once: who reads can tell a producer that was
+ * killed from one that was never there. */
 int tu_writer_open(struct tu_stream_writer *w, int fd, const char *tool,
                    struct tu_error *error) TU_MUST_CHECK;
 

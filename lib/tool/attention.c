@@ -261,12 +261,10 @@ int tu_attention_filter(struct tu_tool *tool, struct tu_output *output, const ch
     struct tu_operand o;
     struct tu_qkv *groups = NULL;
     size_t count = 0;
-    if (check(command, error) < 0 ||
+    if (check(command, error) < 0 || open_output(&f, error) < 0 ||
         tu_operand_open(&o, &tool->session, operand, TU_ACCESS_RANDOM, error) < 0)
         return -1;
     int result = tu_qkv_find(&o, &tool->session, &command->group, &groups, &count, error);
-    if (result == 0)
-        result = open_output(&f, error);
     for (size_t i = 0; i < count && result == 0; i++) {
         result = put_group(&f, &groups[i], error);
         tu_progress(&tool->session, i + 1, count);

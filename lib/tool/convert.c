@@ -25,9 +25,9 @@ static int convert_tensor(struct tu_feed *feed, const struct tu_item *item,
     if (tu_convert_describe(&item->tensor, to, &made, error) < 0 ||
         tu_output_tensor(output, &made, &item->map, error) < 0)
         return -1;
-    return tu_output_streams(output) ? tu_convert_bytes(feed, item, to, how->scales, write_bytes,
-                                                        &output->writer, error)
-                                     : 0;
+    return tu_output_streams(output)
+               ? tu_convert_bytes(feed, item, to, how->scales, write_bytes, &output->writer, error)
+               : 0;
 }
 
 /* ---- The index, which tells what will follow ---- */

@@ -94,6 +94,28 @@ static void die_of_sigpipe(void)
     raise(SIGPIPE);
 }
 
+/* Whether the filter puts out a tensor stream when it is not asked for something else. */
+static bool puts_stream(const struct tu_command *command)
+{
+    bool has_forms = false;
+    for (const struct tu_option *o = command->options; o->name; o++)
+        has_forms |= o->parse == tu_option_json;
+    return has_forms && !command->judges;
+}
+
+/* Who reads the stream has to hear of a failure, also where the output was not opened yet: to join
+ * streams in a shell, `{ one; another; } | verdict`, loses the exit status of all but the last. */
+static void tell_reader(const struct tu_command *command, struct tu_tool *tool, const char *text)
+{
+    static struct tu_output unopened;
+    struct tu_error ignored = {0};
+    if (!tool->output && puts_stream(command) &&
+        tu_output_open(&unopened, tool, NULL, NULL, &ignored) < 0)
+        return;
+    if (tool->output)
+        tu_output_fail(tool->output, tool->name, text);
+}
+
 static int report(struct tu_tool *tool, const struct tu_error *error)
 {
     if (error->code == TU_EPIPE)
@@ -101,8 +123,6 @@ static int report(struct tu_tool *tool, const struct tu_error *error)
     fflush(stdout);
     wipe_progress(tool);
     fprintf(stderr, "%s: %s\n", tool->name, error->text);
-    if (tool->output)
-        tu_output_fail(tool->output, tool->name, error->text);
     return STATUS_TROUBLE;
 }
 
@@ -154,8 +174,10 @@ int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, ch
     } else if (status > 0) {
         status = 0;
     }
-    if (status < 0)
+    if (status < 0) {
         status = report(tool, &error);
+        tell_reader(command, tool, error.text);
+    }
     wipe_progress(tool);
     tool->output = NULL;
     error = (struct tu_error){0};

@@ -117,7 +117,7 @@ static void print_option(char letter, const char *name, const char *argument, co
     printf("  %-24s %s\n", left, help);
 }
 
-static int print_help(const struct tu_command *c)
+static void print_help(const struct tu_command *c)
 {
     print_synopsis(c);
     printf("%s\n\n", c->about);
@@ -127,16 +127,26 @@ static int print_help(const struct tu_command *c)
     print_option(0, "version", NULL, "show the version and leave");
     printf("\nExit status: %s, 2 trouble.  See %s(1), tensorutils(7).\n",
            c->judges ? "0 pass, 1 fail" : "0 done", c->name);
-    return 0;
 }
 
 /* For shell completion and for the test that holds man pages and help together. */
-static int list_options(const struct tu_command *c)
+static void list_options(const struct tu_command *c)
 {
     for (const struct tu_option *o = c->options; o->name; o++)
         printf("--%s\t%s\n", o->name, o->argument ? o->argument : "");
     printf("--help\t\n--version\t\n");
-    return 0;
+}
+
+/* Prints what was asked for instead of the work: 1. */
+static int tell(const struct tu_command *c, int what)
+{
+    if (what == OPTION_HELP)
+        print_help(c);
+    else if (what == OPTION_LIST)
+        list_options(c);
+    else
+        printf("%s (tensorutils) %s\n", c->name, PACKAGE_VERSION);
+    return 1;
 }
 
 /* ---- Parsing ---- */
@@ -206,18 +216,16 @@ int tu_parse_options(const struct tu_command *c, int argc, char **argv, struct t
     if (result == 0)
         fill_getopt(c, count, longs, letters);
     opterr = 0;
-    for (int value; result == 0 && (value = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
-        if (value == OPTION_HELP || value == OPTION_LIST) {
-            value == OPTION_HELP ? print_help(c) : list_options(c);
-            result = 1;
-        } else if (value == OPTION_VERSION) {
-            printf("%s (tensorutils) %s\n", c->name, PACKAGE_VERSION);
-            result = 1;
-        } else if (value == '?' || value == ':') {
+    /* After a mistake the rest is still read: it says in which form the reader wants to hear of it.
+     */
+    for (int value; longs && letters && result <= 0 &&
+                    (value = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
+        if (value < 0)
+            result = result < 0 ? -1 : tell(c, value);
+        else if (value == '?' || value == ':')
             result = bad_option(c, value, argv, error);
-        } else {
-            result = apply(option_of(c, count, value), optarg, error);
-        }
+        else if (apply(option_of(c, count, value), optarg, error) < 0)
+            result = -1;
     }
     free(longs);
     free(letters);

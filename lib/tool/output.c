@@ -71,24 +71,13 @@ static void print_table_row(struct tu_output *o, const struct tensor_value *map)
     putchar('\n');
 }
 
-/* TSV cells hold numbers that read back the same; tabs and newlines in names are escaped. */
-static void print_tsv_cell(const struct tensor_value *value)
-{
-    char cell[4096];
-    if (value && tu_value_is_real(value))
-        tu_format_double(value->real, cell);
-    else
-        tu_format_cell(value, false, cell, sizeof cell);
-    fputs(cell, stdout);
-}
-
 static void print_tsv_row(struct tu_output *o, const struct tensor_value *map)
 {
     for (const struct tu_column *c = o->columns; !o->header_printed && c->key; c++)
         printf("%s%c", c->key, c[1].key ? '\t' : '\n');
     o->header_printed = true;
     for (const struct tu_column *c = o->columns; c->key; c++) {
-        print_tsv_cell(tu_value_get(map, c->key));
+        tu_put_tsv(stdout, tu_value_get(map, c->key));
         putchar(c[1].key ? '\t' : '\n');
     }
 }

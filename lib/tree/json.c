@@ -304,24 +304,34 @@ static void generate(struct generator *g, const struct tensor_value *value)
         generate_number(g, value);
 }
 
-/* yajl escapes C0 controls only; DEL and C1, which terminals obey too, stand inside strings alone
- * and are replaced in the finished text. */
-static char *escape_controls(const unsigned char *text, size_t length, struct tu_arena *arena,
-                             size_t *out_length)
+/* One character as JSON escapes it, in one \\u or two; at most 12 bytes. */
+static size_t put_escape(char *out, uint32_t code)
 {
-    size_t controls = 0;
+    if (code < 0x10000)
+        return (size_t)sprintf(out, "\\u%04x", code);
+    code -= 0x10000;
+    return (size_t)sprintf(out, "\\u%04x\\u%04x", 0xd800 + (code >> 10), 0xdc00 + (code & 0x3ff));
+}
+
+/* yajl escapes C0 controls only.  Other characters that are not seen (text.h) stand inside strings
+ * alone, and are replaced in the finished text, whose line ends are its own. */
+static char *escape_hidden(const unsigned char *bytes, size_t length, struct tu_arena *arena,
+                           size_t *out_length)
+{
+    const char *text = (const char *)bytes;
+    size_t found = 0, used = 0;
+    uint32_t code;
     for (size_t i = 0; i < length; i++)
-        controls += text[i] == 0x7f || (text[i] == 0xc2 && text[i + 1] < 0xa0);
-    char *out = tu_arena_alloc(arena, length + 6 * controls + 1);
+        found += bytes[i] >= 0x7f && tu_hidden(text + i, length - i, &code);
+    char *out = tu_arena_alloc(arena, length + 12 * found + 1);
     if (!out)
         return NULL;
-    size_t used = 0;
-    for (size_t i = 0; i < length; i++) {
-        bool c1 = text[i] == 0xc2 && text[i + 1] < 0xa0;
-        if (text[i] == 0x7f || c1)
-            used += (size_t)sprintf(out + used, "\\u%04x", c1 ? text[++i] : 0x7f);
+    for (size_t i = 0, n; i < length; i += n) {
+        n = bytes[i] >= 0x7f ? tu_hidden(text + i, length - i, &code) : 0;
+        if (n)
+            used += put_escape(out + used, code);
         else
-            out[used++] = (char)text[i];
+            out[used++] = text[i], n = 1;
     }
     out[used] = '\0';
     *out_length = used;
@@ -350,7 +360,7 @@ static int make_text(const struct tensor_value *value, bool page, struct tu_aren
         const unsigned char *raw = NULL;
         size_t raw_length = 0;
         yajl_gen_get_buf(g.gen, &raw, &raw_length);
-        *text = escape_controls(raw, raw_length, arena, length);
+        *text = escape_hidden(raw, raw_length, arena, length);
     }
     if (g.gen)
         yajl_gen_free(g.gen);
