@@ -7,7 +7,8 @@
 #include "compute/convert-plan.h"
 #include "compute/convert.h"
 #include "model/feed.h"
-#include "model/shards.h"
+#include "model/source-record.h"
+#include "model/write/shards.h"
 #include "stream/record.h"
 #include "tool/main.h"
 
@@ -167,7 +168,12 @@ static void report(void)
 {
     const struct tensor_format *format = shards.format;
     size_t lost = format->drops_metadata ? shards.files[0].metadata.map.count : 0;
+    const struct tu_older *older = &shards.older;
     tu_convert_plan_report(&plan);
+    if (older->count)
+        tu_warn(&tool.session, "%zu file%s of an earlier save %s removed: first %.256s",
+                older->count, older->count == 1 ? "" : "s", older->count == 1 ? "is" : "are",
+                older->paths[0]);
     if (lost)
         tu_warn(&tool.session, "%zu key%s of metadata %s lost: %s has no place for them", lost,
                 lost == 1 ? "" : "s", lost == 1 ? "is" : "are", format->name);

@@ -16,6 +16,7 @@ struct tu_source {
     uint64_t size;
     struct stat opened; /* as it was when opened */
     bool named;         /* path led to it then */
+    bool standard;      /* it is standard input, which has no path; for its opener to set */
     uint8_t *window;    /* last bytes peeked at */
     uint64_t window_offset;
     size_t window_length;

@@ -13,6 +13,7 @@
 #include "compare/matching.h"
 #include "compare/tiles.h"
 #include "base/pipeline.h"
+#include "model/source-record.h"
 
 /* A pair in work, and the record that a cache has of it. */
 struct work {

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "model/facts/gather.h"
+#include "model/source-record.h"
 
 /* A tensor that came in a stream: it waits for its partner, its bytes in the temporary file, or it
  * has met it. */

@@ -9,7 +9,7 @@
 
 #include "compute/convert-plan.h"
 #include "compute/convert.h"
-#include "model/save.h"
+#include "model/write/save.h"
 
 /* Whether the format would take the tensor if it were of a type, and it can be made so. */
 static bool would_take(const struct tu_convert_plan *p, const struct tu_tensor *t,

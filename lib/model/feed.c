@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "model/facts/gather.h"
+#include "model/source-record.h"
 #include "stream/record.h"
 
 /* An index is one record, whole in memory, and only a hint: one of more tensors is not worth it. */

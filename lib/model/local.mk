@@ -14,16 +14,22 @@ MODEL_SOURCES = \
 	lib/model/parts.h \
 	lib/model/plugin.c \
 	lib/model/plugin.h \
-	lib/model/save.c \
-	lib/model/save.h \
 	lib/model/select.c \
 	lib/model/select.h \
-	lib/model/shards.c \
-	lib/model/shards.h \
 	lib/model/session.c \
 	lib/model/session.h \
+	lib/model/shard-index.c \
+	lib/model/shard-index.h \
+	lib/model/source-record.c \
+	lib/model/source-record.h \
 	lib/model/tsr.c \
-	lib/model/tsr.h
+	lib/model/tsr.h \
+	lib/model/write/older.c \
+	lib/model/write/older.h \
+	lib/model/write/save.c \
+	lib/model/write/save.h \
+	lib/model/write/shards.c \
+	lib/model/write/shards.h
 # What models say of themselves: nothing in a compare record follows from it.
 FACTS_SOURCES = \
 	lib/model/facts/config.c \

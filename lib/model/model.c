@@ -426,6 +426,20 @@ void tu_model_close(struct tu_model *m)
     *m = (struct tu_model){0};
 }
 
+size_t tu_model_leave_out(struct tu_model *m, tu_leave_fn *is_out, void *context)
+{
+    size_t kept = 0, count = m->count;
+    for (size_t i = 0; i < count; i++)
+        if (!is_out(m, &m->tensors[i], context))
+            m->tensors[kept++] = m->tensors[i];
+    m->count = kept;
+    for (size_t i = 0; i < kept; i++)
+        m->by_name[i] = &m->tensors[i];
+    if (kept)
+        qsort(m->by_name, kept, sizeof *m->by_name, by_name);
+    return count - kept;
+}
+
 const struct tu_tensor *tu_model_find(const struct tu_model *m, const char *name, size_t length)
 {
     const struct tu_tensor wanted = {.name = name, .name_length = length}, *key = &wanted;

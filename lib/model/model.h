@@ -10,6 +10,23 @@
 #include "tensor/tensor.h"
 #include "tree/value.h"
 
+/* A file that says something of a model, beside the one that holds its tensors. */
+struct tu_companion {
+    const char *role; /* "index", "config" */
+    const char *path;
+    struct stat read; /* as it was before it was read */
+};
+
+/* What belongs to a model beside its files, and what its index says of them. */
+struct tu_company {
+    struct tu_companion files[2];
+    size_t file_count;
+    char **left_out; /* model files in the folder of an index that it does not name */
+    size_t left_out_count;
+    size_t unlisted; /* tensors in its files that it does not name; they are there all the same */
+    size_t replaced; /* tensors that it says lie in another file; they are left out */
+};
+
 struct tu_model {
     struct tu_arena arena;
     struct tu_source source;
@@ -17,11 +34,12 @@ struct tu_model {
     struct tensor_value metadata; /* a map */
     /* Of a saved stream: what its first source says of its format and facts; else TENSOR_NULL. */
     struct tensor_value stated;
-    struct tu_tensor *tensors;    /* in the order of their data */
+    struct tu_tensor *tensors; /* in the order of their data */
     size_t count;
     struct tu_tensor **by_name; /* sorted by name */
     const char **warnings;
     size_t warning_count;
+    const struct tu_company *company; /* of the first model of an operand; NULL: it has none */
 };
 
 /* A tensor of one of several models. */
@@ -43,6 +61,10 @@ int tu_model_open_as(struct tu_model *m, int fd, const char *path,
                      const struct tensor_format *format, const struct tu_model_options *options,
                      struct tu_error *error) TU_MUST_CHECK;
 void tu_model_close(struct tu_model *m);
+
+/* Takes tensors out of the model: those of which is_out is true.  How many they are. */
+typedef bool tu_leave_fn(const struct tu_model *m, const struct tu_tensor *t, void *context);
+size_t tu_model_leave_out(struct tu_model *m, tu_leave_fn *is_out, void *context);
 
 /* The tensor of a name, or NULL. */
 const struct tu_tensor *tu_model_find(const struct tu_model *m, const char *name, size_t length);

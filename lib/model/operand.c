@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "model/facts/facts.h"
 #include "model/parts.h"
+#include "model/shard-index.h"
 #include "tree/json.h"
 
 /* Copies what is left of a stream to a temporary file; its descriptor or -1. */
@@ -91,12 +91,6 @@ static int index_members(struct tu_operand *o, struct tu_error *error)
     return 0;
 }
 
-static const char *file_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* Real indexes are wrong here too often to be refused, and nothing hangs on it. */
 static void check_total(const struct tu_operand *o, const struct tu_session *session,
                         const char *path, const struct tensor_value *stated)
@@ -111,21 +105,20 @@ static void check_total(const struct tu_operand *o, const struct tu_session *ses
         tu_warn(session, "%s: total_size is not that of its tensors, %.0f bytes", path, bytes);
 }
 
-/* An index and its files have to tell the same story. */
-static int check_index(const struct tu_operand *o, const struct tu_session *session,
-                       const char *path, const struct tensor_value *map, struct tu_error *error)
+/* Notes a file beside the model's, as it was before it was read. */
+static void add_companion(struct tu_operand *o, const char *role, const char *path,
+                          const struct stat *read)
 {
-    for (size_t i = 0; i < map->map.count; i++) {
-        const struct tensor_pair *pair = &map->map.pairs[i];
-        struct tu_member m = tu_operand_find(o, pair->key.string.bytes, pair->key.string.length);
-        if (!m.model || strcmp(file_name(m.model->source.path), pair->value.string.bytes) != 0)
-            return tu_fail(error, TU_EINVALID, "%s: tensor '%.200s' is not in %s, as it says", path,
-                           pair->key.string.bytes, pair->value.string.bytes);
-    }
-    if (o->tensor_count != map->map.count && !session->lenient)
-        return tu_fail(error, TU_EINVALID, "%s: names %zu tensors, its files hold %zu", path,
-                       map->map.count, o->tensor_count);
-    return 0;
+    o->company->files[o->company->file_count++] =
+        (struct tu_companion){.role = role, .path = path, .read = *read};
+}
+
+static bool is_changed(const struct tu_companion *c)
+{
+    struct stat now;
+    return stat(c->path, &now) < 0 || now.st_dev != c->read.st_dev ||
+           now.st_ino != c->read.st_ino || now.st_size != c->read.st_size ||
+           tu_modified(&now) != tu_modified(&c->read);
 }
 
 /* What config.json says of the model becomes metadata of its first file. */
@@ -134,24 +127,38 @@ static int add_config(struct tu_operand *o, const char *path, struct tu_error *e
     enum { CONFIG_BYTES_MAX = 16 << 20 };
     struct tu_model *m = &o->models[0];
     struct tensor_value config;
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return tu_fail_errno(error, "%s", path);
+    add_companion(o, "config", path, &st);
     if (tu_read_json(path, CONFIG_BYTES_MAX, &m->arena, &config, error) < 0)
         return -1;
     return tu_value_merge(&config, &m->metadata, &m->arena, &m->metadata, error);
 }
 
-static int add_parts(struct tu_operand *o, struct tu_session *session, const char *path,
-                     const struct tu_parts *parts, struct tu_error *error)
+static int add_parts(struct tu_operand *o, struct tu_session *session, const struct tu_parts *parts,
+                     struct tu_error *error)
 {
+    o->company = tu_arena_alloc(&o->arena, sizeof *o->company);
+    if (!o->company)
+        return tu_fail_memory(error);
+    *o->company =
+        (struct tu_company){.left_out = parts->left_out, .left_out_count = parts->left_out_count};
     for (size_t i = 0; i < parts->count; i++)
         if (add_path(o, session, parts->paths[i], error) < 0)
             return -1;
+    if (parts->index) {
+        add_companion(o, "index", parts->index, &parts->index_read);
+        if (tu_shard_index_apply(o->models, o->model_count, parts->index, &parts->weight_map,
+                                 session, o->company, error) < 0)
+            return -1;
+    }
     if (index_members(o, error) < 0)
         return -1;
-    if (parts->weight_map.type == TENSOR_MAP &&
-        check_index(o, session, path, &parts->weight_map, error) < 0)
-        return -1;
+    o->models[0].company = o->company;
     o->folder = parts->folder;
-    check_total(o, session, path, &parts->total_size);
+    if (parts->index)
+        check_total(o, session, parts->index, &parts->total_size);
     return parts->config ? add_config(o, parts->config, error) : 0;
 }
 
@@ -198,7 +205,7 @@ static int complete_split(struct tu_operand *o, struct tu_session *session, cons
                        path, count, count);
     tu_model_close(&o->models[0]);
     o->model_count = 0;
-    if (add_parts(o, session, path, &parts, error) < 0)
+    if (add_parts(o, session, &parts, error) < 0)
         return -1;
     return session->lenient ? 0 : check_split(o, count, error);
 }
@@ -208,7 +215,7 @@ static int open_folder(struct tu_operand *o, struct tu_session *session, const c
 {
     struct tu_parts parts;
     if (tu_parts_of_folder(path, &o->arena, &parts, error) < 0 ||
-        add_parts(o, session, path, &parts, error) < 0)
+        add_parts(o, session, &parts, error) < 0)
         return -1;
     return o->model_count == 1 ? complete_split(o, session, o->models[0].source.path, error) : 0;
 }
@@ -236,7 +243,20 @@ static int open_file(struct tu_operand *o, struct tu_session *session, const cha
     close(fd);
     if (tu_parts_of_index(name, &o->arena, &parts, error) < 0)
         return -1;
-    return add_parts(o, session, name, &parts, error);
+    return add_parts(o, session, &parts, error);
+}
+
+/* What comes through a pipe is all that there is. */
+static int check_whole(const struct tu_operand *o, struct tu_error *error)
+{
+    uint64_t count;
+    const struct tu_model *m = &o->models[0];
+    if (!tu_value_uint(tu_value_get(&m->metadata, "split.count"), &count) || count < 2)
+        return 0;
+    return tu_fail(error, TU_EINVALID,
+                   "%s: is one of %" PRIu64 " parts of a model (name its file, or pipe it through "
+                   "tensor-cat)",
+                   m->source.path, count);
 }
 
 static int open_spooled(struct tu_operand *o, struct tu_session *session, const char *name,
@@ -247,7 +267,7 @@ static int open_spooled(struct tu_operand *o, struct tu_session *session, const 
         return -1;
     leave_stream(o);
     close(pipe);
-    return add_model(o, session, fd, name, error);
+    return add_model(o, session, fd, name, error) < 0 ? -1 : check_whole(o, error);
 }
 
 /* What stands in the stream is a tensor stream, or a file of another format, which has to be copied
@@ -312,8 +332,11 @@ int tu_operand_open(struct tu_operand *o, struct tu_session *session, const char
                     enum tu_access access, struct tu_error *error)
 {
     *o = (struct tu_operand){.is_stream = true, .fd = -1};
-    if (open_any(o, session, path, access, error) == 0)
+    if (open_any(o, session, path, access, error) == 0) {
+        for (size_t i = 0; i < o->model_count; i++)
+            o->models[i].source.standard = strcmp(path, "-") == 0;
         return 0;
+    }
     tu_operand_close(o);
     return -1;
 }
@@ -369,183 +392,9 @@ int tu_operand_unchanged(const struct tu_operand *o, struct tu_error *error)
     for (size_t i = 0; i < o->model_count; i++)
         if (tu_source_unchanged(&o->models[i].source, error) < 0)
             return -1;
+    for (size_t i = 0; o->company && i < o->company->file_count; i++)
+        if (is_changed(&o->company->files[i]))
+            return tu_fail(error, TU_EIO, "%s: changed while it was read",
+                           o->company->files[i].path);
     return o->file.path ? tu_source_unchanged(&o->file, error) : 0;
-}
-
-/* Types of metadata that MessagePack does not keep, for tools that write typed metadata again. */
-static const char *wire_type(const struct tensor_value *v, char *buffer, size_t size)
-{
-    if (v->type == TENSOR_ARRAY && v->element != TENSOR_NULL) {
-        snprintf(buffer, size, "[%s]", tu_value_type_name((enum tensor_value_type)v->element));
-        return buffer;
-    }
-    bool kept = v->type == TENSOR_INT64 || v->type == TENSOR_UINT64 ||
-                !(tu_value_is_signed(v) || tu_value_is_unsigned(v));
-    return kept ? NULL : tu_value_type_name((enum tensor_value_type)v->type);
-}
-
-static int put_types(struct tu_builder *b, const struct tensor_value *meta, struct tu_error *error)
-{
-    if (tu_builder_open(b, "meta_types", strlen("meta_types"), TENSOR_MAP, TENSOR_NULL, error) < 0)
-        return -1;
-    for (size_t i = 0; i < meta->map.count; i++) {
-        const struct tensor_pair *pair = &meta->map.pairs[i];
-        char buffer[16];
-        const char *type = wire_type(&pair->value, buffer, sizeof buffer);
-        struct tensor_value text = {.type = TENSOR_STRING,
-                                    .string = {type, type ? strlen(type) : 0}};
-        if (type &&
-            tu_builder_add(b, pair->key.string.bytes, pair->key.string.length, &text, error) < 0)
-            return -1;
-    }
-    return tu_builder_close(b, error);
-}
-
-int tu_source_record(const struct tu_model *m, const struct tu_model_facts *facts, uint64_t id,
-                     struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
-{
-    struct tu_builder b;
-    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    if (tu_put_string(&b, "kind", "source", error) == 0 && tu_put_uint(&b, "id", id, error) == 0 &&
-        tu_put_string(&b, "path", m->source.path, error) == 0 &&
-        tu_put_string(&b, "format", m->format->name, error) == 0 &&
-        tu_put_uint(&b, "bytes", m->source.size, error) == 0 &&
-        (!facts || tu_facts_put(&b, "facts", facts, error) == 0) &&
-        tu_builder_put_tree(&b, "meta", 4, &m->metadata, error) == 0 &&
-        put_types(&b, &m->metadata, error) == 0)
-        return tu_builder_end(&b, out, error);
-    tu_builder_cancel(&b);
-    return -1;
-}
-
-/* Begins the record of a source, up to what tells it from others. */
-static int begin_source(struct tu_builder *b, uint64_t id, const char *operand,
-                        struct tu_arena *arena, struct tu_error *error)
-{
-    if (tu_builder_begin(b, arena, TU_DUPLICATES_REFUSED, error) < 0)
-        return -1;
-    if (tu_put_string(b, "kind", "source", error) == 0 && tu_put_uint(b, "id", id, error) == 0 &&
-        tu_put_string(b, "operand", operand, error) == 0)
-        return 0;
-    tu_builder_cancel(b);
-    return -1;
-}
-
-static int end_source(struct tu_builder *b, int built, struct tensor_value *out,
-                      struct tu_error *error)
-{
-    if (built == 0 && tu_builder_open(b, "meta", 4, TENSOR_MAP, TENSOR_NULL, error) == 0 &&
-        tu_builder_close(b, error) == 0)
-        return tu_builder_end(b, out, error);
-    tu_builder_cancel(b);
-    return -1;
-}
-
-int tu_compared_source(const struct tu_model *m, uint64_t id, const char *operand,
-                       struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
-{
-    struct tu_builder b;
-    if (begin_source(&b, id, operand, arena, error) < 0)
-        return -1;
-    int built = 0;
-    if (tu_put_string(&b, "path", m->source.path, error) < 0 ||
-        tu_put_string(&b, "format", m->format->name, error) < 0 ||
-        tu_put_uint(&b, "bytes", m->source.size, error) < 0 ||
-        (m->source.named && tu_put_uint(&b, "modified", tu_modified(&m->source.opened), error) < 0))
-        built = -1;
-    return end_source(&b, built, out, error);
-}
-
-int tu_passed_source(const struct tensor_value *record, uint64_t id, const char *operand,
-                     struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
-{
-    static const char *const kept[] = {"path", "format", "bytes", "modified"};
-    struct tu_builder b;
-    if (begin_source(&b, id, operand, arena, error) < 0)
-        return -1;
-    int built = 0;
-    for (size_t i = 0; i < sizeof kept / sizeof *kept && built == 0; i++) {
-        const struct tensor_value *v = tu_value_get(record, kept[i]);
-        built = v ? tu_builder_put_tree(&b, kept[i], strlen(kept[i]), v, error) : 0;
-    }
-    return end_source(&b, built, out, error);
-}
-
-static bool fits(const struct tensor_value *v, enum tensor_value_type type)
-{
-    static const int64_t least[] = {[TENSOR_INT8] = INT8_MIN,
-                                    [TENSOR_INT16] = INT16_MIN,
-                                    [TENSOR_INT32] = INT32_MIN,
-                                    [TENSOR_INT64] = INT64_MIN};
-    static const uint64_t most[] = {
-        [TENSOR_UINT8] = UINT8_MAX,   [TENSOR_INT8] = INT8_MAX,     [TENSOR_UINT16] = UINT16_MAX,
-        [TENSOR_INT16] = INT16_MAX,   [TENSOR_UINT32] = UINT32_MAX, [TENSOR_INT32] = INT32_MAX,
-        [TENSOR_UINT64] = UINT64_MAX, [TENSOR_INT64] = INT64_MAX};
-    struct tensor_value wanted = {.type = (uint8_t)type};
-    uint64_t natural;
-    if (tu_value_uint(v, &natural))
-        return natural <= most[type];
-    return tu_value_is_signed(v) && tu_value_is_signed(&wanted) && v->sint >= least[type];
-}
-
-/* Gives an integer, or a number that was written as one, the type that a file had stated. */
-static void retype(struct tensor_value *v, enum tensor_value_type type)
-{
-    struct tensor_value wanted = {.type = (uint8_t)type};
-    bool integer = tu_value_is_signed(&wanted) || tu_value_is_unsigned(&wanted);
-    double number;
-    if (integer && fits(v, type)) /* the bits of a value that fits are those of either sign */
-        v->type = (uint8_t)type;
-    else if (tu_value_is_real(&wanted) && tu_value_number(v, &number))
-        *v = (struct tensor_value){.type = (uint8_t)type, .real = number};
-}
-
-static int retype_named(struct tensor_value *v, const struct tensor_value *name,
-                        struct tu_arena *arena, struct tu_error *error)
-{
-    enum tensor_value_type type;
-    const char *text = name->string.bytes;
-    size_t length = name->string.length;
-    bool array = length > 2 && text[0] == '[' && text[length - 1] == ']';
-    if (!tu_value_type_parse(text + array, length - 2 * (size_t)array, &type))
-        return 0;
-    if (!array) {
-        retype(v, type);
-        return 0;
-    }
-    if (v->type != TENSOR_ARRAY)
-        return 0;
-    struct tensor_value *items = tu_arena_alloc(arena, v->array.count * sizeof *items);
-    if (!items)
-        return tu_fail_memory(error);
-    for (size_t i = 0; i < v->array.count; i++) {
-        items[i] = v->array.items[i];
-        retype(&items[i], type);
-    }
-    v->array.items = items;
-    v->element = (uint8_t)type;
-    return 0;
-}
-
-int tu_source_metadata(const struct tensor_value *record, struct tu_arena *arena,
-                       struct tensor_value *out, struct tu_error *error)
-{
-    const struct tensor_value *meta = tu_value_get(record, "meta");
-    const struct tensor_value *types = tu_value_get(record, "meta_types");
-    *out = (struct tensor_value){.type = TENSOR_MAP};
-    if (!meta || meta->type != TENSOR_MAP)
-        return 0;
-    if (tu_value_copy(meta, arena, out, error) < 0)
-        return -1;
-    struct tensor_pair *pairs = (struct tensor_pair *)out->map.pairs;
-    for (size_t i = 0; i < out->map.count; i++) {
-        const struct tensor_value *key = &pairs[i].key;
-        const struct tensor_value *name =
-            tu_value_find(types, key->string.bytes, key->string.length);
-        if (name && name->type == TENSOR_STRING &&
-            retype_named(&pairs[i].value, name, arena, error) < 0)
-            return -1;
-    }
-    return 0;
 }

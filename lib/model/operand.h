@@ -24,6 +24,7 @@ struct tu_operand {
     size_t tensor_count;
     struct tu_arena arena;          /* of the models' paths */
     const char *folder;             /* of its parts; NULL: it is a file */
+    struct tu_company *company;     /* of its parts; NULL: it is a file */
     struct tu_stream_reader stream; /* where it is one */
     int fd;                         /* of the stream */
     struct tu_source file;          /* that the stream is; it does not own fd */
@@ -45,27 +46,5 @@ int tu_operand_select(const struct tu_operand *o, const struct tu_selection *sel
 
 /* Fails if a file was changed since it was opened. */
 int tu_operand_unchanged(const struct tu_operand *o, struct tu_error *error) TU_MUST_CHECK;
-
-struct tu_model_facts;
-
-/* The `source` record of a model, with the facts that it states, if they are given. */
-int tu_source_record(const struct tu_model *m, const struct tu_model_facts *facts, uint64_t id,
-                     struct tu_arena *arena, struct tensor_value *out,
-                     struct tu_error *error) TU_MUST_CHECK;
-
-/* The `source` record of a model that was compared: which operand ("a", "b") it is, and without
- * metadata. */
-int tu_compared_source(const struct tu_model *m, uint64_t id, const char *operand,
-                       struct tu_arena *arena, struct tensor_value *out,
-                       struct tu_error *error) TU_MUST_CHECK;
-/* The same of a record that came in a stream. */
-int tu_passed_source(const struct tensor_value *record, uint64_t id, const char *operand,
-                     struct tu_arena *arena, struct tensor_value *out,
-                     struct tu_error *error) TU_MUST_CHECK;
-
-/* The metadata in a `source` record, with the types that its meta_types states: values that do not
- * fit a type keep the one they have. */
-int tu_source_metadata(const struct tensor_value *record, struct tu_arena *arena,
-                       struct tensor_value *out, struct tu_error *error) TU_MUST_CHECK;
 
 #endif

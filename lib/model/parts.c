@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,13 +101,15 @@ static int find_config(struct tu_arena *arena, struct tu_parts *out, struct tu_e
     return 0;
 }
 
-int tu_parts_of_index(const char *path, struct tu_arena *arena, struct tu_parts *out,
+static int read_index(const char *path, struct tu_arena *arena, struct tu_parts *out,
                       struct tu_error *error)
 {
     struct tensor_value index;
-    *out = (struct tu_parts){.folder = folder_of(arena, path)};
+    *out = (struct tu_parts){.folder = folder_of(arena, path), .index = path};
     if (!out->folder)
         return tu_fail_memory(error);
+    if (stat(path, &out->index_read) < 0)
+        return tu_fail_errno(error, "%s", path);
     if (tu_read_json(path, JSON_BYTES_MAX, arena, &index, error) < 0)
         return -1;
     const struct tensor_value *map = tu_value_get(&index, "weight_map");
@@ -126,59 +129,213 @@ int tu_parts_of_index(const char *path, struct tu_arena *arena, struct tu_parts 
 
 /* ---- Folders ---- */
 
-/* How many files of a folder have names that end so and have a part in them, and the path of one.
- */
-static int count_files(const char *folder, const char *part, const char *suffix,
-                       struct tu_arena *arena, char **path, struct tu_error *error)
+/* What a folder may hold a model as. */
+enum kind { INDEX, SHARDS, GGUF, APR, KINDS };
+static const char *const suffixes[] = {
+    [INDEX] = ".safetensors.index.json",
+    [SHARDS] = ".safetensors",
+    [GGUF] = ".gguf",
+    [APR] = ".apr",
+};
+
+/* The model files of a folder by kind, as paths in order. */
+struct listing {
+    char **paths[KINDS];
+    size_t count[KINDS], capacity[KINDS];
+};
+
+static int list_file(struct listing *l, const char *folder, const char *name,
+                     struct tu_arena *arena, struct tu_error *error)
 {
+    for (int kind = 0; kind < KINDS; kind++) {
+        if (!ends_with(name, suffixes[kind]))
+            continue;
+        char *path = join(arena, folder, name);
+        if (!path || !TU_GROW(l->paths[kind], l->count[kind], l->capacity[kind]))
+            return tu_fail_memory(error);
+        l->paths[kind][l->count[kind]++] = path;
+        return 0;
+    }
+    return 0;
+}
+
+static void free_listing(struct listing *l)
+{
+    for (int kind = 0; kind < KINDS; kind++)
+        free(l->paths[kind]);
+}
+
+/* What it holds is given back by free_listing, also after an error. */
+static int list_folder(struct listing *l, const char *folder, struct tu_arena *arena,
+                       struct tu_error *error)
+{
+    *l = (struct listing){0};
     DIR *dir = opendir(folder);
     if (!dir)
         return tu_fail_errno(error, "%s", folder);
-    int found = 0;
-    for (struct dirent *entry; found >= 0 && (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.' || !ends_with(entry->d_name, suffix) ||
-            !strstr(entry->d_name, part))
-            continue;
-        *path = join(arena, folder, entry->d_name);
-        found = !*path ? tu_fail_memory(error) : found + 1;
-    }
+    int result = 0;
+    for (struct dirent *entry; result == 0 && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.')
+            result = list_file(l, folder, entry->d_name, arena, error);
     closedir(dir);
-    return found;
+    for (int kind = 0; kind < KINDS; kind++)
+        if (l->count[kind])
+            qsort(l->paths[kind], l->count[kind], sizeof *l->paths[kind], compare_texts);
+    return result;
+}
+
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+bool tu_part_of(const char *name, const char *suffix, uint64_t *part, uint64_t *count)
+{
+    size_t length = strlen(name), tail = strlen(suffix);
+    if (!ends_with(name, suffix))
+        return false;
+    const char *end = name + length - tail, *p = end;
+    while (p > name && isdigit((unsigned char)p[-1]))
+        p--;
+    if (p == end || p - name < 5 || memcmp(p - 4, "-of-", 4) != 0)
+        return false;
+    *count = strtoull(p, NULL, 10);
+    const char *middle = p - 4;
+    for (p = middle; p > name && isdigit((unsigned char)p[-1]);)
+        p--;
+    if (p == middle || p == name || p[-1] != '-')
+        return false;
+    *part = strtoull(p, NULL, 10);
+    return true;
+}
+
+/* The model files beside an index that it does not name. */
+static int list_left_out(const struct listing *l, struct tu_arena *arena, struct tu_parts *out,
+                         struct tu_error *error)
+{
+    out->left_out = tu_arena_alloc(arena, (l->count[SHARDS] + 1) * sizeof *out->left_out);
+    if (!out->left_out)
+        return tu_fail_memory(error);
+    for (size_t i = 0; i < l->count[SHARDS]; i++) {
+        bool named = false;
+        for (size_t k = 0; k < out->count && !named; k++)
+            named = strcmp(name_of(out->paths[k]), name_of(l->paths[SHARDS][i])) == 0;
+        if (!named)
+            out->left_out[out->left_out_count++] = (char *)name_of(l->paths[SHARDS][i]);
+    }
+    return 0;
+}
+
+int tu_parts_of_index(const char *path, struct tu_arena *arena, struct tu_parts *out,
+                      struct tu_error *error)
+{
+    struct listing l = {0};
+    int result = read_index(path, arena, out, error);
+    if (result == 0)
+        result = list_folder(&l, out->folder, arena, error);
+    if (result == 0)
+        result = list_left_out(&l, arena, out, error);
+    free_listing(&l);
+    return result;
+}
+
+/* More than one thing that a folder could be taken for. */
+static int check_kinds(const char *folder, const struct listing *l, struct tu_error *error)
+{
+    const char *first = NULL;
+    for (int kind = 0; kind < KINDS; kind++) {
+        if (l->count[kind] == 0 || (kind == SHARDS && l->count[INDEX]))
+            continue;
+        if (first)
+            return tu_fail(error, TU_EINVALID,
+                           "%s: holds models of two formats, %.200s and %.200s (name one of them)",
+                           folder, first, name_of(l->paths[kind][0]));
+        first = name_of(l->paths[kind][0]);
+    }
+    if (first)
+        return 0;
+    return tu_fail(error, TU_EINVALID,
+                   "%s: is a directory without a model (*.safetensors, *.gguf or *.apr)", folder);
+}
+
+/* Whether GGUF files are parts of one split. */
+static bool is_split(const struct listing *l)
+{
+    uint64_t part, count, all = 0;
+    size_t stem = 0;
+    for (size_t i = 0; i < l->count[GGUF]; i++) {
+        const char *path = l->paths[GGUF][i];
+        size_t tail = strlen("-00000-of-00000.gguf");
+        if (strlen(path) <= tail || !tu_part_of(path, ".gguf", &part, &count))
+            return false;
+        if (i == 0) {
+            all = count;
+            stem = strlen(path) - tail;
+        }
+        if (count != all || strlen(path) - tail != stem ||
+            memcmp(path, l->paths[GGUF][0], stem) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* The one file of a kind that stands for the model. */
+static int choose_file(const char *folder, const struct listing *l, enum kind kind,
+                       struct tu_error *error)
+{
+    const char *name = name_of(l->paths[kind][0]);
+    uint64_t part, count;
+    if (l->count[kind] > 1 && !(kind == GGUF && is_split(l)))
+        return tu_fail(error, TU_EINVALID, "%s: holds %zu files *%s (name one of them)", folder,
+                       l->count[kind], suffixes[kind]);
+    if (kind == SHARDS && tu_part_of(name, suffixes[kind], &part, &count) && count > 1)
+        return tu_fail(error, TU_EINVALID,
+                       "%s: holds %.200s, one of %" PRIu64
+                       " shards, and no index (name the file to "
+                       "have it alone)",
+                       folder, name, count);
+    return 0;
+}
+
+static int parts_of_listing(const char *folder, const struct listing *l, struct tu_arena *arena,
+                            struct tu_parts *out, struct tu_error *error)
+{
+    enum kind kind = INDEX;
+    if (check_kinds(folder, l, error) < 0)
+        return -1;
+    while (l->count[kind] == 0)
+        kind++;
+    if (choose_file(folder, l, kind, error) < 0)
+        return -1;
+    if (kind == INDEX) {
+        const char *index = l->paths[INDEX][0];
+        if (read_index(index, arena, out, error) < 0 || list_left_out(l, arena, out, error) < 0)
+            return -1;
+        if (out->left_out_count)
+            return tu_fail(error, TU_EINVALID,
+                           "%s: holds %.200s, too, which %.200s does not name (name the index, or "
+                           "that file)",
+                           folder, out->left_out[0], name_of(index));
+        return 0;
+    }
+    out->paths = tu_arena_alloc(arena, sizeof *out->paths);
+    if (!out->paths)
+        return tu_fail_memory(error);
+    out->paths[out->count++] = l->paths[kind][0];
+    return find_config(arena, out, error);
 }
 
 int tu_parts_of_folder(const char *folder, struct tu_arena *arena, struct tu_parts *out,
                        struct tu_error *error)
 {
-    static const struct {
-        const char *part, *suffix;
-    } names[] = {
-        {"", ".safetensors.index.json"},
-        {"", ".safetensors"},
-        {"-00001-of-", ".gguf"}, /* the first part of a split stands for all */
-        {"", ".gguf"},
-        {"", ".apr"},
-    };
+    struct listing l;
     *out = (struct tu_parts){.folder = folder};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        char *path = NULL;
-        int found = count_files(folder, names[i].part, names[i].suffix, arena, &path, error);
-        if (found < 0)
-            return -1;
-        if (found > 1)
-            return tu_fail(error, TU_EINVALID, "%s: holds %d files *%s (name one of them)", folder,
-                           found, names[i].suffix);
-        if (found == 0)
-            continue;
-        if (i == 0)
-            return tu_parts_of_index(path, arena, out, error);
-        out->paths = tu_arena_alloc(arena, sizeof *out->paths);
-        if (!out->paths)
-            return tu_fail_memory(error);
-        out->paths[out->count++] = path;
-        return find_config(arena, out, error);
-    }
-    return tu_fail(error, TU_EINVALID,
-                   "%s: is a directory without a model (*.safetensors, *.gguf or *.apr)", folder);
+    int result = list_folder(&l, folder, arena, error);
+    if (result == 0)
+        result = parts_of_listing(folder, &l, arena, out, error);
+    free_listing(&l);
+    return result;
 }
 
 /* ---- Splits ---- */

@@ -210,6 +210,51 @@ END
     says "NaN"
 }
 
+@test "whatever a tool fails of, its reader hears of it" {
+    tensor-rand --tensor w=4x8 > m.tsr
+    tensor-cos m.tsr m.tsr > ok.tsr
+    for command in 'tensor-cos --typo m.tsr m.tsr' 'tensor-cos m.tsr' 'tensor-cos --jobs none m.tsr m.tsr' \
+        'tensor-cos --jobs' 'TENSORUTILS_CPU=none tensor-cos m.tsr m.tsr' 'tensor-cos -x --table=1 m.tsr m.tsr' \
+        'tensor-cat --typo' 'tensor-map' 'tensor-attn m.tsr' 'tensor-heads m.tsr m.tsr' 'tensor-hash -c gone m.tsr' \
+        'tensor-quant m.tsr' 'tensor-rand' 'tensor-matmul m.tsr' 'tensor-fault m.tsr' 'tensor-ls gone'; do
+        run -2 sh -c "{ cat ok.tsr; $command; cat ok.tsr; } 2>/dev/null | verdict 2>&1"
+        says 'failed: '
+    done
+    # in the form that was asked for, wherever that stands in the command
+    for form in json tsv table; do
+        run --separate-stderr -2 tensor-cos --typo --$form m.tsr m.tsr
+        [ -z "$output" ]
+    done
+    # these two put out no stream
+    run --separate-stderr -2 tensor-save --typo
+    [ -z "$output" ]
+    run --separate-stderr -2 verdict --typo
+    [ -z "$output" ]
+}
+
+@test "a tool that is killed before its first tensor came is missed" {
+    tensor-rand --tensor w=4x8 > m.tsr
+    mkfifo never
+    sleep 60 > never &
+    holder=$!
+    for tool in tensor-cat tensor-hash 'tensor-cos m.tsr' tensor-attn 'tensor-heads m.tsr' tensor-dequant 'tensor-fault --fault nan'; do
+        # shellcheck disable=SC2086
+        $tool - < never > cut.tsr &
+        job=$!
+        until [ -s cut.tsr ]; do
+            sleep 0.02
+        done
+        kill -9 $job
+        ends $job 137
+        run -2 sh -c '{ tensor-cos m.tsr m.tsr; cat cut.tsr; } | verdict 2>&1'
+        says 'broke off before its end record'
+        run -2 sh -c '{ cat cut.tsr; tensor-cos m.tsr m.tsr; } | verdict 2>&1'
+        says 'a segment opens inside another'
+        rm cut.tsr
+    done
+    kill $holder
+}
+
 @test "an operand that is not there fails the gate" {
     run -2 sh -c 'tensor-cat absent.gguf | tensor-cos - a.safetensors | verdict --min 0 --allow-empty'
     says "absent.gguf"

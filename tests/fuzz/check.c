@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/source-record.h"
 #include "tree/json.h"
 #include "model/operand.h"
 #include "tree/msgpack.h"

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "model/parts.h"
+#include "model/source-record.h"
 #include "tree/json.h"
 
 enum {

@@ -38,6 +38,41 @@ TEST(controls_are_escaped)
     CHECK_STRING(ESCAPED("\xc2\xa0"), "\xc2\xa0"); /* the first behind C1 */
 }
 
+TEST(characters_without_a_shape_are_escaped)
+{
+    static const struct {
+        uint32_t code;
+        bool seen;
+    } cases[] = {
+        {0x00ac, true},   {0x00ad, false},  {0x00ae, true},   {0x034f, false},  {0x061c, false},
+        {0x115f, false},  {0x180e, false},  {0x200a, true},   {0x200b, false},  {0x200d, false},
+        {0x200f, false},  {0x2010, true},   {0x2027, true},   {0x2028, false},  {0x2029, false},
+        {0x202a, false},  {0x202e, false},  {0x202f, true},   {0x2060, false},  {0x2066, false},
+        {0x2069, false},  {0x206f, false},  {0x2070, true},   {0x3164, false},  {0xfe00, false},
+        {0xfe0f, false},  {0xfe10, true},   {0xfeff, false},  {0xffa0, false},  {0xfffb, false},
+        {0xfffd, true},   {0x1d173, false}, {0x1f600, true},  {0xe0001, false}, {0xe007f, false},
+        {0xe1000, true},  {0x10ffff, true}, {0x4e2d, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint32_t c = cases[i].code, code;
+        char text[8] = {0};
+        size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+        for (size_t k = n - 1; k > 0; k--, c >>= 6)
+            text[k] = (char)(0x80 | (c & 0x3f));
+        text[0] = (char)((n == 2 ? 0xc0 : n == 3 ? 0xe0 : 0xf0) | c);
+        CHECK_UINT(tu_hidden(text, n, &code), cases[i].seen ? 0 : n);
+        CHECK_UINT(code, cases[i].code);
+        CHECK(strcmp(escaped(text, n), text) == 0 ? cases[i].seen : !cases[i].seen);
+    }
+    uint32_t code;
+    CHECK_UINT(tu_hidden("", 0, &code), 0);
+    CHECK_UINT(tu_hidden("\n", 1, &code), 1);
+    CHECK_UINT(tu_hidden("\xe2\x80", 2, &code), 0); /* cut */
+    CHECK_STRING(ESCAPED("a\xe2\x80\xae"
+                         "b"),
+                 "a\\xe2\\x80\\xaeb");
+}
+
 TEST(bytes_that_are_no_utf8_are_escaped)
 {
     CHECK_STRING(ESCAPED("\xff\xfe"), "\\xff\\xfe");

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "base/newfile.h"
-#include "model/shards.h"
+#include "model/write/shards.h"
 #include "tree/json.h"
 
 enum { SPARE_FILES = 32 };
@@ -243,19 +243,49 @@ static int name_files(struct tu_shards *s, char **names, const struct shard_inde
     return result;
 }
 
+/* Looks for what an earlier save left under other names. */
+static int find_older(struct tu_shards *s, char **names, const struct shard_index *index,
+                      struct tu_error *error)
+{
+    const char **written = calloc(s->count + 1, sizeof *written);
+    if (!written)
+        return tu_fail_memory(error);
+    size_t count = 0;
+    while (count < s->count) {
+        written[count] = names[count];
+        count++;
+    }
+    if (index->text)
+        written[count++] = index->path;
+    int result = tu_older_find(&s->older, s->path, written, count, error);
+    free(written);
+    if (result == 0 && s->older.count && !s->force)
+        return tu_fail(error, TU_EUSAGE,
+                       "%s: is of an earlier save, and would be taken for part of this one "
+                       "(--force removes it)",
+                       s->older.paths[0]);
+    return result;
+}
+
+/* Between the new names and the end of the old files the folder holds two models, and is refused.
+ */
+static int put_files(struct tu_shards *s, char **names, struct shard_index *index,
+                     struct tu_error *error)
+{
+    if (check_names(s, error) < 0 || finish_files(s, names, error) < 0 ||
+        make_shard_index(s, names, index, error) < 0 || find_older(s, names, index, error) < 0 ||
+        name_files(s, names, index, error) < 0)
+        return -1;
+    return tu_older_remove(&s->older, error);
+}
+
 int tu_shards_publish(struct tu_shards *s, struct tu_error *error)
 {
     struct shard_index index = {.path = NULL};
     char **names = calloc(s->count, sizeof *names);
     if (!names)
         return tu_fail_memory(error);
-    int result = check_names(s, error);
-    if (result == 0)
-        result = finish_files(s, names, error);
-    if (result == 0)
-        result = make_shard_index(s, names, &index, error);
-    if (result == 0)
-        result = name_files(s, names, &index, error);
+    int result = put_files(s, names, &index, error);
     for (size_t i = 0; i < s->count; i++)
         free(names[i]);
     free(names);
@@ -269,6 +299,7 @@ void tu_shards_close(struct tu_shards *s)
     for (size_t i = 0; i < s->count; i++)
         tu_save_close(&s->files[i]);
     free(s->files);
+    tu_older_free(&s->older);
     free(s->announced);
     tu_arena_free(&s->arena);
     *s = (struct tu_shards){0};

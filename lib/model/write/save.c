@@ -2,7 +2,7 @@
 /* Writes the file of a model: head, data and tail, whatever comes first. */
 #include "config.h"
 
-#include "model/save.h"
+#include "model/write/save.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -7,7 +7,8 @@
 #ifndef TU_SHARDS_H
 #define TU_SHARDS_H
 
-#include "model/save.h"
+#include "model/write/older.h"
+#include "model/write/save.h"
 
 struct tu_shards {
     const struct tensor_format *format;
@@ -18,6 +19,8 @@ struct tu_shards {
     struct tu_saver *files; /* the newest last */
     size_t count, capacity;
     size_t saved; /* tensors in all of them */
+
+    struct tu_older older; /* what an earlier save left, removed once the new files were there */
 
     struct tu_arena arena; /* of what was announced */
     struct tensor_entry *announced;
@@ -43,7 +46,8 @@ int tu_shards_metadata(struct tu_shards *s, const struct tensor_value *map,
                        struct tu_error *error) TU_MUST_CHECK;
 
 /* Ends the data: no tensor follows.  Then the files are finished, and get their names; fails where
- * a name of a tensor comes twice. */
+ * a name of a tensor comes twice, and, without force, where files of an earlier save would stand
+ * beside the new ones: with force these are removed. */
 int tu_shards_end(struct tu_shards *s, struct tu_error *error) TU_MUST_CHECK;
 int tu_shards_publish(struct tu_shards *s, struct tu_error *error) TU_MUST_CHECK;
 void tu_shards_close(struct tu_shards *s);
