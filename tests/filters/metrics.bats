@@ -165,7 +165,7 @@ numbers = [2 + i + 40 * j for i in range(40) for j in range(2)]
 open("turned.safetensors", "wb").write(formats.safetensors([formats.Tensor("w", "F32", [40, 2], formats.values("F32", numbers))]))
 END
     tensor-cos --metrics full --json x.safetensors y.safetensors > straight
-    tensor-cos --metrics full --json x.safetensors turned.safetensors > turned
+    tensor-cos --transpose always --metrics full --json x.safetensors turned.safetensors > turned
     python3 - << 'END'
 import json
 straight, turned = json.load(open("straight")), json.load(open("turned"))
@@ -190,7 +190,7 @@ open("turned.safetensors", "wb").write(formats.safetensors([formats.Tensor("w", 
 END
     tensor-cos --metrics full --json large.tsr like.tsr > straight
     for threads in 1 3; do
-        tensor-cos --metrics full --json -j $threads large.tsr turned.safetensors > turned
+        tensor-cos --transpose always --metrics full --json -j $threads large.tsr turned.safetensors > turned
         python3 - << 'END'
 import json
 straight, turned = json.load(open("straight")), json.load(open("turned"))
