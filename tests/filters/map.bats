@@ -23,7 +23,7 @@ families() {
 same() {
     local count=$1
     run --separate-stderr -0 sh -c "$2"
-    ! grep '"kind":"fact".*"status":"differs"' <<< "$output"
+    [ "$(grep -c '"kind":"fact".*"status":"differs"' <<< "$output")" -eq 0 ]
     output=$(grep '"kind":"compare"' <<< "$output" | grep -v '"status":"extra"')
     mapfile -t lines <<< "$output"
     if [ "${#lines[@]}" -ne "$count" ] || [ "$(grep -c '"status":"ok".*"max_diff":0,' <<< "$output")" -ne "$count" ]; then

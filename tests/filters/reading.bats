@@ -13,9 +13,9 @@ setup() {
     ln -s "$BATS_FILE_TMPDIR/families" families
 }
 
-# statuses: how often each, of the records of the last run.
+# statuses: how often each, of the pairs of the last run.
 statuses() {
-    sed -n 's/.*"status":"\([^"]*\)".*/\1/p' <<< "$output" | sort | uniq -c | sed 's/^ *//'
+    sed -n '/"kind":"compare"/s/.*"status":"\([^"]*\)".*/\1/p' <<< "$output" | sort | uniq -c | sed 's/^ *//'
 }
 
 # comes_to STATUSES A B: both ways round, and through pipes; a only_b there is an only_a here.

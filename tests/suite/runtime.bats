@@ -124,7 +124,6 @@ changes() {
 @test "pipes, devices and folders where a file is named by another" {
     # none of them has a writer: who waited for one would never end
     mkdir f
-    make-model f/a.safetensors 'w F32 1 = 1'
     mkfifo f/pipe
     ln -s /dev/zero f/zero
     ln -s /dev/null f/null
@@ -134,6 +133,7 @@ changes() {
         refuses "f/$name: is " timeout 5 tensor-ls f
         refuses "f/$name: is " timeout 5 tensor-cat f/m.safetensors.index.json
     done
+    make-model f/a.safetensors 'w F32 1 = 1'
     printf '{"weight_map":{"w":"a.safetensors"}}' > f/m.safetensors.index.json
     mkfifo f/config.json
     refuses "f/config.json: is not a regular file" timeout 5 tensor-ls f
@@ -178,6 +178,7 @@ changes() {
         printf '{"weight_map":{"w":"%s"}}' "${name//\\/\\\\}" | sed 's/\\\\u/\\u/' > f/m.safetensors.index.json
         refuses "'w' is said to lie in no file of this folder" tensor-ls f
     done
+    rm f/a.safetensors
     printf '{"weight_map":{"w":"\\u001b]0;x\\u0007"}}' > f/m.safetensors.index.json
     refuses 'f/\x1b]0;x\x07: No such file' tensor-ls f
 }
@@ -188,7 +189,7 @@ changes() {
     for total in 5 -4 1e308 '"4"' 18446744073709551615; do
         printf '{"metadata":{"total_size":%s},"weight_map":{"w":"a.safetensors"}}' "$total" > f/m.safetensors.index.json
         run --separate-stderr -0 tensor-ls --json f
-        [ "$stderr" = "tensor-ls: warning: f: total_size is not that of its tensors, 4 bytes" ]
+        [ "$stderr" = "tensor-ls: warning: f/m.safetensors.index.json: total_size is not that of its tensors, 4 bytes" ]
     done
     for total in 4 4.0; do
         printf '{"metadata":{"total_size":%s},"weight_map":{"w":"a.safetensors"}}' "$total" > f/m.safetensors.index.json

@@ -33,6 +33,8 @@ static void open_court(const char *const *rules)
         if (result < 0)
             tap_fail(__FILE__, __LINE__, "%s: %s", *rules, error.text);
     }
+    if (tu_court_open(&court, &error) < 0)
+        tap_fail(__FILE__, __LINE__, "%s", error.text);
 }
 #define COURT(...) open_court((const char *const[]){__VA_ARGS__, NULL})
 
