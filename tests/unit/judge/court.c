@@ -136,9 +136,10 @@ TEST(many_broken_rules)
         snprintf(rule, sizeof rule, "a_field_with_a_long_name_%d < 1", i);
         CHECK(tu_rules_add(&court.rules, rule, &error) == 0);
     }
+    CHECK(tu_court_open(&court, &error) == 0);
     hear("w", "ok", NULL, 0);
     CHECK(court.counts[TU_FAILED] == 1);
-    CHECK_UINT(strlen(last()), 511);
+    CHECK_UINT(strlen(last()), 1023);
     tu_court_free(&court);
 }
 
@@ -199,12 +200,14 @@ TEST(a_status_without_numbers_that_is_allowed_is_not_judged)
 
 TEST(what_the_whole_comes_to)
 {
-    COURT("x < 1");
+    COURT("max_diff < 1");
     CHECK(tu_court_ruling(&court) == TU_NOTHING_JUDGED);
     CHECK_STRING(tu_court_words(&court), "nothing judged");
     court.empty_passes = true;
+    CHECK(tu_court_ruling(&court) == TU_NOTHING_JUDGED); /* nobody compared anything */
+    tu_court_stream(&court, "tensor-cos");
     CHECK(tu_court_ruling(&court) == TU_PASS);
-    hear("w", "ok", "x", 0);
+    hear("w", "ok", "max_diff", 0);
     CHECK(tu_court_ruling(&court) == TU_PASS);
     CHECK_STRING(tu_court_words(&court), "pass");
     tu_court_free(&court);
@@ -253,7 +256,7 @@ TEST(a_claim_counts_tensors)
     CHECK(tu_court_ruling(&court) == TU_PASS);
     /* other kinds are no tensors, but are judged */
     CHECK(judge("timing", "v", "ok", "x", 0, NULL, 0) == 0);
-    CHECK(tu_court_ruling(&court) == TU_WRONG_COUNT);
+    CHECK(tu_court_ruling(&court) == TU_PASS);
     hear("u", "ok", "x", 2);
     CHECK(tu_court_ruling(&court) == TU_FAIL);
     tu_court_free(&court);
