@@ -184,6 +184,8 @@ static int hear_item(struct trial *t, const struct tu_feed *feed, const struct t
         return tu_artifacts_source(&t->artifacts, &item->map, error);
     if (item->kind != TU_KIND_RESULT)
         return 0;
+    if (tu_value_equals(tu_value_get(&item->map, "kind"), "artifact"))
+        return evidence_path ? tu_artifacts_record(&t->artifacts, &item->map, error) : 0;
     if (feed->operand.is_stream &&
         tu_makers_note(&t->makers, stream->tool, stream->tool_version, error) < 0)
         return -1;

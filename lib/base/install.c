@@ -10,6 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static bool others_may_write(const struct stat *st)
+{
+    return (st->st_mode & S_IWOTH) || ((st->st_mode & S_IWGRP) && st->st_gid != getegid());
+}
+
 const char *tu_distrust(const char *path)
 {
     struct stat st;
@@ -17,9 +22,27 @@ const char *tu_distrust(const char *path)
         return strerror(errno);
     if (st.st_uid != 0 && st.st_uid != geteuid())
         return "it belongs to another user";
-    if ((st.st_mode & S_IWOTH) || ((st.st_mode & S_IWGRP) && st.st_gid != getegid()))
+    return others_may_write(&st) ? "others may write to it" : NULL;
+}
+
+const char *tu_distrust_file(const char *path)
+{
+    struct stat st;
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+        return NULL; /* who opens it finds out */
+    if (others_may_write(&st))
         return "others may write to it";
-    return NULL;
+    int length = !slash ? 0 : slash == path ? 1 : (int)(slash - path);
+    if (snprintf(folder, sizeof folder, "%.*s", slash ? length : 1, slash ? path : ".") >=
+        (int)sizeof folder)
+        return "its name is too long";
+    if (stat(folder, &st) < 0)
+        return strerror(errno);
+    /* in a folder like /tmp nobody removes or renames what is another's */
+    return others_may_write(&st) && !(st.st_mode & S_ISVTX) ? "others may write to its folder"
+                                                            : NULL;
 }
 
 bool tu_build_folder(const char *below, char *out, size_t size)

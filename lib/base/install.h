@@ -12,5 +12,8 @@ bool tu_build_folder(const char *below, char *out, size_t size);
 
 /* Why what lies in a path is not to be trusted, because others can change it; NULL: it is. */
 const char *tu_distrust(const char *path);
+/* The same of a file that the user names, which may well be another user's: whether anybody else
+ * than its owner can write to it, or put another in its place.  A pipe has no place. */
+const char *tu_distrust_file(const char *path);
 
 #endif

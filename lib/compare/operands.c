@@ -367,6 +367,21 @@ static int say_sources(struct run *run, struct tu_error *error)
     return result;
 }
 
+/* Names the map by which tensors met, if any did. */
+static int say_map(const struct run *run, struct tu_error *error)
+{
+    const struct tu_map *map = run->matching.partners.map;
+    if (!run->matching.mapped || !map || !map->path)
+        return 0;
+    struct tu_arena arena = {0};
+    struct tensor_value record;
+    int result = tu_artifact_record("map", map->path, &map->read, &arena, &record, error);
+    if (result == 0)
+        result = run->sink->record(&record, error);
+    tu_arena_free(&arena);
+    return result;
+}
+
 int tu_compare_operands(struct tu_session *session, const char *a, const char *b,
                         const struct tu_pair_options *options, const struct tu_pair_sink *sink,
                         struct tu_error *error)
@@ -382,6 +397,8 @@ int tu_compare_operands(struct tu_session *session, const char *a, const char *b
         result = open_cache(&run, error);
     if (result == 0)
         result = run_pairs(&run, error);
+    if (result == 0)
+        result = say_map(&run, error);
     free_facts(&run);
     tu_cache_close(run.cache);
     tu_matching_close(&run.matching);

@@ -36,7 +36,9 @@ int tu_artifacts_add(struct tu_artifacts *a, const char *path, struct tu_error *
     struct tu_artifact new = {.path = tu_arena_copy(&a->arena, path, strlen(path)),
                               .role = "artifact",
                               .bytes = UINT64_MAX,
-                              .modified = UINT64_MAX};
+                              .modified = UINT64_MAX,
+                              .device = UINT64_MAX,
+                              .inode = UINT64_MAX};
     return new.path ? add(a, &new, error) : tu_fail_memory(error);
 }
 
@@ -48,22 +50,56 @@ static const char *copy(struct tu_artifacts *a, const struct tensor_value *value
     return tu_value_string(value, &text, &length) ? tu_arena_copy(&a->arena, text, length) : NULL;
 }
 
+/* A file as a record states it. */
+static int add_stated(struct tu_artifacts *a, const struct tensor_value *record, const char *role,
+                      struct tu_error *error)
+{
+    struct tu_artifact new = {.path = copy(a, tu_value_get(record, "path")),
+                              .format = copy(a, tu_value_get(record, "format")),
+                              .role = role,
+                              .bytes = UINT64_MAX,
+                              .modified = UINT64_MAX,
+                              .device = UINT64_MAX,
+                              .inode = UINT64_MAX};
+    if (!new.path)
+        return tu_fail(error, TU_EINVALID, "a source or artifact record names no path");
+    (void)tu_value_uint(tu_value_get(record, "bytes"), &new.bytes);
+    (void)tu_value_uint(tu_value_get(record, "modified"), &new.modified);
+    (void)tu_value_uint(tu_value_get(record, "device"), &new.device);
+    (void)tu_value_uint(tu_value_get(record, "inode"), &new.inode);
+    return add(a, &new, error);
+}
+
+/* The roles that files beside models have. */
+static const char *role_of(const struct tensor_value *record)
+{
+    static const char *const roles[] = {"config", "index", "map"};
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (tu_value_equals(tu_value_get(record, "role"), roles[i]))
+            return roles[i];
+    return "artifact";
+}
+
+int tu_artifacts_record(struct tu_artifacts *a, const struct tensor_value *record,
+                        struct tu_error *error)
+{
+    return add_stated(a, record, role_of(record), error);
+}
+
 int tu_artifacts_source(struct tu_artifacts *a, const struct tensor_value *record,
                         struct tu_error *error)
 {
     const struct tensor_value *operand = tu_value_get(record, "operand");
-    struct tu_artifact new = {.path = copy(a, tu_value_get(record, "path")),
-                              .format = copy(a, tu_value_get(record, "format")),
-                              .role = tu_value_equals(operand, "a")   ? "a"
-                                      : tu_value_equals(operand, "b") ? "b"
-                                                                      : "artifact",
-                              .bytes = UINT64_MAX,
-                              .modified = UINT64_MAX};
-    if (!new.path)
-        return tu_fail(error, TU_EINVALID, "a source record names no path");
-    (void)tu_value_uint(tu_value_get(record, "bytes"), &new.bytes);
-    (void)tu_value_uint(tu_value_get(record, "modified"), &new.modified);
-    return add(a, &new, error);
+    const struct tensor_value *files = tu_value_get(record, "files");
+    const char *role = tu_value_equals(operand, "a")   ? "a"
+                       : tu_value_equals(operand, "b") ? "b"
+                                                       : "artifact";
+    if (add_stated(a, record, role, error) < 0)
+        return -1;
+    for (size_t i = 0; files && files->type == TENSOR_ARRAY && i < files->array.count; i++)
+        if (tu_artifacts_record(a, &files->array.items[i], error) < 0)
+            return -1;
+    return 0;
 }
 
 /* ---- Digests ---- */
@@ -86,7 +122,9 @@ static int check_stated(const struct tu_artifact *a, const struct tu_source *s,
                         struct tu_error *error)
 {
     if ((a->bytes == UINT64_MAX || a->bytes == s->size) &&
-        (a->modified == UINT64_MAX || a->modified == tu_modified(&s->opened)))
+        (a->modified == UINT64_MAX || a->modified == tu_modified(&s->opened)) &&
+        (a->device == UINT64_MAX || a->device == (uint64_t)s->opened.st_dev) &&
+        (a->inode == UINT64_MAX || a->inode == (uint64_t)s->opened.st_ino))
         return 0;
     return tu_fail(error, TU_EINVALID, "%s: was changed after it was compared", a->path);
 }
@@ -94,6 +132,8 @@ static int check_stated(const struct tu_artifact *a, const struct tu_source *s,
 static int hash_file(struct tu_artifact *a, struct tu_error *error)
 {
     struct tu_source source;
+    if (strcmp(a->path, "-") == 0)
+        return tu_fail(error, TU_EINVALID, "standard input was compared, which is no file");
     if (tu_source_open_part(&source, a->path, error) < 0)
         return -1;
     uint8_t *buffer = malloc(READ_BYTES);

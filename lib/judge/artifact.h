@@ -8,10 +8,11 @@
 #include "tree/value.h"
 
 struct tu_artifact {
-    const char *path, *role; /* role: "a", "b", or "artifact" */
-    const char *format;      /* NULL: unknown */
+    const char *path;   /* "-": standard input, which is no file any more */
+    const char *role;   /* "a", "b", "config", "index", "map", or "artifact" */
+    const char *format; /* NULL: unknown */
     /* As a record states them, until there is a digest: UINT64_MAX where none does. */
-    uint64_t bytes, modified;
+    uint64_t bytes, modified, device, inode;
     char sha256[TU_DIGEST_TEXT];
     const char *trouble; /* why it has no digest; NULL: it has one */
 };
@@ -26,7 +27,11 @@ struct tu_artifacts {
 /* Adds a file, or one that a `source` record names, unless it is there already. */
 int tu_artifacts_add(struct tu_artifacts *a, const char *path,
                      struct tu_error *error) TU_MUST_CHECK;
+/* A `source` record names the files beside its model, too (tensor-stream(5): files). */
 int tu_artifacts_source(struct tu_artifacts *a, const struct tensor_value *record,
+                        struct tu_error *error) TU_MUST_CHECK;
+/* The same of an `artifact` record. */
+int tu_artifacts_record(struct tu_artifacts *a, const struct tensor_value *record,
                         struct tu_error *error) TU_MUST_CHECK;
 /* Makes the digests, a file a thread.  What cannot be read, or is not as it is stated, gets a
  * trouble instead. */

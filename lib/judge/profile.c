@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "base/arena.h"
+#include "base/install.h"
 #include "base/text.h"
 #include "judge/field.h"
 
@@ -261,6 +262,11 @@ static int check_named(const char *path, struct tu_error *error)
 /* The whole text of a profile file, in memory to be freed; NULL with the error set. */
 static char *load_file(const char *path, struct tu_error *error)
 {
+    const char *why = tu_distrust_file(path);
+    if (why) {
+        tu_fail(error, TU_EUSAGE, "%s: no profile is taken from there: %s (chmod go-w)", path, why);
+        return NULL;
+    }
     FILE *file = fopen(path, "re");
     char *text = file ? malloc(PROFILE_MAX + 1) : NULL;
     size_t length = text ? fread(text, 1, PROFILE_MAX, file) : 0;

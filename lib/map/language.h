@@ -8,6 +8,7 @@
 #ifndef TU_MAP_H
 #define TU_MAP_H
 
+#include <sys/stat.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -76,6 +77,8 @@ struct tu_word_list {
 struct tu_map {
     struct tu_arena arena;
     const char *name; /* that of its file, without folder and suffix */
+    const char *path; /* of its file; NULL: it was not read from one */
+    struct stat read; /* the file as it was when it was read */
     const char *about, *left;
     struct tu_word_list architectures, model_types, sections;
     bool guessed; /* may be chosen by names alone */

@@ -95,7 +95,8 @@ static const struct tu_map *find_map(const struct tu_atlas *atlas, const char *n
     return NULL;
 }
 
-static int read_whole(const char *path, char **text, size_t *length, struct tu_error *error)
+static int read_whole(const char *path, char **text, size_t *length, struct stat *read,
+                      struct tu_error *error)
 {
     struct tu_source source;
     int fd = tu_open_operand(path, error);
@@ -111,6 +112,7 @@ static int read_whole(const char *path, char **text, size_t *length, struct tu_e
             ? tu_fail(error, TU_EINVALID, "%s: a map of more than %u bytes", path, TU_MAP_BYTES_MAX)
             : 0;
     *length = result < 0 ? 0 : (size_t)source.size;
+    *read = source.opened;
     if (result == 0 && !(*text = malloc(*length + 1)))
         result = tu_fail_memory(error);
     if (result == 0)
@@ -119,11 +121,20 @@ static int read_whole(const char *path, char **text, size_t *length, struct tu_e
     return result;
 }
 
+/* Who can change a map decides what is compared with what. */
+static int distrust(const char *path, const char *why, struct tu_error *error)
+{
+    return why ? tu_fail(error, TU_EUSAGE, "%s: no map is taken from there: %s (chmod go-w)", path,
+                         why)
+               : 0;
+}
+
 static int load_file(struct tu_atlas *atlas, const char *path, struct tu_error *error)
 {
     char *text;
     size_t length;
-    int result = read_whole(path, &text, &length, error);
+    struct stat read;
+    int result = read_whole(path, &text, &length, &read, error);
     if (result == 0 && !TU_GROW(atlas->maps, atlas->count, atlas->capacity))
         result = tu_fail_memory(error);
     if (result == 0)
@@ -132,6 +143,12 @@ static int load_file(struct tu_atlas *atlas, const char *path, struct tu_error *
     if (result < 0)
         return -1;
     struct tu_map *map = &atlas->maps[atlas->count];
+    map->path = tu_arena_copy(&map->arena, path, strlen(path));
+    map->read = read;
+    if (!map->path) {
+        tu_map_free(map);
+        return tu_fail_memory(error);
+    }
     if (find_map(atlas, map->name))
         tu_map_free(map);
     else
@@ -150,11 +167,15 @@ static int is_map(const struct dirent *entry)
     return ends_in_suffix(entry->d_name) && *entry->d_name != '.';
 }
 
-/* Loads the maps of a folder, or only the one called only. */
-static int load_folder(struct tu_atlas *atlas, const char *folder, const char *only,
+/* Loads the maps of a folder, or only the one called only.  A build tree may well be another
+ * user's: who runs a program out of it trusts that one. */
+static int load_folder(struct tu_atlas *atlas, const char *folder, const char *only, bool is_built,
                        struct tu_error *error)
 {
+    const char *(*const doubt)(const char *) = is_built ? tu_distrust_file : tu_distrust;
     struct dirent **entries = NULL;
+    if (distrust(folder, doubt(folder), error) < 0)
+        return -1;
     int count = scandir(folder, &entries, is_map, alphasort);
     if (count < 0)
         return tu_fail_errno(error, "%s", folder);
@@ -164,10 +185,11 @@ static int load_folder(struct tu_atlas *atlas, const char *folder, const char *o
         const char *name = entries[i]->d_name;
         size_t stem = strlen(name) - strlen(suffix);
         bool wanted = !only || (strlen(only) == stem && memcmp(only, name, stem) == 0);
-        if (result == 0 && wanted)
-            result = snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path
-                         ? load_file(atlas, path, error)
-                         : tu_fail(error, TU_EUSAGE, "%s: its name is too long", folder);
+        if (result == 0 && wanted &&
+            snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
+            result = tu_fail(error, TU_EUSAGE, "%s: its name is too long", folder);
+        else if (result == 0 && wanted && (result = distrust(path, doubt(path), error)) == 0)
+            result = load_file(atlas, path, error);
         free(entries[i]);
     }
     free(entries);
@@ -181,12 +203,12 @@ static int load_folders(struct tu_atlas *atlas, const char *only, struct tu_erro
     int result = copy ? 0 : tu_fail_memory(error);
     for (char *folder; result == 0 && (folder = strsep(&rest, ":"));)
         if (*folder)
-            result = load_folder(atlas, folder, only, error);
+            result = load_folder(atlas, folder, only, false, error);
     free(copy);
     if (result < 0)
         return -1;
     bool is_built = tu_build_folder("lib/map/maps", built, sizeof built);
-    return load_folder(atlas, is_built ? built : TU_MAP_FOLDER, only, error);
+    return load_folder(atlas, is_built ? built : TU_MAP_FOLDER, only, is_built, error);
 }
 
 int tu_atlas_load(struct tu_atlas *atlas, struct tu_error *error)
@@ -197,7 +219,8 @@ int tu_atlas_load(struct tu_atlas *atlas, struct tu_error *error)
 int tu_atlas_load_one(struct tu_atlas *atlas, const char *what, struct tu_error *error)
 {
     if (strchr(what, '/') || ends_in_suffix(what))
-        return load_file(atlas, what, error);
+        return distrust(what, tu_distrust_file(what), error) < 0 ? -1
+                                                                 : load_file(atlas, what, error);
     if (load_folders(atlas, what, error) < 0)
         return -1;
     return atlas->count ? 0 : tu_fail(error, TU_EUSAGE, "no map is called '%s'", what);

@@ -21,7 +21,8 @@ struct tu_atlas {
 };
 
 /* Loads every map of TENSORUTILS_MAPS (a path list, ignored in a privileged process) and of the
- * build tree or the installation; of two with one name the first counts. */
+ * build tree or the installation; of two with one name the first counts.  A folder or map that
+ * others may write to is an error. */
 int tu_atlas_load(struct tu_atlas *atlas, struct tu_error *error) TU_MUST_CHECK;
 /* Loads one: a file, where what has a slash or ends in ".map", or else a map by its name. */
 int tu_atlas_load_one(struct tu_atlas *atlas, const char *what,

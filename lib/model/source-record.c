@@ -31,13 +31,22 @@ static int put_file(struct tu_builder *b, const struct tu_model *m, struct tu_er
     return s->named ? put_identity(b, &s->opened, error) : 0;
 }
 
+static int put_artifact(struct tu_builder *b, const struct tu_companion *c, struct tu_error *error)
+{
+    if (tu_put_string(b, "role", c->role, error) < 0 ||
+        tu_put_string(b, "path", c->path, error) < 0)
+        return -1;
+    if (!S_ISREG(c->read.st_mode))
+        return 0;
+    return tu_put_uint(b, "bytes", (uint64_t)c->read.st_size, error) < 0
+               ? -1
+               : put_identity(b, &c->read, error);
+}
+
 static int put_companion(struct tu_builder *b, const struct tu_companion *c, struct tu_error *error)
 {
     if (tu_builder_open(b, NULL, 0, TENSOR_MAP, TENSOR_NULL, error) < 0 ||
-        tu_put_string(b, "role", c->role, error) < 0 ||
-        tu_put_string(b, "path", c->path, error) < 0 ||
-        tu_put_uint(b, "bytes", (uint64_t)c->read.st_size, error) < 0 ||
-        put_identity(b, &c->read, error) < 0)
+        put_artifact(b, c, error) < 0)
         return -1;
     return tu_builder_close(b, error);
 }
@@ -172,6 +181,19 @@ int tu_passed_source(const struct tensor_value *record, uint64_t id, const char 
         built = v ? tu_builder_put_tree(&b, kept[i], strlen(kept[i]), v, error) : 0;
     }
     return end_source(&b, built, out, error);
+}
+
+int tu_artifact_record(const char *role, const char *path, const struct stat *read,
+                       struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
+{
+    struct tu_builder b;
+    const struct tu_companion c = {.role = role, .path = path, .read = *read};
+    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    if (tu_put_string(&b, "kind", "artifact", error) == 0 && put_artifact(&b, &c, error) == 0)
+        return tu_builder_end(&b, out, error);
+    tu_builder_cancel(&b);
+    return -1;
 }
 
 static bool fits(const struct tensor_value *v, enum tensor_value_type type)

@@ -24,6 +24,12 @@ int tu_passed_source(const struct tensor_value *record, uint64_t id, const char 
                      struct tu_arena *arena, struct tensor_value *out,
                      struct tu_error *error) TU_MUST_CHECK;
 
+/* The `artifact` record of another file that results depend on, as "map": as it was when it was
+ * read. */
+int tu_artifact_record(const char *role, const char *path, const struct stat *read,
+                       struct tu_arena *arena, struct tensor_value *out,
+                       struct tu_error *error) TU_MUST_CHECK;
+
 /* The metadata in a `source` record, with the types that its meta_types states: values that do not
  * fit a type keep the one they have. */
 int tu_source_metadata(const struct tensor_value *record, struct tu_arena *arena,

@@ -187,3 +187,68 @@ names() {
     run -0 pipeline 'tensor-cat --match nothing a.safetensors | show-stream'
     [[ ${lines[-1]} == '{"kind": "end", "tensors": 0, '* ]]
 }
+
+@test "names that are not what they seem to be are shown as what they are" {
+    python3 - <<'P' > names.tsr
+import struct, sys
+def text(s):
+    b = s.encode()
+    return (bytes([0xA0 + len(b)]) if len(b) < 32 else b"\xd9" + bytes([len(b)])) + b
+def record(*pairs):
+    return bytes([0x80 + len(pairs)]) + b"".join(text(k) + v for k, v in pairs)
+names = ["\u202egpj.ssap", "a\u200bb", "tab\there", "line\nend", "=1+1", "+1", "-1", "@a", "mid=dle",
+         "back\\x41slash", "back\\slash", "end\\\u202e", "\U000e0041", "m\u0308", "\u2028"]
+out = record(("kind", text("stream")), ("version", b"\x01"), ("tool", text("test")))
+for name in names:
+    out += record(("kind", text("tensor")), ("name", text(name)), ("dtype", text("F32")), ("shape", b"\x90"),
+                  ("nbytes", b"\x04")) + b"\xc4\x04\0\0\0\0"
+out += record(("kind", text("end")), ("tensors", bytes([len(names)])), ("records", b"\0"))
+sys.stdout.buffer.write(out)
+P
+    tensor-cat --tsv names.tsr | cut -f 5 > cells
+    cat > want <<'P'
+name
+\xe2\x80\xaegpj.ssap
+a\xe2\x80\x8bb
+tab\x09here
+line\x0aend
+\x3D1+1
+\x2B1
+\x2D1
+\x40a
+mid=dle
+back\\x41slash
+back\slash
+end\\\xe2\x80\xae
+\xf3\xa0\x81\x81
+m̈
+\xe2\x80\xa8
+P
+    diff want cells
+    # the escapes give every name back
+    python3 - <<'P'
+import re
+def back(cell):
+    out, at, data = b"", 0, cell
+    for m in re.finditer(r"(\\+)(x(?:[0-9a-fA-F]{2})?)", data):
+        slashes = m[1]
+        rest = m[2] if len(slashes) % 2 else "x"
+        out += data[at : m.start()].encode() + b"\\" * (len(slashes) // 2)
+        out += bytes([int(rest[1:], 16)]) if len(slashes) % 2 else b"x"
+        at = m.start() + len(slashes) + len(rest)
+    return (out + data[at:].encode()).decode()
+names = ["\u202egpj.ssap", "a\u200bb", "tab\there", "line\nend", "=1+1", "+1", "-1", "@a", "mid=dle",
+         "back\\x41slash", "back\\slash", "end\\\u202e", "\U000e0041", "m\u0308", "\u2028"]
+cells = open("cells", encoding="utf-8").read().split("\n")[1:-1]
+assert [back(c) for c in cells] == names, [back(c) for c in cells]
+P
+    for form in --table --json; do
+        tensor-cat $form names.tsr > shown
+        ! grep -qP '[\x{200b}\x{202e}\x{2028}\x{e0041}\t]' shown
+    done
+    tensor-cat --json names.tsr | grep -qF '"name":"\u202egpj.ssap"'
+    tensor-cat --json names.tsr | grep -qF '"name":"\udb40\udc41"'
+    # messages, too
+    run --separate-stderr -1 sh -c 'tensor-rand --tensor w=2 | tensor-cos names.tsr - | verdict --worst 20'
+    [[ $output != *$'\u202e'* && $output == *'\xe2\x80\xaegpj'* ]]
+}

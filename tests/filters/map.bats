@@ -120,6 +120,27 @@ stack(3)" ]
     refuses "absent.map: " tensor-cos --map absent.map --json a.tsr b.tsr
 }
 
+@test "a map that others may write to is not taken" {
+    make-model a.tsr 'x.0.w F32 2 = 1 2' -- b.tsr 'y.0.v F32 2 = 1 2'
+    mkdir maps
+    echo 'x.{n}.w = y.{n}.v' > maps/xy.map
+    named() { tensor-cos --map maps/xy.map a.tsr b.tsr; }
+    found() { TENSORUTILS_MAPS=maps tensor-cos --map xy a.tsr b.tsr; }
+    for command in named found; do
+        run -0 $command
+        chmod o+w maps/xy.map
+        refuses 'maps/xy.map: no map is taken from there: others may write to it' $command
+        chmod o-w maps/xy.map
+        chmod o+w maps
+        refuses 'no map is taken from there: others may write to it' $command
+        chmod o-w maps
+    done
+    # where others may write, but nothing of mine can be exchanged, a map that is named is taken
+    chmod 1777 maps
+    run -0 named
+    refuses 'maps: no map is taken from there' found
+}
+
 @test "names that differ in known prefixes meet, if no other does" {
     make-model a.tsr 'model.layers.0.w F32 2 = 1 2' 'model.u F32 1 = 3' -- \
         b.tsr 'language_model.model.layers.0.w F32 2 = 1 2' 'u F32 1 = 3'

@@ -348,7 +348,7 @@ END
     cp v.tsr samples/good-plain.tsr "$BATS_TEST_TMPDIR"
     cd "$BATS_TEST_TMPDIR"
     cat v.tsr v.tsr > vv.tsr
-    run -2 bash -c 'cat vv.tsr | tensor-cos - good-plain.tsr | verdict --min 0 --allow only_a,only_b'
+    run -2 bash -c 'cat vv.tsr | tensor-cos - good-plain.tsr | verdict --min 0 --allow only_a --allow only_b'
     says "'v'" "twice"
     run -2 bash -c 'tensor-cos <(cat vv.tsr) <(cat v.tsr) | verdict --min 0 --allow only_a'
     run -2 bash -c 'tensor-cos <(cat v.tsr) <(cat vv.tsr) | verdict --min 0 --allow only_b'

@@ -184,9 +184,58 @@ END
     mkdir shards
     tensor-save --max-shard-size 16 shards/m.safetensors a.safetensors
     tensor-cos shards b.gguf | verdict --contract contract.yaml --claim C --evidence s.json
-    files=(shards/*.safetensors)
-    [ ${#files[@]} -gt 1 ]
-    [ "$(grep -o '"shards/[^"]*"' s.json)" = "$(printf '"%s"\n' "${files[@]}")" ]
+    files=(shards/*)
+    [ ${#files[@]} -gt 2 ]
+    [ "$(grep -o '"shards/[^"]*"' s.json | sort)" = "$(printf '"%s"\n' "${files[@]}" | sort)" ]
+    run -0 verdict --check-evidence s.json --contract contract.yaml
+    # what the index says is part of what was compared
+    sed -i 's/"metadata"/"metadata" /' shards/m.safetensors.index.json
+    run -1 verdict --check-evidence s.json --contract contract.yaml
+    says 'shards/m.safetensors.index.json'
+}
+
+@test "config.json and the map that was used, also out of a pipe" {
+    mkdir model
+    cp a.safetensors model/model.safetensors
+    echo '{"model_type": "toy"}' > model/config.json
+    tensor-cat model | tensor-cos - b.gguf | verdict --contract contract.yaml --claim C --evidence s.json
+    grep -q '"role": "config"' s.json
+    run -0 verdict --check-evidence s.json --contract contract.yaml
+    echo '{"model_type": "toys"}' > model/config.json
+    run -1 verdict --check-evidence s.json --contract contract.yaml
+    says 'model/config.json'
+    # changed on the way
+    tensor-cat model > saved.tsr
+    tensor-cat saved.tsr | tensor-cos - b.gguf > r.tsr
+    echo '{"model_type": "joys"}' > model/config.json
+    refuses 'model/config.json: was changed after it was compared' \
+        verdict --contract contract.yaml --claim C --evidence t.json r.tsr
+
+    make-model x.safetensors 'l.0.x F32 2 = 1 2' 'l.0.y F32 2 = 1 2' 'l.0.z F32 2 = 1 2' -- \
+        y.safetensors 'm.0.x F32 2 = 1 2' 'm.0.y F32 2 = 1 2' 'm.0.z F32 2 = 1 2'
+    printf 'l.{n}.%s = m.{n}.%s\n' x x y y z z > lm.map
+    tensor-cos --map ./lm.map x.safetensors y.safetensors > r.tsr
+    show-stream r.tsr | grep '"kind": "artifact"' | grep -q '"role": "map", "path": "./lm.map"'
+    verdict --contract contract.yaml --claim C --evidence s.json r.tsr
+    grep -q '"role": "map"' s.json
+    echo '# another' >> lm.map
+    run -1 verdict --check-evidence s.json --contract contract.yaml
+    says 'lm.map'
+}
+
+@test "the same path is not the same file, and standard input is none" {
+    tensor-cat a.safetensors > saved.tsr
+    cp -p a.safetensors again
+    mv again a.safetensors
+    tensor-cos - b.gguf < saved.tsr > r.tsr
+    refuses 'a.safetensors: was changed after it was compared' \
+        verdict --contract contract.yaml --claim C --evidence s.json r.tsr
+    cp a.safetensors 'standard input'
+    cp a.safetensors ./-
+    tensor-cos - b.gguf < a.safetensors > r.tsr
+    refuses 'standard input was compared, which is no file' \
+        verdict --contract contract.yaml --claim C --evidence s.json r.tsr
+    [ ! -e s.json ]
 }
 
 @test "a file that cannot be named, or is another by now, is trouble" {

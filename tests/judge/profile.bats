@@ -429,3 +429,21 @@ END
         grep -q "^.B ${name/-/.*-}$" "$srcdir/man/tensor-rules.5"
     done
 }
+
+@test "a profile that others may write to is not taken" {
+    tensor-cos a.tsr a.tsr > "$BATS_TEST_TMPDIR/a.tsr"
+    cd "$BATS_TEST_TMPDIR"
+    mkdir shared
+    echo 'max_diff <= 0' > shared/my.profile
+    echo 'include shared/my.profile' > own.profile
+    run -0 verdict --profile shared/my.profile a.tsr
+    chmod o+w shared/my.profile
+    refuses 'shared/my.profile: no profile is taken from there: others may write to it' \
+        verdict --profile shared/my.profile a.tsr
+    refuses 'others may write to it' verdict --profile ./own.profile a.tsr
+    chmod o-w shared/my.profile
+    chmod o+w shared
+    refuses 'others may write to its folder' verdict --profile shared/my.profile a.tsr
+    chmod 1777 shared
+    run -0 verdict --profile shared/my.profile a.tsr
+}
