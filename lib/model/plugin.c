@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/install.h"
-#include "model/tsr.h"
 
 static int add_plugin(struct tu_plugins *p, struct tu_plugin plugin, struct tu_error *error)
 {
@@ -144,10 +143,11 @@ static int load_list(struct tu_plugins *p, const char *list, struct tu_error *er
     return result;
 }
 
-int tu_plugins_load(struct tu_plugins *p, struct tu_error *error)
+int tu_plugins_load(struct tu_plugins *p, const struct tensor_format *built_in,
+                    struct tu_error *error)
 {
     *p = (struct tu_plugins){0};
-    if (add_plugin(p, (struct tu_plugin){&tensor_format_tsr, "built in", NULL}, error) < 0)
+    if (add_plugin(p, (struct tu_plugin){built_in, "built in", NULL}, error) < 0)
         return -1;
     const char *list = secure_getenv("TENSORUTILS_PLUGINS");
     if (list && load_list(p, list, error) < 0)

@@ -27,8 +27,10 @@ struct tu_plugins {
 
 /* Searches TENSORUTILS_PLUGINS (a path list, ignored in a privileged process), the plugins of the
  * build tree that the program stands in, and the install folder; of two plugins with one name the
- * first counts.  A plugin or folder that is refused is an item with its reason. */
-int tu_plugins_load(struct tu_plugins *plugins, struct tu_error *error) TU_MUST_CHECK;
+ * first counts, and before all of them a format that is compiled in.  A plugin or folder that is
+ * refused is an item with its reason. */
+int tu_plugins_load(struct tu_plugins *plugins, const struct tensor_format *built_in,
+                    struct tu_error *error) TU_MUST_CHECK;
 void tu_plugins_free(struct tu_plugins *plugins);
 
 /* The format whose bid is highest; equal bids go to the first by name.  NULL if nobody bids. */

@@ -18,6 +18,7 @@
 
 #include "base/processors.h"
 #include "base/clock.h"
+#include "model/tsr.h"
 #include "base/text.h"
 
 enum { STATUS_TROUBLE = 2 };
@@ -35,7 +36,7 @@ static int prepare(struct tu_tool *tool, struct tu_error *error)
         tool->session.threads = tu_available_threads();
     if (tool->session.threads > 1024)
         return tu_fail(error, TU_EUSAGE, "--jobs: at most 1024 threads");
-    return tu_plugins_load(&tool->session.plugins, error);
+    return tu_plugins_load(&tool->session.plugins, &tensor_format_tsr, error);
 }
 
 /* ---- Running ---- */
