@@ -244,7 +244,7 @@ assert [back(c) for c in cells] == names, [back(c) for c in cells]
 P
     for form in --table --json; do
         tensor-cat $form names.tsr > shown
-        ! grep -qP '[\x{200b}\x{202e}\x{2028}\x{e0041}\t]' shown
+        run -1 grep -qP '[\x{200b}\x{202e}\x{2028}\x{e0041}\t]' shown
     done
     tensor-cat --json names.tsr | grep -qF '"name":"\u202egpj.ssap"'
     tensor-cat --json names.tsr | grep -qF '"name":"\udb40\udc41"'
