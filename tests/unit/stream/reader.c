@@ -315,12 +315,13 @@ static int write_stream(int fd, size_t piece, struct tu_error *error)
     uint8_t bytes[100];
     for (int i = 0; i < 100; i++)
         bytes[i] = (uint8_t)i;
-    if (tu_writer_open(&w, fd, "test", error) < 0 || tu_writer_tensor(&w, &t, NULL, error) < 0)
-        return -1;
-    for (size_t at = 0; at < 100; at += piece)
-        if (tu_writer_bytes(&w, bytes + at, 100 - at < piece ? 100 - at : piece, error) < 0)
-            return -1;
-    int result = tu_writer_end(&w, error);
+    int result = tu_writer_open(&w, fd, "test", error);
+    if (result == 0)
+        result = tu_writer_tensor(&w, &t, NULL, error);
+    for (size_t at = 0; result == 0 && at < 100; at += piece)
+        result = tu_writer_bytes(&w, bytes + at, 100 - at < piece ? 100 - at : piece, error);
+    if (result == 0)
+        result = tu_writer_end(&w, error);
     tu_writer_close(&w);
     return result;
 }
