@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "tool/attention.h"
-#include "compute/attention-gpu.h"
+#include "compute/attention/gpu.h"
 #include "tool/main.h"
 #include "tool/bench.h"
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "tool/main.h"
-#include "compute/heads.h"
+#include "compute/attention/heads.h"
 #include "tool/output.h"
 #include "judge/reports/parts.h"
 #include "base/newfile.h"

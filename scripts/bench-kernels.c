@@ -24,7 +24,7 @@
 
 #include <cblas.h>
 
-#include "compare/sums.h"
+#include "compare/metrics/sums.h"
 #include "tensor/dtype.h"
 #include "tool/bench.h"
 

@@ -12,12 +12,17 @@ COMPARE_SOURCES = \
 	lib/compare/cache/store.h \
 	lib/compare/conventions.c \
 	lib/compare/conventions.h \
-	lib/compare/distances.c \
-	lib/compare/distances.h \
-	lib/compare/full.c \
-	lib/compare/full.h \
 	lib/compare/matching.c \
 	lib/compare/matching.h \
+	lib/compare/metrics/distances.c \
+	lib/compare/metrics/distances.h \
+	lib/compare/metrics/full.c \
+	lib/compare/metrics/full.h \
+	lib/compare/metrics/rows.c \
+	lib/compare/metrics/rows.h \
+	lib/compare/metrics/scaled.h \
+	lib/compare/metrics/sums.c \
+	lib/compare/metrics/sums.h \
 	lib/compare/operands.c \
 	lib/compare/operands.h \
 	lib/compare/oracle/ask.c \
@@ -39,15 +44,10 @@ COMPARE_SOURCES = \
 	lib/compare/record.c \
 	lib/compare/record.h \
 	lib/compare/result.h \
-	lib/compare/rows.c \
-	lib/compare/rows.h \
-	lib/compare/scaled.h \
 	lib/compare/side.c \
 	lib/compare/side.h \
 	lib/compare/spool.c \
 	lib/compare/spool.h \
-	lib/compare/sums.c \
-	lib/compare/sums.h \
 	lib/compare/tiles.c \
 	lib/compare/tiles.h
 libtensorutils_la_SOURCES += $(COMPARE_SOURCES) lib/compare/facts.c lib/compare/facts.h

@@ -4,9 +4,9 @@
 #define TU_RESULT_H
 
 #include "compare/apr/buckets.h"
-#include "compare/full.h"
+#include "compare/metrics/full.h"
 #include "compare/oracle/oracle.h"
-#include "compare/sums.h"
+#include "compare/metrics/sums.h"
 
 struct tu_cache;
 

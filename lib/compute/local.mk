@@ -13,16 +13,16 @@ libtensorutils_la_SOURCES += $(COMPUTE_SOURCES)
 # Attention, apart because only its filters need a BLAS.
 noinst_LTLIBRARIES += libattention.la
 libattention_la_SOURCES = \
-	lib/tool/attention.c lib/tool/attention.h \
-	lib/compute/attention-gpu.c lib/compute/attention-gpu.h \
-	lib/compute/attention-gpu-plan.c lib/compute/attention-gpu-run.h \
-	lib/compute/attention-exact.c \
-	lib/compute/attention.c lib/compute/attention.h \
+	lib/compute/attention/attention.c lib/compute/attention/attention.h \
+	lib/compute/attention/exact.c \
+	lib/compute/attention/gpu-plan.c lib/compute/attention/gpu-run.h \
+	lib/compute/attention/gpu.c lib/compute/attention/gpu.h \
+	lib/compute/attention/heads-variants.c lib/compute/attention/heads-variants.h \
+	lib/compute/attention/heads.c lib/compute/attention/heads.h \
+	lib/compute/attention/qkv.c lib/compute/attention/qkv.h \
 	lib/compute/blas.c lib/compute/blas.h \
 	lib/compute/gpu.c lib/compute/gpu.h \
-	lib/compute/heads-variants.c lib/compute/heads-variants.h \
-	lib/compute/heads.c lib/compute/heads.h \
-	lib/compute/qkv.c lib/compute/qkv.h
+	lib/tool/attention.c lib/tool/attention.h
 libattention_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS) $(ZLIB_CFLAGS)
 libattention_la_CPPFLAGS = $(AM_CPPFLAGS) $(TU_CUDA_CPPFLAGS)
 libattention_la_LIBADD = libtensorutils.la $(OPENBLAS_LIBS) $(ZLIB_LIBS)
@@ -31,11 +31,11 @@ libattention_la_LIBADD = libtensorutils.la $(OPENBLAS_LIBS) $(ZLIB_LIBS)
 noinst_LTLIBRARIES += libmatmul.la
 libmatmul_la_SOURCES = \
 	lib/compute/blas.c lib/compute/blas.h \
-	lib/compute/matmul-explain.c lib/compute/matmul-explain.h \
-	lib/compute/matmul-repeat.c lib/compute/matmul-repeat.h \
-	lib/compute/matmul-task.c lib/compute/matmul-task.h \
-	lib/compute/matmul-x.c lib/compute/matmul-x.h \
-	lib/compute/matmul.c lib/compute/matmul.h
+	lib/compute/matmul/explain.c lib/compute/matmul/explain.h \
+	lib/compute/matmul/matmul.c lib/compute/matmul/matmul.h \
+	lib/compute/matmul/repeat.c lib/compute/matmul/repeat.h \
+	lib/compute/matmul/task.c lib/compute/matmul/task.h \
+	lib/compute/matmul/x.c lib/compute/matmul/x.h
 libmatmul_la_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
 libmatmul_la_LIBADD = $(OPENBLAS_LIBS)
 
@@ -52,7 +52,7 @@ EXTRA_DIST += $(CUDA_KERNEL_FILES)
 # The makefile says whether there are some, of which architectures, and by which compiler.  By variables:
 # automake would take a rule of these names for one instead of its own.
 CUDA_EMBEDDING = lib/compute/cuda/libattention_la-embed.lo
-CUDA_USERS = lib/compute/libattention_la-attention-gpu.lo $(CUDA_EMBEDDING)
+CUDA_USERS = lib/compute/attention/libattention_la-gpu.lo $(CUDA_EMBEDDING)
 $(CUDA_USERS): Makefile
 if CUDA_KERNELS
 CUDA_PTX = lib/compute/cuda/attention-f32.ptx lib/compute/cuda/attention-f16.ptx lib/compute/cuda/attention-bf16.ptx

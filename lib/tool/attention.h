@@ -4,7 +4,7 @@
 #define TU_TOOL_ATTENTION_H
 
 #include "tool/output.h"
-#include "compute/qkv.h"
+#include "compute/attention/qkv.h"
 
 /* What the command line asks for. */
 struct tu_attention_command {

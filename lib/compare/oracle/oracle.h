@@ -11,7 +11,7 @@
 #ifndef TU_ORACLE_H
 #define TU_ORACLE_H
 
-#include "compare/sums.h"
+#include "compare/metrics/sums.h"
 #include "map/view.h"
 
 #define TU_ORACLE_OTHERS 256

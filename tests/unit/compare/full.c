@@ -2,7 +2,7 @@
 /* Detailed comparisons: values worked out by hand, and the same however tiles are cut. */
 #include "config.h"
 
-#include "compare/full.h"
+#include "compare/metrics/full.h"
 
 #include <float.h>
 

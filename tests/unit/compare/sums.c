@@ -2,7 +2,7 @@
 /* Comparing: the same bits however the work is cut, and whichever processor does it. */
 #include "config.h"
 
-#include "compare/sums.h"
+#include "compare/metrics/sums.h"
 
 #include "../tap.h"
 

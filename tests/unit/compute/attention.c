@@ -2,7 +2,7 @@
 /* Attention in float32 against exact attention, over the shapes that kernels get wrong. */
 #include "config.h"
 
-#include "compute/attention.h"
+#include "compute/attention/attention.h"
 
 #include "../tap.h"
 

@@ -5,7 +5,7 @@
  */
 #include "config.h"
 
-#include "compute/attention-gpu.h"
+#include "compute/attention/gpu.h"
 
 #include "../tap.h"
 

@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "compute/matmul-task.h"
-#include "compute/matmul-x.h"
-#include "compute/matmul.h"
+#include "compute/matmul/task.h"
+#include "compute/matmul/x.h"
+#include "compute/matmul/matmul.h"
 
 static bool ends_with_x(const struct tu_tensor *t)
 {

@@ -3,7 +3,7 @@
  * launch takes. */
 #include "config.h"
 
-#include "compute/attention-gpu-run.h"
+#include "compute/attention/gpu-run.h"
 
 #include <inttypes.h>
 

@@ -8,7 +8,7 @@
 #ifndef TU_QKV_H
 #define TU_QKV_H
 
-#include "compute/attention.h"
+#include "compute/attention/attention.h"
 #include "tensor/elements.h"
 #include "model/operand.h"
 

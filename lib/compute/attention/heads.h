@@ -6,8 +6,8 @@
 #ifndef TU_HEADS_H
 #define TU_HEADS_H
 
-#include "compute/heads-variants.h"
-#include "compute/qkv.h"
+#include "compute/attention/heads-variants.h"
+#include "compute/attention/qkv.h"
 
 /* The residual up to which an output is what the inputs make: arithmetic with bfloat16 stays below
  * it, where a window that is wrong by one key among 64, or another scale, does not. */

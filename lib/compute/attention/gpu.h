@@ -3,7 +3,7 @@
 #ifndef TU_ATTENTION_GPU_H
 #define TU_ATTENTION_GPU_H
 
-#include "compute/attention.h"
+#include "compute/attention/attention.h"
 #include "compute/gpu.h"
 
 /* What the kernels take; tu_gpu_attend refuses the rest. */

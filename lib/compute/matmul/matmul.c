@@ -2,7 +2,7 @@
 /* The rows of a matrix times those of x, in tiles, in each of the stated orders. */
 #include "config.h"
 
-#include "compute/matmul.h"
+#include "compute/matmul/matmul.h"
 
 #include <cblas.h>
 #include <inttypes.h>

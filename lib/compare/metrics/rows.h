@@ -3,7 +3,7 @@
 #ifndef TU_ROWS_H
 #define TU_ROWS_H
 
-#include "compare/sums.h"
+#include "compare/metrics/sums.h"
 
 /* The angle between two vectors that are not zero. */
 struct tu_angle {

@@ -7,7 +7,7 @@
 #ifndef TU_HEADS_VARIANTS_H
 #define TU_HEADS_VARIANTS_H
 
-#include "compute/qkv.h"
+#include "compute/attention/qkv.h"
 
 /* The variant that leaves the smallest residual: the largest over the heads of
  * |output - made| / |output|. */

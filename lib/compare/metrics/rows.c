@@ -2,7 +2,7 @@
 /* What is noted of each row of a comparison, so that the worst ones are known. */
 #include "config.h"
 
-#include "compare/rows.h"
+#include "compare/metrics/rows.h"
 
 void tu_row_add(struct tu_row *sum, const struct tu_row *next)
 {

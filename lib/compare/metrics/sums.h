@@ -8,8 +8,8 @@
 #ifndef TU_SUMS_H
 #define TU_SUMS_H
 
-#include "compare/distances.h"
-#include "compare/scaled.h"
+#include "compare/metrics/distances.h"
+#include "compare/metrics/scaled.h"
 #include "tensor/elements.h"
 
 /* Sums over the pairs of a row, or of a piece of it. */

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compute/matmul-explain.h"
+#include "compute/matmul/explain.h"
 
 /* What is computed of a matrix. */
 enum answer { EXACT, ROW, BLOCK, FUSED, ROUNDED, OTHER, ANSWERS };

@@ -2,7 +2,7 @@
 /* Attention on the processor: passes over tiles of keys, on all threads. */
 #include "config.h"
 
-#include "compute/attention.h"
+#include "compute/attention/attention.h"
 
 #include <inttypes.h>
 #include <math.h>

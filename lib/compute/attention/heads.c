@@ -2,7 +2,7 @@
 /* Every head of an output against all pairs of a query and a key head, and the rule behind them. */
 #include "config.h"
 
-#include "compute/heads.h"
+#include "compute/attention/heads.h"
 
 #include <inttypes.h>
 #include <math.h>

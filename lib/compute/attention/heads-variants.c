@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compute/heads-variants.h"
+#include "compute/attention/heads-variants.h"
 
 enum {
     MOST_MASK = 1 << 26, /* elements of a mask that is made */

@@ -3,7 +3,7 @@
 #ifndef TU_MATMUL_REPEAT_H
 #define TU_MATMUL_REPEAT_H
 
-#include "compute/matmul-task.h"
+#include "compute/matmul/task.h"
 
 /* What the runs of one matrix have shown so far. */
 struct tu_matmul_repetition {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "compute/matmul-repeat.h"
+#include "compute/matmul/repeat.h"
 
 int tu_matmul_fill_repetition(struct tu_builder *b, const void *subject, struct tu_error *error)
 {

@@ -2,7 +2,7 @@
 /* How many steps lie between the elements of a pair: whose steps, and what is added up of them. */
 #include "config.h"
 
-#include "compare/distances.h"
+#include "compare/metrics/distances.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
  */
 #include "config.h"
 
-#include "compute/attention-gpu-run.h"
+#include "compute/attention/gpu-run.h"
 
 #include <inttypes.h>
 #include <math.h>

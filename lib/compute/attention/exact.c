@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compute/attention.h"
+#include "compute/attention/attention.h"
 
 enum { TILE_KEYS = 64 };
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compute/matmul-task.h"
+#include "compute/matmul/task.h"
 
 bool tu_matmul_divides(const struct tu_tensor *x, const struct tu_tensor *w)
 {

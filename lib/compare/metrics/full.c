@@ -3,7 +3,7 @@
  */
 #include "config.h"
 
-#include "compare/full.h"
+#include "compare/metrics/full.h"
 
 #include <math.h>
 #include <stdlib.h>

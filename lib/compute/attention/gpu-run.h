@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Inside of attention-gpu.h: one computation on a device, what its arrays take there, and how it is
+ * Inside of gpu.h: one computation on a device, what its arrays take there, and how it is
  * cut so that it fits.
  */
 #ifndef TU_ATTENTION_GPU_RUN_H
 #define TU_ATTENTION_GPU_RUN_H
 
-#include "compute/attention-gpu.h"
+#include "compute/attention/gpu.h"
 
 #include "compute/cuda/args.h"
 

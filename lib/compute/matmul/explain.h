@@ -6,7 +6,7 @@
 #ifndef TU_MATMUL_EXPLAIN_H
 #define TU_MATMUL_EXPLAIN_H
 
-#include "compute/matmul-task.h"
+#include "compute/matmul/task.h"
 #include "model/operand.h"
 
 /* Another model, whose tensors of the same names are W decoded otherwise. */

@@ -79,10 +79,10 @@ enum tu_attention_result {
 };
 
 struct tu_attention_how {
-    /* float64 throughout, straightforward: exact attention.  Else float32, in an order that does not
-     * depend on threads or the instruction set of the kernels: products over 256 keys or fewer, by
-     * the kernels for fewer than 16 rows of queries that share a key head and by OpenBLAS's sgemm
-     * for more, are summed in float64. */
+    /* float64 throughout, straightforward: exact attention.  Else float32, in an order that does
+     * not depend on threads or the instruction set of the kernels: products over 256 keys or fewer,
+     * by the kernels for fewer than 16 rows of queries that share a key head and by OpenBLAS's
+     * sgemm for more, are summed in float64. */
     bool wide;
     unsigned threads;
     const struct tu_kernels *kernels;
@@ -100,7 +100,7 @@ int tu_attend(const struct tu_attention *a, const struct tu_attention_rows *rows
               enum tu_attention_result result, const struct tu_attention_how *how,
               const struct tu_attention_sink *sink, struct tu_error *error) TU_MUST_CHECK;
 
-/* ---- For backends that take whole arrays, as attention-gpu.h ---- */
+/* ---- For backends that take whole arrays, as gpu.h ---- */
 
 /* Element type of a cache: k and v as they lie in memory. */
 enum tu_cache_type { TU_CACHE_F32, TU_CACHE_F16, TU_CACHE_BF16 };

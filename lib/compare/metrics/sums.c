@@ -2,10 +2,10 @@
 /* Reduces ranges of two tensors to sums, counts and maxima, in an order that is fixed. */
 #include "config.h"
 
-#include "compare/sums.h"
+#include "compare/metrics/sums.h"
 
-#include "compare/full.h"
-#include "compare/rows.h"
+#include "compare/metrics/full.h"
+#include "compare/metrics/rows.h"
 
 #include <math.h>
 #include <string.h>

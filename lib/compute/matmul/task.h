@@ -6,7 +6,7 @@
 
 #include "base/arena.h"
 #include "compute/convert.h"
-#include "compute/matmul.h"
+#include "compute/matmul/matmul.h"
 #include "tree/value.h"
 
 /* A matrix with its x, ready to be multiplied. */

@@ -2,7 +2,7 @@
 /* The q, k and v of an attention, found by their names and read row by row. */
 #include "config.h"
 
-#include "compute/qkv.h"
+#include "compute/attention/qkv.h"
 
 #include <inttypes.h>
 #include <math.h>
