@@ -136,21 +136,10 @@ static int note_name(struct work *w, const char *name, size_t length,
                : tu_fail(error, TU_EINVALID, "two tensors would be called '%s'", name);
 }
 
-/* Rows of a transposed tensor are gathered from all over its source, so many are read at once. */
-static size_t piece_bytes(const struct tu_view *v)
-{
-    enum { PLAIN = 1 << 20, PANEL = 32 << 20 };
-    const struct tu_tensor *t = &v->tensor;
-    uint64_t row = t->rank ? t->shape[t->rank - 1] * v->geometry.dtype->bytes : 0;
-    if (!v->transposed)
-        return PLAIN;
-    return row && row < PANEL ? (size_t)(PANEL / row * row) : PANEL;
-}
-
 static int put_bytes(struct work *w, const struct tu_view *v, struct tu_error *error)
 {
     uint64_t left = v->tensor.nbytes, offset = 0;
-    size_t piece = left < piece_bytes(v) ? (size_t)left : piece_bytes(v);
+    size_t most = tu_view_piece(v), piece = left < most ? (size_t)left : most;
     char *buffer = malloc(piece + 1);
     int result = buffer ? 0 : tu_fail_memory(error);
     for (size_t n; left && result == 0; left -= n, offset += n) {
@@ -211,46 +200,14 @@ static int put_made(struct work *w, const struct tu_resolver *r, const struct tu
                                "tensor '%s' cannot be made: not all of its parts are there", name);
 }
 
-/* Whether all that a rule joins is there. */
-static int is_complete(const struct tu_resolver *r, const struct tu_place *place, bool left,
-                       struct tu_error *error)
-{
-    const struct tu_map_rule *rule = place->rule;
-    size_t count = left ? rule->left_count : rule->right_count;
-    for (size_t i = 0; count > 1 && i < count; i++) {
-        struct tu_found f;
-        size_t length;
-        char *name = tu_pattern_name(left ? &rule->left[i] : &rule->right[i], &place->bindings,
-                                     r->maker.arena, &length);
-        if (!name)
-            return tu_fail_memory(error);
-        int found = left ? tu_resolve(r, name, length, &f, error)
-                         : tu_catalogue_find(r->in, name, length).tensor != NULL;
-        if (found <= 0)
-            return found;
-    }
-    return 1;
-}
-
-static int find_complete(const struct tu_resolver *r, bool left, const char *name, size_t length,
-                         struct tu_place *out, struct tu_error *error)
-{
-    *out = (struct tu_place){0};
-    while (tu_map_find(r->map, left, left ? r->section : TU_ANY_SECTION, name, length, out)) {
-        int complete = is_complete(r, out, left, error);
-        if (complete)
-            return complete;
-    }
-    return 0;
-}
-
 /* What becomes of a tensor with a left name. */
 static int put_from_left(struct work *w, const struct tu_resolver *r,
                          const struct tu_map_rule *maker, const char *name, size_t length,
                          const struct tu_item *item, struct tu_error *error)
 {
     struct tu_place place;
-    int found = w->direction == TO_LEFT ? 0 : find_complete(r, true, name, length, &place, error);
+    int found =
+        w->direction == TO_LEFT ? 0 : tu_find_complete(r, true, name, length, &place, error);
     if (found <= 0)
         return found < 0 ? -1 : put_made(w, r, maker, name, length, true, item, error);
     for (size_t i = 0; i < place.rule->right_count; i++) {
@@ -321,11 +278,11 @@ static int map_name_of(struct work *w, const struct tu_resolver *r, const struct
     const struct tu_tensor *t = &item->tensor;
     bool to_left = w->direction == TO_LEFT;
     struct tu_place place;
-    int found = to_left ? 0 : find_complete(r, true, t->name, t->name_length, &place, error);
+    int found = to_left ? 0 : tu_find_complete(r, true, t->name, t->name_length, &place, error);
     if (found > 0)
         return put_from_left(w, r, place.rule, t->name, t->name_length, item, error);
     if (found == 0)
-        found = find_complete(r, false, t->name, t->name_length, &place, error);
+        found = tu_find_complete(r, false, t->name, t->name_length, &place, error);
     if (found < 0)
         return -1;
     return found && (to_left || place.rule->section != r->section)

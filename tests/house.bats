@@ -96,6 +96,7 @@ teardown() {
 }
 
 @test "a room without an opening sentence is found" {
+    holds openings
     plant lib/base/attic.c '/* SPDX-License-Identifier: MIT */' '#include "config.h"'
     catches openings 2 'opens with no sentence'
     printf '%s\n' '/* SPDX-License-Identifier: MIT */' '/* attic */' > lib/base/attic.c

@@ -417,6 +417,39 @@ int tu_compose(const struct tu_resolver *r, const char *name, size_t length, str
 
 /* ---- Leaves ---- */
 
+/* Whether all that a rule joins is there. */
+static int is_complete(const struct tu_resolver *r, const struct tu_place *place, bool left,
+                       struct tu_error *error)
+{
+    const struct tu_map_rule *rule = place->rule;
+    size_t count = left ? rule->left_count : rule->right_count;
+    for (size_t i = 0; count > 1 && i < count; i++) {
+        struct tu_found f;
+        size_t length;
+        char *name = tu_pattern_name(left ? &rule->left[i] : &rule->right[i], &place->bindings,
+                                     r->maker.arena, &length);
+        if (!name)
+            return tu_fail_memory(error);
+        int found = left ? tu_resolve(r, name, length, &f, error)
+                         : tu_catalogue_find(r->in, name, length).tensor != NULL;
+        if (found <= 0)
+            return found;
+    }
+    return 1;
+}
+
+int tu_find_complete(const struct tu_resolver *r, bool left, const char *name, size_t length,
+                     struct tu_place *out, struct tu_error *error)
+{
+    *out = (struct tu_place){0};
+    while (tu_map_find(r->map, left, left ? r->section : TU_ANY_SECTION, name, length, out)) {
+        int complete = is_complete(r, out, left, error);
+        if (complete)
+            return complete;
+    }
+    return 0;
+}
+
 struct tu_member tu_view_first_leaf(const struct tu_view *v)
 {
     while (v->kind != TU_VIEW_LEAF)

@@ -39,6 +39,11 @@ int tu_resolve(const struct tu_resolver *r, const char *name, size_t length, str
 int tu_compose(const struct tu_resolver *r, const char *name, size_t length, struct tu_found *out,
                struct tu_error *error) TU_MUST_CHECK;
 
+/* The first place of a name, on the left or on the right of rules, of whose rule everything is
+ * there that it joins: 1, 0 if there is none, or -1. */
+int tu_find_complete(const struct tu_resolver *r, bool left, const char *name, size_t length,
+                     struct tu_place *out, struct tu_error *error) TU_MUST_CHECK;
+
 /* A tensor of a view, for what has to be said of where it comes from. */
 struct tu_member tu_view_first_leaf(const struct tu_view *v);
 /* Calls each for every tensor that a view is made of. */

@@ -655,6 +655,17 @@ int tu_view_read(const struct tu_view *v, uint64_t offset, void *buffer, size_t 
     return 0;
 }
 
+/* Rows of a transposed view are gathered from all over its source, so many are read at once. */
+size_t tu_view_piece(const struct tu_view *v)
+{
+    enum { PLAIN = 1 << 20, PANEL = 32 << 20 };
+    const struct tu_tensor *t = &v->tensor;
+    uint64_t row = t->rank ? t->shape[t->rank - 1] * v->geometry.dtype->bytes : 0;
+    if (!v->transposed)
+        return PLAIN;
+    return row && row < PANEL ? (size_t)(PANEL / row * row) : PANEL;
+}
+
 int tu_view_decoder(const struct tu_view *v, const struct tu_kernels *kernels,
                     struct tu_decoder *out, struct tu_error *error)
 {

@@ -100,6 +100,10 @@ uint64_t tu_view_row(const struct tu_view *v, uint64_t row);
 int tu_view_read(const struct tu_view *v, uint64_t offset, void *buffer, size_t length,
                  struct tu_error *error) TU_MUST_CHECK;
 
+/* How many bytes are best read at once, in order from the start: a whole number of rows where the
+ * view is transposed.  At least 1. */
+size_t tu_view_piece(const struct tu_view *v);
+
 /* What decodes its elements. */
 int tu_view_decoder(const struct tu_view *v, const struct tu_kernels *kernels,
                     struct tu_decoder *out, struct tu_error *error) TU_MUST_CHECK;

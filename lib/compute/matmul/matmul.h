@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * y = W x: the rows of a matrix, of any type, times the rows of x.  x and y are in memory; W goes
- * by in tiles of whole rows, on any number of threads, which changes no bit of y.  W may be a stack
- * of matrices, as the experts of a layer are: a tensor of three dimensions.
+ * The product y = W x: the rows of a matrix, of any type, times the rows of x.  x and y are in
+ * memory; W goes by in tiles of whole rows, on any number of threads, which changes no bit of y.  W
+ * may be a stack of matrices, as the experts of a layer are: a tensor of three dimensions.
  */
 #ifndef TU_MATMUL_H
 #define TU_MATMUL_H
