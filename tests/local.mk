@@ -65,6 +65,7 @@ UNIT_TESTS = \
 	tests/unit/map/language \
 	tests/unit/map/coverage \
 	tests/unit/map/view \
+	tests/unit/map/view-blocks \
 	tests/unit/model/model \
 	tests/unit/compare/store \
 	tests/unit/kernels/steps \
@@ -131,6 +132,7 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/tools/seal \
 	tests/tools/show-stream \
 	tests/tools/sweep-families \
+	tests/unit/map/views.h \
 	tests/unit/tap.h \
 	tests/judge/verdict.schema.json \
 	tests/tools/walk-samples
