@@ -8,10 +8,15 @@
  *
  * Except in Q8_K every product here is exact in float32 (a binary16 scale has 11 significant bits
  * and the integers together at most 12), so only the sum of a type with minima rounds.
+ *
+ * Which NaN comes of two, or of infinity times zero, is the choice of a processor and of the order
+ * that a compiler gives operands: a block whose scales are no numbers has its NaNs made one.
  */
 #include "config.h"
 
 #include "kernels/kernels.h"
+
+#include <math.h>
 
 #include "kernels/bits.h"
 #include "kernels/codes.h"
@@ -162,7 +167,7 @@ static inline void scale_and_add(const int8_t *q, int n, float d, float m, float
         y[i] = d * (float)q[i] + m;
 }
 
-/* y = d * q - m: not the sum with -m, which for NaN may have the other sign. */
+/* y = d * q - m */
 static inline void scale_and_subtract(const int8_t *q, int n, float d, float m, float *y)
 {
     for (int i = 0; i < n; i++)
@@ -435,6 +440,78 @@ static inline void nvfp4_floats(const uint8_t *p, const int8_t *q, float *y)
     scale_16(values, 64, scales, y);
 }
 
+/* --- Scales that are no numbers ----------------------------------------------------------------*/
+
+/* Infinity or NaN. */
+static inline int no_number(const uint8_t *half)
+{
+    return (half[1] & 0x7c) == 0x7c;
+}
+
+/* NAME_wild(p): whether the block at p has such a scale; its numbers are finite otherwise. */
+#define NEVER_WILD(name)                                                                           \
+    static inline int name##_wild(const uint8_t *p)                                                \
+    {                                                                                              \
+        (void)p;                                                                                   \
+        return 0;                                                                                  \
+    }
+#define WILD_HALF(name, at)                                                                        \
+    static inline int name##_wild(const uint8_t *p)                                                \
+    {                                                                                              \
+        return no_number(p + at);                                                                  \
+    }
+#define WILD_HALVES(name, at, other)                                                               \
+    static inline int name##_wild(const uint8_t *p)                                                \
+    {                                                                                              \
+        return no_number(p + at) | no_number(p + other);                                           \
+    }
+
+NEVER_WILD(f4)
+NEVER_WILD(f6_e2m3)
+NEVER_WILD(f6_e3m2)
+NEVER_WILD(apr_q8) /* its scale is that of the tensor, and applied elsewhere */
+NEVER_WILD(mxfp4)
+NEVER_WILD(nvfp4)
+WILD_HALF(q4_0, 0)
+WILD_HALF(q5_0, 0)
+WILD_HALF(q8_0, 0)
+WILD_HALF(q8_1, 0)
+WILD_HALF(apr_q4, 0)
+WILD_HALF(q1_0, 0)
+WILD_HALF(q2_0, 0)
+WILD_HALF(tq1_0, 52)
+WILD_HALF(tq2_0, 64)
+WILD_HALF(q3_k, 108)
+WILD_HALF(q6_k, 208)
+WILD_HALF(iq2_xxs, 0)
+WILD_HALF(iq2_xs, 0)
+WILD_HALF(iq2_s, 0)
+WILD_HALF(iq3_xxs, 0)
+WILD_HALF(iq3_s, 0)
+WILD_HALF(iq1_s, 0)
+WILD_HALF(iq4_nl, 0)
+WILD_HALF(iq4_xs, 0)
+WILD_HALF(q8_k, 2) /* the upper half of a float32; that large numbers count, too, does no harm */
+WILD_HALVES(q4_1, 0, 2)
+WILD_HALVES(q5_1, 0, 2)
+WILD_HALVES(q2_k, 80, 82)
+WILD_HALVES(q4_k, 0, 2)
+WILD_HALVES(q5_k, 0, 2)
+
+/* Its scale is spread over four words. */
+static inline int iq1_m_wild(const uint8_t *p)
+{
+    return !isfinite(iq1_m_scale(p));
+}
+
+/* The NaNs of such a block become the one that is positive, quiet and has no payload. */
+static __attribute__((cold, noinline)) void one_nan(float *y, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (isnan(y[i]))
+            y[i] = float_from_bits(0x7fc00000u);
+}
+
 /* --- The decoders ------------------------------------------------------------------------------*/
 
 /* How many blocks of a type are decoded at once, where there is a better way than one by one. */
@@ -443,8 +520,11 @@ static inline size_t decode_many(int code, const uint8_t *restrict src, size_t n
 {
 #ifdef __AVX512F__
     if (code == TENSOR_Q4_K) {
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; i < n; i++) {
             q4_k_vectors(src + i * 144, dst + i * 256);
+            if (q4_k_wild(src + i * 144))
+                one_nan(dst + i * 256, 256);
+        }
         return n;
     }
 #endif
@@ -482,6 +562,9 @@ enum { STRIDE = 256 };
             for (size_t i = 0; i < step; i++)                                                      \
                 name##_floats(src + (done + i) * bytes, q + i * elements,                          \
                               dst + (done + i) * elements);                                        \
+            for (size_t i = 0; i < step; i++)                                                      \
+                if (name##_wild(src + (done + i) * bytes))                                         \
+                    one_nan(dst + (done + i) * elements, elements);                                \
         }                                                                                          \
     }
 

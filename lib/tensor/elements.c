@@ -70,6 +70,10 @@ static void scale_and_shift(const struct tu_decoder *d, size_t count, float *out
 {
     for (size_t i = 0; d->geometry.dtype->head && i < count; i++)
         out[i] *= d->scale;
+    /* Which NaN infinity times zero is, processors do not agree about. */
+    for (size_t i = 0; d->geometry.dtype->head && !isfinite(d->scale) && i < count; i++)
+        if (isnan(out[i]))
+            out[i] = NAN;
     for (size_t i = 0; d->addend != 0 && i < count; i++)
         out[i] += d->addend;
 }

@@ -139,6 +139,49 @@ TEST(every_instruction_set_gives_the_same_bits)
     }
 }
 
+/* Blocks of bytes that are all one or all zero here and there: scales that are infinite or NaN, of either sign and with
+ * any payload, beside codes that are zero.  Every NaN that comes of them is one. */
+TEST(scales_that_are_no_numbers_make_one_nan)
+{
+    static const uint8_t patterns[] = {0xff, 0x7f, 0x7c, 0xfc, 0x7e, 0x00, 0x01, 0x80};
+    size_t count, nans = 0;
+    const struct tu_dtype *table = tu_dtype_table(&count);
+    uint64_t state = 5;
+    for (size_t i = 0; i < count; i++) {
+        const struct tu_dtype *t = &table[i];
+        enum { BLOCKS = 512 };
+        if (!baseline()->decode[t->code] || (t->flags & TENSOR_DTYPE_WIDE) || t->elements == 1)
+            continue;
+        size_t bytes = BLOCKS * (size_t)t->bytes, elements = BLOCKS * (size_t)t->elements;
+        uint8_t *blocks = malloc(bytes);
+        for (size_t k = 0; k < bytes; k++)
+            blocks[k] = patterns[tap_random(&state) >> 32 & 7];
+        float *got = malloc(elements * sizeof *got), *want = malloc(elements * sizeof *want);
+        baseline()->decode[t->code](blocks, BLOCKS, want);
+        const struct tu_kernels *k;
+        bool supported;
+        for (size_t n = 0; (k = tu_kernels_built(n, &supported)); n++) {
+            if (!supported)
+                continue;
+            k->decode[t->code](blocks, BLOCKS, got);
+            if (!same_bits(got, want, elements * sizeof *got))
+                tap_fail(__FILE__, __LINE__, "%s on %s", t->name, k->name);
+        }
+        for (size_t e = 0; e < elements; e++) {
+            const uint32_t nan = 0x7fc00000;
+            nans += isnan(want[e]);
+            if (isnan(want[e]) && !same_bits(&want[e], &nan, sizeof nan)) {
+                tap_fail(__FILE__, __LINE__, "%s: a NaN of its own", t->name);
+                break;
+            }
+        }
+        free(blocks);
+        free(got);
+        free(want);
+    }
+    CHECK(nans > 100000);
+}
+
 TEST(wide_values_are_exact)
 {
     struct tu_decoder d;
