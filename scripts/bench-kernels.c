@@ -24,6 +24,7 @@
 
 #include <cblas.h>
 
+#include "base/clock.h"
 #include "compare/metrics/sums.h"
 #include "tensor/dtype.h"
 #include "tool/bench.h"
