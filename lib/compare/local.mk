@@ -20,6 +20,7 @@ COMPARE_SOURCES = \
 	lib/compare/metrics/full.h \
 	lib/compare/metrics/rows.c \
 	lib/compare/metrics/rows.h \
+	lib/compare/metrics/scaled.c \
 	lib/compare/metrics/scaled.h \
 	lib/compare/metrics/sums.c \
 	lib/compare/metrics/sums.h \

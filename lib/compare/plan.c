@@ -74,6 +74,7 @@ static int settle_runs(const struct tu_terms *terms, struct tu_pair *p, struct t
     plan->cutter = tu_geometry_unit(b) > tu_geometry_unit(a);
     plan->comparison.kernels = terms->kernels;
     plan->comparison.row = row_of(&p->tensors[0]);
+    plan->run = plan->comparison.row;
     plan->tile = tile_of(plan);
     return 0;
 }
@@ -369,14 +370,22 @@ static void settle_steps(const struct tu_pair *p, struct tu_plan *plan)
     plan->columns = tu_column_plan(&c->resolution, p->tensors[0].elements, c->row);
 }
 
-/* The largest pairs are left out of each run of short rows: where tiles are whole runs, which they
- * are does not depend on how much is stored. */
-static void align_tiles(struct tu_plan *p)
+/* The largest pairs are left out of each run: where tiles are whole runs, which they are depends
+ * neither on how much is stored nor in which order. */
+static void align_tiles(const struct tu_pair *p, struct tu_plan *plan)
 {
-    uint64_t row = p->comparison.row;
-    uint64_t run = row && row <= TU_COMPARE_BLOCK ? TU_COMPARE_BLOCK / row * row : 1;
-    if (!p->blocks[0])
-        p->tile = p->tile / run * run;
+    enum { RUN = TU_COMPARE_BLOCK, BLOCK = 1 << 20 };
+    uint64_t row = plan->comparison.row, rows = row ? p->tensors[0].elements / row : 0;
+    uint64_t together = row && row < RUN ? RUN / row : 1;
+    if (!plan->blocks[0] && together > 1) {
+        plan->run = together * row;
+        plan->tile = plan->tile / plan->run * plan->run;
+    }
+    if (!plan->blocks[0] || !rows)
+        return;
+    plan->block_columns = row < RUN ? row : RUN;
+    uint64_t down = BLOCK / plan->block_columns / together * together;
+    plan->block_rows = rows < down ? rows : down;
 }
 
 static void settle_full(const struct tu_pair *p, struct tu_plan *plan)
@@ -388,7 +397,7 @@ static void settle_full(const struct tu_pair *p, struct tu_plan *plan)
     plan->full.ulps = plan->full.ulps && p->addend == 0;
     plan->has_full = t->elements > 0;
     enlarge_tiles(plan);
-    align_tiles(plan);
+    align_tiles(p, plan);
 }
 
 int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_plan *plan,

@@ -23,6 +23,7 @@ struct tu_plan {
     struct tu_comparison comparison;
     int cutter;    /* the side whose rows cut the tiles */
     uint64_t tile; /* elements of a tile */
+    uint64_t run;  /* elements that no tile cuts, unless it is a piece of a longer row */
     /* Where one is transposed, tiles are blocks of a matrix instead. */
     const struct tu_view *blocks[2]; /* a, b; NULL: tiles are runs */
     uint64_t block_rows, block_columns;

@@ -97,6 +97,7 @@ static int compare_block(struct tu_tile *t, struct tu_tile_room *room, struct tu
     const uint8_t *spans[2];
     if (begin_sums(t, room, &full, error) < 0)
         return -1;
+    c.pieces = task->plan.has_full && c.row > TU_COMPARE_BLOCK;
     c.row = t->area.columns;
     if (task->tally.block_sums &&
         tu_buffer_reserve(&t->rows, t->area.rows * sizeof(struct tu_row), error) < 0)
@@ -127,7 +128,7 @@ static int take_run(struct tu_task *task, struct tu_tile *t, struct tu_error *er
 {
     const struct tu_geometry *g = &task->plan.comparison.decoders[task->plan.cutter].geometry;
     t->first = task->next;
-    t->count = tu_geometry_tile(g, task->plan.comparison.row, task->plan.tile, task->next);
+    t->count = tu_geometry_tile(g, task->plan.run, task->plan.tile, task->next);
     t->sums = (struct tu_partial){.max_diff = task->tally.max_diff,
                                   .max_rel_diff = task->tally.max_rel_diff};
     task->next += t->count;

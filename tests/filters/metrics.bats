@@ -198,7 +198,7 @@ for key in ("worst_column", "worst_cosine_column", "ulp_histogram", "beyond_one_
     assert straight[key] == turned[key], key
 for key in ("worst_column_error", "worst_column_cosine"):
     assert abs(straight[key] - turned[key]) < 1e-12, key
-assert abs(straight["trimmed_cosine"] - turned["trimmed_cosine"]) < 1e-3 # runs are cut otherwise
+assert abs(straight["trimmed_cosine"] - turned["trimmed_cosine"]) < 1e-12
 END
     done
 }
@@ -253,4 +253,60 @@ END
         run -0 pipeline "cat x.tsr | $filter | show-stream"
         says '"stage": "ffn_out"' '"layer": 3' '"tokens": [0, 7]'
     done
+}
+
+@test "full: neither the type that numbers are stored in nor their size changes a metric" {
+    python3 - "$srcdir/tests/tools" << 'END'
+import random, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+import formats
+random.seed(7)
+ROWS, COLUMNS = 433, 300
+a = [float(round(random.gauss(0, 1) / max(.02, abs(random.gauss(0, 1))) * 1024)) for _ in range(ROWS * COLUMNS)]
+b = [x + round(300 * random.gauss(0, 1)) for x in a]
+def save(name, dtype, numbers):
+    open(name, "wb").write(formats.safetensors([formats.Tensor("w", dtype, [ROWS, COLUMNS], formats.values(dtype, numbers))]))
+for name, numbers in (("x", a), ("y", b)):
+    save(name + "-F32.safetensors", "F32", numbers)
+    save(name + "-F64.safetensors", "F64", numbers)
+    for power in (990, -990, 520):
+        save("%s-%d.safetensors" % (name, power), "F64", [x * 2.0 ** power for x in numbers])
+END
+    for kind in F32 F64 990 -990 520; do
+        tensor-cos --oracle never --metrics full --json x-$kind.safetensors y-$kind.safetensors > got$kind
+    done
+    python3 << 'END'
+import json
+want = json.load(open("gotF32"))
+sizes = ("norm_a", "norm_b", "max_diff", "mean_diff", "rmse", "value_a", "value_b")
+shares = ("cosine_similarity", "norm_ratio", "nmse", "max_rel_diff", "worst_row_error", "worst_row_cosine", "trimmed_cosine",
+          "worst_column", "worst_column_error", "worst_cosine_column", "worst_column_cosine", "beyond_one_percent")
+for kind in ("F64", 990, -990, 520):
+    got = json.load(open("got%s" % kind))
+    factor = 2.0 ** kind if kind != "F64" else 1
+    for key in shares:
+        assert abs(got[key] - want[key]) < 1e-12 * abs(want[key]), (kind, key, got[key], want[key])
+    for key in sizes:
+        assert key not in want or abs(got[key] - want[key] * factor) < 1e-12 * abs(want[key] * factor), (kind, key, got[key])
+END
+}
+
+@test "a difference that no float64 holds is the largest one" {
+    python3 - "$srcdir/tests/tools" << 'END'
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+import formats
+for name, x in (("m", 1.5e308), ("n", -1.5e308)):
+    open(name + ".safetensors", "wb").write(
+        formats.safetensors([formats.Tensor("w", "F64", [2, 64], formats.values("F64", [x] * 128))]))
+END
+    tensor-cos --oracle never --metrics full --json m.safetensors n.safetensors | python3 -c '
+import json, sys
+r = json.load(sys.stdin)
+largest = sys.float_info.max
+assert r["max_diff"] == r["mean_diff"] == r["rmse"] == r["norm_a"] == largest and r["norm_ratio"] == 1, r
+assert r["max_rel_diff"] == 2 and r["nmse"] == 4 and r["cosine_similarity"] == r["trimmed_cosine"] == -1, r
+assert r["worst_column_error"] == r["worst_row_error"] == 2, r'
 }

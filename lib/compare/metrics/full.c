@@ -48,6 +48,7 @@ struct tu_full_plan tu_full_plan(const struct tu_dtype *a, const struct tu_dtype
 {
     bool columned = columns && columns < elements && columns <= TU_FULL_COLUMNS;
     struct tu_full_plan p = {.columns = columned ? columns : 0};
+    p.scaled = a->code == TENSOR_F64 || b->code == TENSOR_F64;
     p.ulps = a == b && (find_ulp_type(a->code, &p.type) || a->code == TENSOR_F64);
     return p;
 }
@@ -87,11 +88,17 @@ static size_t find_largest(const uint32_t *lanes, const float *a, const float *b
     return found;
 }
 
-static void add_rest(struct tu_full *d, double dot, double aa, double bb)
+static void add_rest(struct tu_full *d, struct tu_scaled dot, struct tu_scaled aa,
+                     struct tu_scaled bb)
 {
-    d->dot += dot;
-    d->aa += aa;
-    d->bb += bb;
+    tu_add_scaled(&d->dot, &dot);
+    tu_add_scaled(&d->aa, &aa);
+    tu_add_scaled(&d->bb, &bb);
+}
+
+static struct tu_scaled plain(double value)
+{
+    return (struct tu_scaled){value, 0};
 }
 
 /* Where little is left of a sum it is taken anew, so that it is no remainder of rounding. */
@@ -116,7 +123,7 @@ static struct removed remove_pair(float *a, float *b, size_t i)
 static void trim(struct tu_full *d, const struct tu_kernels *kernels, const struct tu_full_run *run,
                  float *a, float *b)
 {
-    double dot = run->dot, aa = run->aa, bb = run->bb;
+    double dot = run->dot.value, aa = run->aa.value, bb = run->bb.value;
     size_t most = count_largest(run->count);
     uint32_t lanes[2][TU_STRIDE];
     struct removed pairs[MOST_LARGEST];
@@ -130,12 +137,12 @@ static void trim(struct tu_full *d, const struct tu_kernels *kernels, const stru
         pairs[n] = remove_pair(a, b, i);
         lanes[0][i % TU_STRIDE] = lanes[1][i % TU_STRIDE];
     }
-    if (is_much(aa, run->aa) && is_much(bb, run->bb)) {
-        add_rest(d, dot, aa, bb);
+    if (is_much(aa, run->aa.value) && is_much(bb, run->bb.value)) {
+        add_rest(d, plain(dot), plain(aa), plain(bb));
     } else {
         struct tu_sums sums;
         kernels->reduce(a, b, run->count, 2, &sums);
-        add_rest(d, sums.dot, sums.aa, sums.bb);
+        add_rest(d, plain(sums.dot), plain(sums.aa), plain(sums.bb));
     }
     for (size_t n = most; n--;) { /* backwards: of zeros, the first pair is found again */
         a[pairs[n].i] = pairs[n].a;
@@ -149,21 +156,28 @@ static double larger(double a, double b)
     return x > y ? x : y;
 }
 
+/* The same steps as above, so that float64 that are float32 have the same bits; where they have to
+ * be scaled what is left is always taken anew. */
 static void trim_wide(struct tu_full *d, const struct tu_full_run *run, double *a, double *b)
 {
-    double dot = 0, aa = 0, bb = 0;
+    double dot = run->dot.value, aa = run->aa.value, bb = run->bb.value;
+    int x = tu_scale_of(a, run->count), y = tu_scale_of(b, run->count);
     for (size_t n = count_largest(run->count); n; n--) {
         size_t most = 0;
         for (size_t i = 1; i < run->count; i++)
             most = larger(a[i], b[i]) > larger(a[most], b[most]) ? i : most;
+        dot -= a[most] * b[most];
+        aa -= a[most] * a[most];
+        bb -= b[most] * b[most];
         a[most] = b[most] = 0;
     }
-    for (size_t i = 0; i < run->count; i++) {
-        dot += a[i] * b[i];
-        aa += a[i] * a[i];
-        bb += b[i] * b[i];
+    if (x == 0 && y == 0 && is_much(aa, run->aa.value) && is_much(bb, run->bb.value)) {
+        add_rest(d, plain(dot), plain(aa), plain(bb));
+        return;
     }
-    add_rest(d, dot, aa, bb);
+    x = tu_scale_of(a, run->count), y = tu_scale_of(b, run->count);
+    add_rest(d, tu_sum_products(a, x, b, y, run->count), tu_sum_products(a, x, a, x, run->count),
+             tu_sum_products(b, y, b, y, run->count));
 }
 
 /* ---- Columns ---- */
@@ -275,13 +289,44 @@ void tu_full_end(struct tu_full *d, const struct tu_kernels *kernels)
     d->waiting = NULL;
 }
 
+/* Whether squares of numbers, and many of them together, are in the range of a double. */
+static bool is_moderate(double x)
+{
+    double size = fabs(x);
+    return size == 0 || (size < 0x1p400 && size > 0x1p-400);
+}
+
+static struct tu_scaled sum_at(const struct tu_full *d, size_t i)
+{
+    return (struct tu_scaled){d->columns[i], d->exponents ? d->exponents[i] : 0};
+}
+
+static void add_at(struct tu_full *d, size_t i, struct tu_scaled next)
+{
+    struct tu_scaled sum = sum_at(d, i);
+    tu_add_scaled(&sum, &next);
+    d->columns[i] = sum.value;
+    if (d->exponents)
+        d->exponents[i] = sum.exponent;
+}
+
 static void add_column_wide(struct tu_full *d, uint64_t element, double a, double b)
 {
-    double *sums = d->columns + place_of(element % d->width);
-    sums[0] += a * b;
-    sums[TU_COLUMNS] += a * a;
-    sums[2 * TU_COLUMNS] += b * b;
-    sums[3 * TU_COLUMNS] += (a - b) * (a - b);
+    size_t at = place_of(element % d->width);
+    struct tu_scaled x = {a, 0}, y = {b, 0}, apart = {a - b, 0};
+    if (is_moderate(a) && is_moderate(b) && is_moderate(a - b)) {
+        add_at(d, at, plain(a * b));
+        add_at(d, at + TU_COLUMNS, plain(a * a));
+        add_at(d, at + 2 * TU_COLUMNS, plain(b * b));
+        add_at(d, at + 3 * TU_COLUMNS, plain((a - b) * (a - b)));
+        return;
+    }
+    if (!isfinite(apart.value))
+        apart = (struct tu_scaled){a / 2 - b / 2, 1};
+    add_at(d, at, tu_product(x, y));
+    add_at(d, at + TU_COLUMNS, tu_product(x, x));
+    add_at(d, at + 2 * TU_COLUMNS, tu_product(y, y));
+    add_at(d, at + 3 * TU_COLUMNS, tu_product(apart, apart));
 }
 
 static int begin_columns(struct tu_full *d, struct tu_error *error)
@@ -289,15 +334,18 @@ static int begin_columns(struct tu_full *d, struct tu_error *error)
     size_t sums = sums_of(d->width);
     if (d->waiting && begin_waiting(d->waiting, d->width, error) < 0)
         return -1;
-    if (sums > d->column_room) {
-        free(d->columns);
-        d->column_room = 0;
-        if (!(d->columns = malloc(sums * sizeof *d->columns)))
+    if (sums > d->column_room || (d->plan->scaled && !d->exponents)) {
+        tu_full_free(d);
+        d->columns = malloc(sums * sizeof *d->columns);
+        d->exponents = d->plan->scaled ? malloc(sums * sizeof *d->exponents) : NULL;
+        if (!d->columns || (d->plan->scaled && !d->exponents))
             return tu_fail_memory(error);
         d->column_room = sums;
     }
     for (size_t i = 0; i < sums; i++)
         d->columns[i] = 0;
+    for (size_t i = 0; d->exponents && i < sums; i++)
+        d->exponents[i] = 0;
     return 0;
 }
 
@@ -308,7 +356,7 @@ int tu_full_begin(struct tu_full *d, const struct tu_full_plan *plan, uint64_t c
 {
     memset(d->beyond, 0, sizeof d->beyond);
     memset(d->ulps, 0, sizeof d->ulps);
-    d->dot = d->aa = d->bb = 0;
+    d->dot = d->aa = d->bb = plain(0);
     d->plan = plan;
     d->column = column;
     d->width = width;
@@ -319,6 +367,10 @@ int tu_full_begin(struct tu_full *d, const struct tu_full_plan *plan, uint64_t c
 void tu_full_free(struct tu_full *d)
 {
     free(d->columns);
+    free(d->exponents);
+    d->columns = NULL;
+    d->exponents = NULL;
+    d->column_room = 0;
 }
 
 void tu_full_add_run(struct tu_full *d, const struct tu_kernels *kernels,
@@ -385,28 +437,35 @@ void tu_full_add(struct tu_full *sum, const struct tu_full *next)
     if (!sum->plan->columns)
         return;
     /* Tiles begin at a group. */
-    double *to = sum->columns + place_of(next->column);
+    size_t to = place_of(next->column);
     for (size_t i = 0, n = sums_of(next->width); i < n; i++)
-        to[i] += next->columns[i];
+        if (sum->exponents)
+            add_at(sum, to + i, sum_at(next, i));
+        else
+            sum->columns[to + i] += next->columns[i];
 }
 
 /* ---- Metrics ---- */
 
-/* Equal tensors have exactly 1, unless the product leaves the range of a double. */
-static double cosine_of(double dot, double aa, double bb)
+/* Equal tensors have exactly 1: products of the usual size are taken as they are. */
+static double cosine_of(struct tu_scaled dot, struct tu_scaled aa, struct tu_scaled bb)
 {
-    double product = aa * bb;
-    return isnormal(product) ? dot / sqrt(product) : dot / sqrt(aa) / sqrt(bb);
+    double product = aa.value * bb.value;
+    bool usual = !(dot.exponent | aa.exponent | bb.exponent) && isnormal(product);
+    double cosine = usual ? dot.value / sqrt(product) : tu_ratio(dot, tu_product_root(aa, bb));
+    return fmax(-1, fmin(1, cosine)); /* beyond is rounding */
 }
 
-static void note_column(struct tu_full_metrics *out, uint64_t i, const double *sums)
+static void note_column(struct tu_full_metrics *out, uint64_t i, const struct tu_full *d)
 {
-    double dot = sums[0], aa = sums[TU_COLUMNS], bb = sums[2 * TU_COLUMNS];
-    double dd = sums[3 * TU_COLUMNS];
-    if (!(aa > 0 || bb > 0))
+    size_t at = place_of(i);
+    const struct tu_scaled dot = sum_at(d, at), aa = sum_at(d, at + TU_COLUMNS),
+                           bb = sum_at(d, at + 2 * TU_COLUMNS), dd = sum_at(d, at + 3 * TU_COLUMNS);
+    if (!(aa.value > 0 || bb.value > 0))
         return;
-    double error = sqrt(dd / (aa > bb ? aa : bb));
-    double cosine = dd == 0 ? 1 : aa > 0 && bb > 0 ? cosine_of(dot, aa, bb) : 0;
+    double error =
+        sqrt(bb.value > 0 && tu_ratio(aa, bb) <= 1 ? tu_ratio(dd, bb) : tu_ratio(dd, aa));
+    double cosine = dd.value == 0 ? 1 : aa.value > 0 && bb.value > 0 ? cosine_of(dot, aa, bb) : 0;
     if (!out->columns || error > out->error) {
         out->error = error;
         out->error_column = i;
@@ -420,8 +479,10 @@ static void note_column(struct tu_full_metrics *out, uint64_t i, const double *s
 
 struct tu_full_metrics tu_full_metrics(const struct tu_full *d)
 {
-    struct tu_full_metrics m = {.trimmed_cosine = cosine_of(d->dot, d->aa, d->bb)};
+    struct tu_full_metrics m = {.trimmed_cosine = NAN};
+    if (d->aa.value > 0 && d->bb.value > 0)
+        m.trimmed_cosine = cosine_of(d->dot, d->aa, d->bb);
     for (uint64_t i = 0; i < d->plan->columns; i++)
-        note_column(&m, i, d->columns + place_of(i));
+        note_column(&m, i, d);
     return m;
 }

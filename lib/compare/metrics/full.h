@@ -8,6 +8,7 @@
 #ifndef TU_FULL_H
 #define TU_FULL_H
 
+#include "compare/metrics/scaled.h"
 #include "tensor/elements.h"
 
 /* Above that many columns their sums are not taken: 32 bytes each for every tile in work, and for
@@ -18,6 +19,7 @@
 struct tu_full_plan {
     uint64_t columns; /* 0: none */
     bool ulps;
+    bool scaled;             /* a side has numbers whose squares leave the range of float64 */
     struct tu_ulp_type type; /* of both sides, where ulps are counted and they are not F64 */
 };
 
@@ -40,8 +42,10 @@ struct tu_full {
     uint64_t column, width; /* where its rows begin, and how long they are */
     uint64_t beyond[3];     /* how many |a - b| > 0.001, 0.01, 0.1 * max(|a|, |b|) */
     uint64_t ulps[TU_ULP_BUCKETS];
-    double dot, aa, bb; /* without the largest of each run */
-    double *columns;    /* in groups, as the kernel has them */
+    struct tu_scaled dot, aa, bb; /* without the largest of each run */
+    double *columns;              /* in groups, as the kernel has them */
+    /* F64 alone: as many powers of two, by which those sums are scaled. */
+    int *exponents;
     size_t column_room;
     struct tu_full_rows *waiting; /* while a tile is worked on; NULL: no row waits */
 };
@@ -59,7 +63,7 @@ void tu_full_free(struct tu_full *d);
 struct tu_full_run {
     uint64_t first;
     size_t count, left_out;
-    double dot, aa, bb;
+    struct tu_scaled dot, aa, bb;
 };
 
 /* Where the numbers of such a run may be written, which then need not be copied; false: anywhere.
@@ -83,7 +87,7 @@ struct tu_full_metrics {
     bool columns; /* there are such */
     uint64_t error_column, cosine_column;
     double error, cosine;
-    double trimmed_cosine; /* NaN where nothing is left, or beyond the range of float64 */
+    double trimmed_cosine; /* NaN where nothing is left */
 };
 struct tu_full_metrics tu_full_metrics(const struct tu_full *d);
 

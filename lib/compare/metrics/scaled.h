@@ -4,6 +4,7 @@
 #define TU_SCALED_H
 
 #include <math.h>
+#include <stddef.h>
 
 /* value * 2^exponent: sums of squares of float64 values leave the range of a double. */
 struct tu_scaled {
@@ -52,11 +53,17 @@ static inline double tu_ratio(struct tu_scaled x, struct tu_scaled y)
     return ldexp(p.value / q.value, p.exponent - q.exponent);
 }
 
-static inline struct tu_scaled tu_product_root(struct tu_scaled x, struct tu_scaled y)
+/* x * y */
+static inline struct tu_scaled tu_product(struct tu_scaled x, struct tu_scaled y)
 {
     x = tu_normalise(x);
     y = tu_normalise(y);
-    struct tu_scaled p = {x.value * y.value, x.exponent + y.exponent};
+    return (struct tu_scaled){x.value * y.value, x.exponent + y.exponent};
+}
+
+static inline struct tu_scaled tu_product_root(struct tu_scaled x, struct tu_scaled y)
+{
+    const struct tu_scaled p = tu_product(x, y);
     int odd = p.exponent & 1;
     return (struct tu_scaled){sqrt(odd ? 2 * p.value : p.value), (p.exponent - odd) / 2};
 }
@@ -66,5 +73,14 @@ static inline double tu_root(struct tu_scaled square)
     int odd = square.exponent & 1;
     return ldexp(sqrt(odd ? 2 * square.value : square.value), (square.exponent - odd) / 2);
 }
+
+/* The power of two that brings the largest magnitude of some near 1; 0 if it is moderate, so that
+ * neither squares nor their sums leave the range of a double. */
+int tu_scale_of(const double *values, size_t count);
+/* Sums over fixed lanes, which are those of the kernels (kernels.h): of x[i] * 2^-x_scale times
+ * y[i] * 2^-y_scale, and of x[i] * 2^-scale. */
+struct tu_scaled tu_sum_products(const double *x, int x_scale, const double *y, int y_scale,
+                                 size_t count);
+struct tu_scaled tu_sum_values(const double *x, int scale, size_t count);
 
 #endif

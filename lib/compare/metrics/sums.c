@@ -10,21 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Beyond these magnitudes squares and their sums are scaled; within them nothing is. */
-#define LARGE 0x1p400
-#define SMALL 0x1p-400
-
-/* Lanes are added in halves, as the kernels do. */
-static double sum_lanes(const double *lane)
-{
-    double sum[TU_LANES];
-    memcpy(sum, lane, sizeof sum);
-    for (size_t width = TU_LANES / 2; width; width /= 2)
-        for (size_t i = 0; i < width; i++)
-            sum[i] += sum[i + width];
-    return sum[0];
-}
-
 /* ---- What pairs of any type have in common ---- */
 
 static void count_non_finite(double a, double b, struct tu_partial *out)
@@ -143,23 +128,29 @@ struct wide_segment {
     uint64_t first;
 };
 
-/* The difference of a pair of finite numbers, which may overflow: no larger number can be told. */
+/* The difference of a pair of finite numbers, which is infinite where it leaves the range. */
 static double wide_difference(const struct wide_segment *w, size_t i)
 {
-    double d = fabs((w->a[i] - w->b[i]) + (w->a_low[i] - w->b_low[i]));
-    return isfinite(d) ? d : __DBL_MAX__;
+    return fabs((w->a[i] - w->b[i]) + (w->a_low[i] - w->b_low[i]));
+}
+
+/* Differences that are too large are only of float64, which have no lower part. */
+static double half_difference(double a, double b)
+{
+    return fabs(a / 2 - b / 2);
 }
 
 static void inspect_wide_pair(const struct wide_segment *w, size_t i, struct tu_partial *out)
 {
     double a = w->a[i], b = w->b[i], d = w->difference[i] = wide_difference(w, i);
-    double r = relative(a, b, d);
+    double r = isfinite(d) ? relative(a, b, d) : relative(a / 2, b / 2, half_difference(a, b));
     bool identical = a == b && w->a_low[i] == w->b_low[i];
     out->finite++;
     out->identical += identical;
     if (!identical)
         note_first_diff(out, w->first + i);
     out->max_rel_diff = r > out->max_rel_diff ? r : out->max_rel_diff;
+    d = isfinite(d) ? d : __DBL_MAX__; /* no larger number can be told */
     if (d > out->max_diff) {
         out->max_diff = d;
         out->worst_index = w->first + i;
@@ -184,47 +175,31 @@ static void inspect_wide(const struct wide_segment *w, struct tu_partial *out)
     }
 }
 
-/* The power of two that brings the largest magnitude of a run near 1, 0 if it is moderate. */
-static int scale_of(const double *values, size_t count)
+/* Where a difference is too large all are halved; by which power of two that is. */
+static int halve_differences(const struct wide_segment *w)
 {
-    double largest = 0;
-    for (size_t i = 0; i < count; i++)
-        largest = fmax(largest, fabs(values[i]));
-    return largest == 0 || (largest < LARGE && largest > SMALL) ? 0 : ilogb(largest);
-}
-
-/* Sum of x * y over fixed lanes. */
-static struct tu_scaled sum_products(const double *x, int x_scale, const double *y, int y_scale,
-                                     size_t count)
-{
-    double lanes[TU_LANES] = {0};
-    for (size_t i = 0; i < count; i++) {
-        double p = x_scale ? ldexp(x[i], -x_scale) : x[i];
-        double q = y_scale ? ldexp(y[i], -y_scale) : y[i];
-        lanes[i % TU_LANES] += p * q;
-    }
-    return (struct tu_scaled){sum_lanes(lanes), x_scale + y_scale};
-}
-
-static struct tu_scaled sum_values(const double *x, int scale, size_t count)
-{
-    double lanes[TU_LANES] = {0};
-    for (size_t i = 0; i < count; i++)
-        lanes[i % TU_LANES] += scale ? ldexp(x[i], -scale) : x[i];
-    return (struct tu_scaled){sum_lanes(lanes), scale};
+    bool large = false;
+    for (size_t i = 0; i < w->count; i++)
+        large |= !isfinite(w->difference[i]);
+    for (size_t i = 0; large && i < w->count; i++)
+        w->difference[i] = half_difference(w->a[i], w->b[i]);
+    return large;
 }
 
 static void reduce_wide(const struct wide_segment *w, struct tu_partial *out, struct tu_row *sums,
                         struct tu_scaled *ad)
 {
     inspect_wide(w, out);
-    int a = scale_of(w->a, w->count), b = scale_of(w->b, w->count);
-    int d = scale_of(w->difference, w->count);
-    sums->dot = sum_products(w->a, a, w->b, b, w->count);
-    sums->aa = sum_products(w->a, a, w->a, a, w->count);
-    sums->bb = sum_products(w->b, b, w->b, b, w->count);
-    sums->dd = sum_products(w->difference, d, w->difference, d, w->count);
-    *ad = sum_values(w->difference, d, w->count);
+    int halved = halve_differences(w);
+    int a = tu_scale_of(w->a, w->count), b = tu_scale_of(w->b, w->count);
+    int d = tu_scale_of(w->difference, w->count);
+    sums->dot = tu_sum_products(w->a, a, w->b, b, w->count);
+    sums->aa = tu_sum_products(w->a, a, w->a, a, w->count);
+    sums->bb = tu_sum_products(w->b, b, w->b, b, w->count);
+    sums->dd = tu_sum_products(w->difference, d, w->difference, d, w->count);
+    *ad = tu_sum_values(w->difference, d, w->count);
+    sums->dd.exponent += 2 * halved;
+    ad->exponent += halved;
 }
 
 /* ---- Ranges ---- */
@@ -265,7 +240,7 @@ static size_t run_length(const struct range *r, size_t left)
 {
     uint64_t row = r->c->row, in_row = row - r->column;
     uint64_t n = TU_COMPARE_BLOCK - r->column % TU_COMPARE_BLOCK;
-    if (row <= TU_COMPARE_BLOCK && r->column == 0)
+    if (row <= TU_COMPARE_BLOCK && r->column == 0 && !r->c->pieces)
         n = TU_COMPARE_BLOCK / row * row;
     else if (n > in_row)
         n = in_row;
@@ -405,6 +380,13 @@ static void add_segment(struct range *r, uint64_t first, size_t count, struct tu
     }
 }
 
+static void add_run_sums(struct tu_full_run *run, const struct tu_row *segment)
+{
+    tu_add_scaled(&run->dot, &segment->dot);
+    tu_add_scaled(&run->aa, &segment->aa);
+    tu_add_scaled(&run->bb, &segment->bb);
+}
+
 static void compare_run(struct range *r, uint64_t at, size_t count)
 {
     const struct tu_comparison *c = r->c;
@@ -428,9 +410,7 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
         measure_steps(r, &steps, s.a, s.b, done, n, &row);
         look_at_columns(r, &steps, s.a, s.b, done, n);
         add_segment(r, at + done, n, &row, &(const struct tu_scaled){sums.ad, 0});
-        run.dot += sums.dot;
-        run.aa += sums.aa;
-        run.bb += sums.bb;
+        add_run_sums(&run, &row);
     }
     run.left_out = count - (size_t)(r->out->finite - finite);
     if (r->full)
@@ -475,6 +455,7 @@ static void compare_wide_run(struct range *r, uint64_t at, size_t count)
         measure_steps(r, &f.steps, f.difference, zeros, done, n, &row);
         look_at_columns(r, &f.steps, f.a + done, f.b + done, done, n);
         add_segment(r, at + done, n, &row, &ad);
+        add_run_sums(&run, &row);
     }
     run.left_out = count - (size_t)(r->out->finite - finite);
     if (r->full)
@@ -548,23 +529,30 @@ void tu_partial_add(struct tu_partial *sum, const struct tu_partial *next)
 
 /* ---- Metrics ---- */
 
+/* No larger number can be told. */
+static double told(double size)
+{
+    return size > __DBL_MAX__ ? __DBL_MAX__ : size;
+}
+
 struct tu_metrics tu_partial_metrics(const struct tu_partial *s)
 {
     double n = (double)s->finite;
-    struct tu_scaled mean_square = {s->dd.value / n, s->dd.exponent};
-    struct tu_metrics m = {.norm_a = tu_root(s->aa),
-                           .norm_b = tu_root(s->bb),
+    const struct tu_scaled mean = {s->ad.value / n, s->ad.exponent};
+    const struct tu_scaled mean_square = {s->dd.value / n, s->dd.exponent};
+    bool large = tu_root(s->aa) > __DBL_MAX__ || tu_root(s->bb) > __DBL_MAX__;
+    struct tu_metrics m = {.norm_a = told(tu_root(s->aa)),
+                           .norm_b = told(tu_root(s->bb)),
                            .cosine_similarity = NAN,
                            .cosine_distance = NAN,
-                           .mean_diff =
-                               tu_unscale((struct tu_scaled){s->ad.value / n, s->ad.exponent}),
-                           .rmse = tu_root(mean_square),
+                           .mean_diff = told(tu_unscale(mean)),
+                           .rmse = told(tu_root(mean_square)),
                            .nmse = tu_ratio(s->dd, s->aa),
                            .norm_ratio = NAN,
                            .noise_ratio = NAN};
     m.sqnr_db = 10 * log10(tu_ratio(s->aa, s->dd));
     if (m.norm_a > 0)
-        m.norm_ratio = m.norm_b / m.norm_a;
+        m.norm_ratio = large ? sqrt(tu_ratio(s->bb, s->aa)) : m.norm_b / m.norm_a;
     if (s->steps > 0 && isfinite(s->steps))
         m.noise_ratio = 12 * (tu_unscale(s->dd) / s->steps);
     if (s->aa.value > 0 && s->bb.value > 0) {

@@ -63,6 +63,7 @@ struct tu_comparison {
     const struct tu_kernels *kernels;
     struct tu_decoder decoders[2]; /* a, b */
     uint64_t row;                  /* elements of a row */
+    bool pieces;                   /* those are pieces of rows that are longer than a segment */
     struct tu_resolution resolution;
 };
 

@@ -32,9 +32,9 @@ static void add_copy(struct tu_full *d, const struct tu_kernels *k, const float 
     for (size_t i = 0; i < n; i++) {
         x[i] = a[first + i];
         y[i] = b[first + i];
-        run.dot += (double)x[i] * (double)y[i];
-        run.aa += (double)x[i] * (double)x[i];
-        run.bb += (double)y[i] * (double)y[i];
+        run.dot.value += (double)x[i] * (double)y[i];
+        run.aa.value += (double)x[i] * (double)x[i];
+        run.bb.value += (double)y[i] * (double)y[i];
     }
     tu_full_add_run(d, k, &run, x, y);
 }
@@ -51,10 +51,15 @@ static void add(struct tu_full *d, const struct tu_kernels *k, const float *a, c
 static void add_wide(struct tu_full *d, const double *a, const double *b, size_t first, size_t n,
                      size_t left_out)
 {
-    const struct tu_full_run run = {.first = first, .count = n, .left_out = left_out};
+    struct tu_full_run run = {.first = first, .count = n, .left_out = left_out};
     double x[4096], y[4096];
-    memcpy(x, a + first, n * sizeof *x);
-    memcpy(y, b + first, n * sizeof *y);
+    for (size_t i = 0; i < n; i++) {
+        x[i] = a[first + i];
+        y[i] = b[first + i];
+        run.dot.value += x[i] * y[i];
+        run.aa.value += x[i] * x[i];
+        run.bb.value += y[i] * y[i];
+    }
     tu_full_add_wide_run(d, &run, x, y);
 }
 
@@ -220,15 +225,15 @@ TEST(the_largest_of_a_run_are_left_out)
     struct tu_full d = {0}, wide = {0};
     begin(&d, &plan);
     add(&d, baseline(), a, b, 0, RUN);
-    CHECK_REAL(d.dot, 1997 + 400);
-    CHECK_REAL(d.aa, 1997 + 400);
-    CHECK_REAL(d.bb, 1997 + 400);
+    CHECK_REAL(d.dot.value, 1997 + 400);
+    CHECK_REAL(d.aa.value, 1997 + 400);
+    CHECK_REAL(d.bb.value, 1997 + 400);
     CHECK_REAL(tu_full_metrics(&d).trimmed_cosine, 1);
     begin(&wide, &plan);
     add_wide(&wide, wide_a, wide_b, 0, RUN, 0);
-    CHECK_REAL(wide.dot, d.dot);
-    CHECK_REAL(wide.aa, d.aa);
-    CHECK_REAL(wide.bb, d.bb);
+    CHECK_REAL(wide.dot.value, d.dot.value);
+    CHECK_REAL(wide.aa.value, d.aa.value);
+    CHECK_REAL(wide.bb.value, d.bb.value);
     tu_full_free(&d);
     tu_full_free(&wide);
 }
@@ -244,9 +249,9 @@ TEST(what_is_left_is_no_remainder_of_rounding)
     struct tu_full d = {0};
     begin(&d, &plan);
     add(&d, baseline(), a, b, 0, RUN);
-    CHECK_REAL(d.aa, 1998 * 0x1p-60);
-    CHECK_REAL(d.bb, 1998 * 0x1p-60);
-    CHECK_REAL(d.dot, 1998 * 0x1p-60);
+    CHECK_REAL(d.aa.value, 1998 * 0x1p-60);
+    CHECK_REAL(d.bb.value, 1998 * 0x1p-60);
+    CHECK_REAL(d.dot.value, 1998 * 0x1p-60);
     tu_full_free(&d);
 }
 
@@ -263,7 +268,7 @@ TEST(how_many_are_left_out)
         struct tu_full d = {0};
         begin(&d, &plan);
         add(&d, baseline(), ones, ones, 0, counts[i]);
-        CHECK_REAL(d.aa, (double)left[i]);
+        CHECK_REAL(d.aa.value, (double)left[i]);
         tu_full_free(&d);
     }
 }
@@ -343,8 +348,8 @@ static struct tu_full in_tiles(const struct tu_kernels *k, const struct tu_full_
 
 static bool same(const struct tu_full *x, const struct tu_full *y)
 {
-    bool equal = memcmp(x->beyond, y->beyond, sizeof x->beyond) == 0 && x->dot == y->dot &&
-                 x->aa == y->aa && x->bb == y->bb;
+    bool equal = memcmp(x->beyond, y->beyond, sizeof x->beyond) == 0 && x->dot.value == y->dot.value &&
+                 x->aa.value == y->aa.value && x->bb.value == y->bb.value;
     for (size_t i = 0; i < COLUMNS; i++) /* groups are not full */
         for (size_t k = 0; k < 4; k++)
             equal = equal && x->columns[i / 8 * 32 + 8 * k + i % 8] ==
@@ -432,7 +437,7 @@ TEST(rows_that_wait_have_the_same_sums)
                                got = in_runs(&plan, a, b, n, &waiting);
                 size_t sums = (width + 7) / 8 * 32;
                 CHECK(memcmp(want.columns, got.columns, sums * sizeof(double)) == 0);
-                CHECK(want.dot == got.dot && want.aa == got.aa && want.bb == got.bb);
+                CHECK(want.dot.value == got.dot.value && want.aa.value == got.aa.value && want.bb.value == got.bb.value);
                 CHECK(dense || (got.columns[0] == 2 && got.columns[8] == 1 &&
                                 got.columns[16] == 4 && got.columns[24] == 1));
                 tu_full_free(&want);
@@ -457,7 +462,7 @@ TEST(what_is_not_finite_has_no_distance)
     begin(&d, &plan);
     add_wide(&d, numbers, numbers, 0, 2, 1);
     CHECK_UINT(d.ulps[0], 1);
-    struct tu_full_run run = {.count = 2, .left_out = 1, .dot = 1, .aa = 1, .bb = 1};
+    struct tu_full_run run = {.count = 2, .left_out = 1, .dot = {1, 0}, .aa = {1, 0}, .bb = {1, 0}};
     float a[] = {0, 1}, b[] = {0, 1};
     struct tu_full_plan narrow = plan_of(TENSOR_F32, 2, 2);
     begin(&d, &narrow);
@@ -486,7 +491,66 @@ TEST(numbers_of_64_bits_are_looked_at_as_those_of_32)
     CHECK_UINT(x.error_column, y.error_column);
     CHECK_REAL(x.error, y.error);
     CHECK_REAL(x.cosine, y.cosine);
-    CHECK(fabs(x.trimmed_cosine - y.trimmed_cosine) < 1e-12);
+    CHECK_REAL(x.trimmed_cosine, y.trimmed_cosine);
     tu_full_free(&d);
     tu_full_free(&narrow);
+}
+
+/* Powers of two change no digit: a cosine is the same at any size, also where some columns are large and others tiny,
+ * and where the difference of two numbers is beyond float64. */
+TEST(no_size_of_float64_is_too_large_or_too_small)
+{
+    enum { COUNT = 4000, ACROSS = 4 };
+    static double a[COUNT], b[COUNT], scaled_a[COUNT], scaled_b[COUNT];
+    static const int powers[ACROSS] = {1000, -900, 0, 600};
+    uint64_t state = 3;
+    for (size_t i = 0; i < COUNT; i++) {
+        a[i] = (double)(tap_random(&state) % 2001) - 1000;
+        b[i] = i % 5 ? -a[i] : a[i] + 3;
+        scaled_a[i] = ldexp(a[i], powers[i % ACROSS]);
+        scaled_b[i] = ldexp(b[i], powers[i % ACROSS]);
+    }
+    struct tu_full_plan plan = plan_of(TENSOR_F64, COUNT, ACROSS);
+    for (size_t column = 0; column < ACROSS; column++) {
+        /* One column alone is not zero, so it is the worst of both kinds. */
+        static double p[COUNT], q[COUNT], large_p[COUNT], large_q[COUNT];
+        for (size_t i = 0; i < COUNT; i++) {
+            bool in = i % ACROSS == column;
+            p[i] = in ? a[i] : 0, q[i] = in ? b[i] : 0;
+            large_p[i] = in ? scaled_a[i] : 0, large_q[i] = in ? scaled_b[i] : 0;
+        }
+        struct tu_full want = {0}, got = {0};
+        begin(&want, &plan);
+        begin(&got, &plan);
+        add_wide(&want, p, q, 0, COUNT, 0);
+        add_wide(&got, large_p, large_q, 0, COUNT, 0);
+        const struct tu_full_metrics x = tu_full_metrics(&want), y = tu_full_metrics(&got);
+        CHECK_UINT(y.error_column, column);
+        CHECK_REAL(y.error, x.error);
+        CHECK_REAL(y.cosine, x.cosine);
+        CHECK(fabs(y.trimmed_cosine - x.trimmed_cosine) < 1e-12);
+        tu_full_free(&want);
+        tu_full_free(&got);
+    }
+    struct tu_full all = {0};
+    begin(&all, &plan);
+    add_wide(&all, scaled_a, scaled_b, 0, COUNT, 0);
+    const struct tu_full_metrics m = tu_full_metrics(&all);
+    CHECK(m.columns && isfinite(m.error) && isfinite(m.cosine) && isfinite(m.trimmed_cosine));
+    tu_full_free(&all);
+}
+
+TEST(a_difference_beyond_float64_has_a_column)
+{
+    static const double a[] = {0x1.8p1023, 1, 0x1.8p1023, 1}, b[] = {-0x1.8p1023, 1, -0x1.8p1023, 1};
+    struct tu_full_plan plan = plan_of(TENSOR_F64, 4, 2);
+    struct tu_full d = {0};
+    begin(&d, &plan);
+    add_wide(&d, a, b, 0, 4, 0);
+    const struct tu_full_metrics m = tu_full_metrics(&d);
+    CHECK_REAL(m.error, 2);
+    CHECK_REAL(m.cosine, -1);
+    CHECK_UINT(m.error_column, 0);
+    CHECK_REAL(m.trimmed_cosine, -1);
+    tu_full_free(&d);
 }
