@@ -73,6 +73,23 @@ for line in sys.stdin:
     [[ $stderr == *"1 facts differ (--facts shows them)" ]]
 }
 
+@test "a number that is written as text is that number" {
+    tensor-rand --like qwen2 --num-layers 1 --hidden 64 --heads 4 --head-dim 16 --ffn 128 --vocab 64 | tensor-save text.safetensors
+    tensor-ls --meta --tsv text.safetensors | grep "^str.hidden_size.64"
+    tensor-save text.apr text.safetensors
+    printf '{"model_type":"qwen2","num_hidden_layers":1,"hidden_size":64,"num_attention_heads":4,"num_key_value_heads":2,' > config.json
+    printf '"head_dim":16,"intermediate_size":128,"vocab_size":"64","rope_scaling":"none","rms_norm_eps":"1e-6"}' >> config.json
+    run -0 pipeline "tensor-cat text.safetensors | tensor-cos --facts --json - text.apr"
+    [[ $output != *"cannot be"* ]]
+    facts differs text.apr config.json > differs
+    facts same text.apr config.json > same
+    grep -x hidden same && grep -x vocab same && grep -x kv_heads differs
+    [ "$(wc -l < differs)" -eq 1 ]
+    sed 's/"64"/"64 or so"/' config.json > other-config.json
+    run -0 tensor-cos --facts --json text.apr other-config.json
+    says "vocab_size has a value that cannot be: a natural number is expected"
+}
+
 @test "files that state nothing have no facts and are no failure" {
     cd "$BATS_FILE_TMPDIR/pairs/llama"
     run -0 tensor-cos --facts --json hf/model.safetensors model.gguf

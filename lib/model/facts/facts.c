@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "model/facts/desk.h"
+#include "tree/json.h"
 
 static const char *const dialects[] = {"none", "config", "gguf", "apr", "meta", "mistral"};
 static const char *const origins[] = {"unknown", "given", "derived", "default", "arch"};
@@ -73,11 +74,64 @@ static bool any_known(const struct tu_model_facts *f)
     return false;
 }
 
-int tu_facts_resolve(const struct tu_statement *s, struct tu_arena *arena,
+/* ---- Numbers written as text ---- */
+
+/* The metadata of a SafeTensors file is text, and what is made of such a file keeps it: "256" is a
+ * number.  What is no JSON stays the text that it is. */
+static int read_text(const struct tensor_value *v, struct tu_arena *arena, struct tensor_value *out,
+                     struct tu_error *error)
+{
+    enum { MOST = 1 << 16 };
+    const char *text;
+    size_t length;
+    struct tensor_value map;
+    struct tu_error no_json = {0};
+    *out = *v;
+    if (!tu_value_string(v, &text, &length) || !length || length > MOST ||
+        !memchr("-0123456789tfn[{", text[0], 16))
+        return 0;
+    size_t size = length + sizeof "{\"v\":}";
+    char *member = tu_arena_alloc(arena, size);
+    if (!member)
+        return tu_fail_memory(error);
+    snprintf(member, size, "{\"v\":%.*s}", (int)length, text);
+    if (tu_json_parse(member, size - 1, TU_DUPLICATES_REFUSED, arena, &map, &no_json) < 0)
+        return no_json.code == TU_ENOMEM ? tu_fail_memory(error) : 0;
+    if (map.map.count == 1)
+        *out = map.map.pairs[0].value;
+    return 0;
+}
+
+static int read_texts(const struct tensor_value *metadata, struct tu_arena *arena,
+                      struct tensor_value *out, struct tu_error *error)
+{
+    size_t count = metadata->map.count;
+    struct tensor_pair *pairs = tu_arena_alloc(arena, (count + 1) * sizeof *pairs);
+    if (!pairs)
+        return tu_fail_memory(error);
+    for (size_t i = 0; i < count; i++) {
+        pairs[i].key = metadata->map.pairs[i].key;
+        if (read_text(&metadata->map.pairs[i].value, arena, &pairs[i].value, error) < 0)
+            return -1;
+    }
+    *out = *metadata;
+    out->map.pairs = pairs;
+    return 0;
+}
+
+int tu_facts_resolve(const struct tu_statement *statement, struct tu_arena *arena,
                      struct tu_model_facts *out, struct tu_error *error)
 {
+    struct tu_statement copy = *statement, *s = &copy;
+    struct tensor_value read;
     struct tu_desk d = {.s = s, .arena = arena, .out = out};
     *out = (struct tu_model_facts){.dialect = s->dialect, .file = s->file};
+    /* GGUF's values have types, by which its reader takes or refuses them. */
+    if (s->dialect != TU_DIALECT_NONE && s->dialect != TU_DIALECT_GGUF) {
+        if (read_texts(s->metadata, arena, &read, error) < 0)
+            return -1;
+        s->metadata = &read;
+    }
     if (s->dialect == TU_DIALECT_CONFIG)
         tu_facts_config(&d);
     else if (s->dialect == TU_DIALECT_GGUF)
