@@ -149,28 +149,25 @@ static int attend(void *context, struct tu_qkv *group, enum tu_attention_result 
 
 /* ---- --bench ---- */
 
-static int put_timings(const struct state *s, const char *name, const struct tu_gpu_timing *t,
-                       uint64_t runs, struct tu_error *error)
+static int put_timings(const struct state *s, const struct tu_attention_made *of,
+                       const struct tu_gpu_timing *t, uint64_t runs, struct tu_error *error)
 {
-    const struct tu_timing kernel = {.name = name,
-                                     .what = "kernel",
-                                     .path = "cuda",
+    const struct tu_timing kernel = {.what = "kernel",
                                      .ms = t->kernels,
                                      .runs = runs,
                                      .bytes = (double)t->cache_bytes,
                                      .peak_gb_per_s = s->gpu.device.bandwidth / 1e9};
-    const struct tu_timing transfer = {.name = name,
-                                       .what = "transfer",
-                                       .path = "cuda",
+    const struct tu_timing transfer = {.what = "transfer",
                                        .ms = t->transfers,
                                        .runs = runs,
                                        .bytes = (double)(t->uploaded + t->downloaded)};
-    return tu_put_timing(&output, &kernel, error) < 0 ? -1
-                                                      : tu_put_timing(&output, &transfer, error);
+    return tu_put_timing(&output, tu_attention_fill_made, of, &kernel, error) < 0
+               ? -1
+               : tu_put_timing(&output, tu_attention_fill_made, of, &transfer, error);
 }
 
-static int bench(void *context, struct tu_qkv *group, const char *name, uint64_t runs,
-                 struct tu_output *to, struct tu_error *error)
+static int bench(void *context, struct tu_qkv *group, const struct tu_attention_made *of,
+                 uint64_t runs, struct tu_output *to, struct tu_error *error)
 {
     struct state *s = context;
     const struct tu_attention *a = &group->attention;
@@ -187,7 +184,7 @@ static int bench(void *context, struct tu_qkv *group, const char *name, uint64_t
     if (result == 0)
         result = tu_gpu_attend(&s->gpu, a, &s->input, &made, &how_much, &timing, error);
     if (result == 0)
-        result = put_timings(s, name, &timing, runs, error);
+        result = put_timings(s, of, &timing, runs, error);
     free(timing.kernels);
     free(timing.transfers);
     free(out);
@@ -244,7 +241,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
 {
     struct state state = {0};
     const struct tu_attention_backend backend = {
-        .path = "cuda", .attend = attend, .bench = bench, .context = &state};
+        .on_device = true, .path = "cuda", .attend = attend, .bench = bench, .context = &state};
     if (list_devices)
         return show_devices(t, error);
     int result = tu_attention_filter(t, &output, count ? operands[0] : "-", &what, &backend, error);

@@ -14,15 +14,13 @@ static struct tu_attention_command what = {.group.scale = NAN};
 
 static int parse_precision(void *target, const char *text, struct tu_error *error)
 {
-    *(bool *)target = strcmp(text, "f64") == 0;
-    return *(bool *)target || strcmp(text, "f32") == 0
-               ? 0
-               : tu_fail(error, TU_EUSAGE, "'%s' is neither f32 nor f64", text);
+    return tu_take_word(target, text, "f32", "f64", error);
 }
 
 static const struct tu_option options[] = {
     TU_ATTENTION_OPTIONS(what),
-    {0, "precision", "f32|f64", "f32 (default), or f64: exact attention", parse_precision, &what.wide},
+    {0, "precision", "f32|f64", "f32 (default), or f64: exact attention", parse_precision,
+     &what.wide},
     TU_SELECT_OPTIONS(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),

@@ -16,7 +16,6 @@
 #include "compare/facts.h"
 #include "compare/operands.h"
 #include "compare/record.h"
-#include "tool/bench.h"
 #include "tool/repeat.h"
 
 static struct tu_tool tool;
@@ -53,18 +52,15 @@ static int parse_compatible(void *target, const char *text, struct tu_error *err
 
 static int parse_oracle(void *target, const char *text, struct tu_error *error)
 {
-    *(bool *)target = strcmp(text, "auto") == 0;
-    return *(bool *)target || strcmp(text, "never") == 0
-               ? 0
-               : tu_fail(error, TU_EUSAGE, "'%s' is neither auto nor never", text);
+    bool never = false;
+    int result = tu_take_word(&never, text, "auto", "never", error);
+    *(bool *)target = !never;
+    return result;
 }
 
 static int parse_metrics(void *target, const char *text, struct tu_error *error)
 {
-    *(bool *)target = strcmp(text, "full") == 0;
-    return *(bool *)target || strcmp(text, "basic") == 0
-               ? 0
-               : tu_fail(error, TU_EUSAGE, "'%s' is neither basic nor full", text);
+    return tu_take_word(target, text, "basic", "full", error);
 }
 
 static const struct tu_option options[] = {
@@ -82,7 +78,7 @@ static const struct tu_option options[] = {
      &how_to_pair.full},
     {0, "facts", NULL, "compare only what both models say of themselves", tu_option_flag,
      &only_facts},
-    {0, "repeat", "N", "put out whether N runs give the same bits instead", tu_option_u64, &repeat},
+    TU_REPEAT_OPTION(repeat),
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
     TU_SORT_OPTION(tool),
@@ -104,19 +100,6 @@ static void keep_known(const struct tu_pair_result *r, const struct tensor_value
 }
 
 /* ---- Facts ---- */
-
-static const struct tu_column fact_columns[] = {
-    {.key = "status", .title = "status", .width = -8},
-    {.key = "name", .title = "name", .width = -20},
-    {.key = "a", .title = "a", .width = -20},
-    {.key = "b", .title = "b", .width = -20},
-    {.key = "origin_a", .title = "origin_a", .width = -8},
-    {.key = "origin_b", .title = "origin_b"},
-    {.key = "key_a", .title = "key_a", .width = -8, .detail = true},
-    {.key = "key_b", .title = "key_b", .width = -8, .detail = true},
-    {.key = "note", .title = "note", .remark = true},
-    {0},
-};
 
 /* How many facts had which status, for those who do not see the records. */
 static struct {
@@ -178,7 +161,7 @@ static int run_facts(struct tu_tool *t, char **operands, struct tu_error *error)
     const struct tu_fact_sink sink = {put_fact_alone, &count};
     if (compatible || repeat || how_to_pair.cache)
         return tu_fail(error, TU_EUSAGE, "--facts goes with none of --compat, --repeat, --cache");
-    if (tu_output_open(&output, t, "fact", fact_columns, error) < 0 ||
+    if (tu_output_open(&output, t, "fact", tu_fact_columns, error) < 0 ||
         tu_compare_facts_of_paths(&t->session, paths, &sink, error) < 0 ||
         (tu_output_streams(&output) && tu_output_built(&output, fill_facts, &count, error) < 0))
         return -1;
@@ -217,8 +200,10 @@ static struct {
     struct tu_arena arena;
     struct tensor_value *records;
     struct tu_repeats *repeats;
-    size_t count, capacity, repeats_capacity, position;
-    const char *how;
+    size_t count, capacity, repeats_capacity;
+    size_t position; /* in the present run */
+    struct tu_ways ways;
+    const struct tu_way *way; /* of the present run */
 } runs;
 
 static int keep_result(const struct tu_pair_result *r, struct tu_error *error)
@@ -226,38 +211,23 @@ static int keep_result(const struct tu_pair_result *r, struct tu_error *error)
     if (!TU_GROW(runs.records, runs.count, runs.capacity) ||
         !TU_GROW(runs.repeats, runs.count, runs.repeats_capacity))
         return tu_fail_memory(error);
-    runs.repeats[runs.count] = (struct tu_repeats){.runs = repeat};
+    struct tu_repeats *repeats = &runs.repeats[runs.count];
+    *repeats = (struct tu_repeats){.ways = &runs.ways};
+    tu_repeats_note(repeats, runs.way, &(struct tu_departure){0});
     return tu_compare_record(r, &runs.arena, &runs.records[runs.count++], error);
-}
-
-/* The first field whose bits differ, or NULL. */
-static const char *find_difference(const struct tensor_value *was, const struct tensor_value *is,
-                                   struct tu_repeats *at)
-{
-    for (size_t i = 0; i < was->map.count && i < is->map.count; i++) {
-        const struct tensor_value *x = &was->map.pairs[i].value, *y = &is->map.pairs[i].value;
-        bool numbers = tu_value_number(x, &at->first) && tu_value_number(y, &at->other);
-        if (numbers && memcmp(&at->first, &at->other, sizeof at->first) != 0)
-            return was->map.pairs[i].key.string.bytes;
-    }
-    return was->map.count == is->map.count ? NULL : "worst_index";
 }
 
 static int check_result(const struct tu_pair_result *r, struct tu_error *error)
 {
     struct tu_arena arena = {0};
     struct tensor_value record;
-    struct tu_repeats found = {0};
-    if (runs.position == runs.count)
+    size_t i = runs.position++;
+    if (i >= runs.count)
         return tu_fail(error, TU_EINVALID, "the operands changed between two runs");
     int result = tu_compare_record(r, &arena, &record, error);
-    struct tu_repeats *repeats = &runs.repeats[runs.position];
-    if (result == 0)
-        found.field = find_difference(&runs.records[runs.position++], &record, &found);
-    if (found.field && tu_repeats_differ(repeats, runs.how)) {
-        repeats->field = found.field;
-        repeats->first = found.first;
-        repeats->other = found.other;
+    if (result == 0) {
+        struct tu_departure departure = tu_departure_of_records(&runs.records[i], &record);
+        tu_repeats_note(&runs.repeats[i], runs.way, &departure);
     }
     tu_arena_free(&arena);
     return result;
@@ -269,33 +239,45 @@ static int drop_record(const struct tensor_value *map, struct tu_error *error)
     return 0;
 }
 
+static int fill_name(struct tu_builder *b, const void *record, struct tu_error *error)
+{
+    const struct tensor_value *name = tu_value_get(record, "name");
+    return tu_put_bytes(b, "name", name->string.bytes, name->string.length, error);
+}
+
 static int put_repeats(struct tu_error *error)
 {
-    for (size_t i = 0; i < runs.count; i++) {
-        const struct tensor_value *name = tu_value_get(&runs.records[i], "name");
-        if (tu_put_repeats(&output, name->string.bytes, &runs.repeats[i], error) < 0)
+    for (size_t i = 0; i < runs.count; i++)
+        if (tu_put_repeats(&output, fill_name, &runs.records[i], &runs.repeats[i], error) < 0)
             return -1;
-    }
     return 0;
 }
 
-/* Every run goes through both files, with the instruction sets and threads in turns. */
+/* One run through both files. */
+static int run_once(struct tu_tool *t, char **operands, bool first, struct tu_error *error)
+{
+    static const struct tu_pair_sink keep = {keep_result, drop_record},
+                                     check = {check_result, drop_record};
+    struct tu_session varied = t->session;
+    varied.kernels = runs.way->kernels;
+    varied.threads = runs.way->threads;
+    runs.position = 0;
+    if (tu_compare_operands(&varied, operands[0], operands[1], &how_to_pair, first ? &keep : &check,
+                            error) < 0)
+        return -1;
+    return first || runs.position == runs.count
+               ? 0
+               : tu_fail(error, TU_EINVALID, "the operands changed between two runs");
+}
+
 static int run_repeatedly(struct tu_tool *t, char **operands, struct tu_error *error)
 {
-    static const struct tu_pair_sink first = {keep_result, drop_record},
-                                     others = {check_result, drop_record};
     how_to_pair.facts = false;
+    runs.ways = tu_ways_of_processor((unsigned)t->session.threads);
     int result = tu_output_open(&output, t, "repeat", tu_repeat_columns, error);
-    for (uint64_t i = 0; i < repeat && result == 0; i++) {
-        char how[64];
-        unsigned threads;
-        struct tu_session varied = t->session;
-        tu_vary(&t->session, i, &varied.kernels, &threads, how);
-        varied.threads = threads;
-        runs.how = how;
-        runs.position = 0;
-        result = tu_compare_operands(&varied, operands[0], operands[1], &how_to_pair,
-                                     i ? &others : &first, error);
+    for (uint64_t i = 0; i < repeat * runs.ways.count && result == 0; i++) {
+        runs.way = &runs.ways.list[i / repeat];
+        result = run_once(t, operands, i == 0, error);
     }
     if (result == 0)
         result = put_repeats(error);

@@ -24,10 +24,10 @@ static int parse_to(void *target, const char *text, struct tu_error *error)
 
 static int parse_scales(void *target, const char *text, struct tu_error *error)
 {
-    *(bool *)target = strcmp(text, "auto") == 0;
-    return *(bool *)target || strcmp(text, "none") == 0
-               ? 0
-               : tu_fail(error, TU_EUSAGE, "'%s' is neither auto nor none", text);
+    bool none = false;
+    int result = tu_take_word(&none, text, "auto", "none", error);
+    *(bool *)target = !none;
+    return result;
 }
 
 static const struct tu_option options[] = {

@@ -15,6 +15,7 @@
 #include "compute/matmul/x.h"
 #include "tool/output.h"
 #include "tool/bench.h"
+#include "tool/repeat.h"
 
 static struct tu_tool tool;
 static struct tu_output output;
@@ -32,16 +33,6 @@ static int parse_path(void *target, const char *text, struct tu_error *error)
                          text);
 }
 
-static int parse_runs(void *target, const char *text, struct tu_error *error)
-{
-    uint64_t *runs = target;
-    if (tu_option_u64(target, text, error) < 0)
-        return -1;
-    return *runs >= 1 && *runs <= 1000000
-               ? 0
-               : tu_fail(error, TU_EUSAGE, "'%s' is not a number from 1 to 1000000", text);
-}
-
 static const struct tu_option options[] = {
     {0, "path", "PATH", "order of the sums: auto (default), f64, f32, row, block or fused",
      parse_path, &path},
@@ -51,9 +42,8 @@ static const struct tu_option options[] = {
      &explaining},
     {0, "against", "MODEL", "with --explain: the same matrices, decoded otherwise",
      tu_option_string, &against},
-    {0, "bench", "N", "records of the time that N runs take", parse_runs, &bench},
-    {0, "repeat", "N", "records that N runs on any threads and instructions agree", parse_runs,
-     &repeat},
+    TU_BENCH_OPTION(bench),
+    TU_REPEAT_OPTION(repeat),
     TU_SELECT_OPTIONS(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
@@ -114,48 +104,17 @@ static int put_product(const struct tu_matmul_task *t, struct tu_error *error)
 /* ---- --bench ---- */
 
 static const struct tu_column bench_columns[] = {
-    {.key = "median_ms", .title = "median_ms", .width = -10},
-    {.key = "p10_ms", .title = "p10_ms", .width = -10},
-    {.key = "p90_ms", .title = "p90_ms", .width = -10},
-    {.key = "gb_per_s", .title = "GB/s", .width = -9},
-    {.key = "read_gb_per_s", .title = "read GB/s", .width = -9},
-    {.key = "path", .title = "path", .width = -5},
+    TU_TIMING_COLUMNS,
     {.key = "dtype_w", .title = "w", .width = -7},
     {.key = "dtype_x", .title = "x", .width = -5},
     {.key = "rows", .title = "rows", .width = 7},
     {.key = "columns", .title = "columns", .width = 7},
     {.key = "vectors", .title = "vectors", .width = 7},
-    {.key = "read_ms", .title = "read_ms", .width = -10, .detail = true},
-    {.key = "runs", .title = "runs", .width = 5, .detail = true},
-    {.key = "threads", .title = "threads", .width = 7, .detail = true},
-    {.key = "instructions", .title = "instructions", .width = -12, .detail = true},
     {.key = "name", .title = "name"},
     {0},
 };
 
-struct timing {
-    const struct tu_matmul_task *task;
-    double median, p10, p90, read; /* seconds */
-};
-
-static int fill_timing(struct tu_builder *b, const void *subject, struct tu_error *error)
-{
-    const struct timing *t = subject;
-    double bytes = (double)t->task->w.tensor->nbytes;
-    const struct tu_named_real reals[] = {
-        {"median_ms", 1e3 * t->median}, {"p10_ms", 1e3 * t->p10},
-        {"p90_ms", 1e3 * t->p90},       {"gb_per_s", 1e-9 * bytes / t->median},
-        {"read_ms", 1e3 * t->read},     {"read_gb_per_s", 1e-9 * bytes / t->read},
-    };
-    if (tu_matmul_put_names(b, "timing", t->task, error) < 0 ||
-        tu_put_reals(b, reals, sizeof reals / sizeof *reals, error) < 0 ||
-        tu_put_uint(b, "runs", bench, error) < 0 ||
-        tu_put_uint(b, "threads", tool.session.threads, error) < 0)
-        return -1;
-    return tu_put_string(b, "instructions", tool.session.kernels->name, error);
-}
-
-/* The times of so many runs, sorted; without products the matrix is only read. */
+/* The times of so many runs in milliseconds; without products the matrix is only read. */
 static int time_runs(const struct tu_matmul_task *t, const struct tu_product *products,
                      size_t count, double *times, struct tu_error *error)
 {
@@ -164,33 +123,37 @@ static int time_runs(const struct tu_matmul_task *t, const struct tu_product *pr
         if (tu_multiply(&t->w, products, count, (unsigned)tool.session.threads, error) < 0)
             return -1;
         if (i > 0) /* the first one warms up */
-            times[i - 1] = tu_seconds() - started;
+            times[i - 1] = 1e3 * (tu_seconds() - started);
     }
-    tu_sort_times(times, (size_t)bench);
     return 0;
 }
 
-static int put_timing(const struct tu_matmul_task *t, struct tu_error *error)
+/* A record of reading the matrix, and one of the product, which reads it, too. */
+static int put_timings(const struct tu_matmul_task *t, struct tu_error *error)
 {
+    const struct tu_tensor *w = t->w.tensor;
     struct tu_matmul_result y;
     double *times = calloc((size_t)bench, sizeof *times);
+    struct tu_timing timing = {.what = "read",
+                               .ms = times,
+                               .runs = (size_t)bench,
+                               .threads = (unsigned)tool.session.threads,
+                               .instructions = tool.session.kernels->name,
+                               .bytes = (double)w->nbytes};
     if (!times)
         return tu_fail_memory(error);
     int result = tu_matmul_result_make(t, t->path == TU_PATH_F64, &y, error);
     const struct tu_product product = tu_matmul_product(t, t->path, t->x, &y);
-    struct timing timing = {.task = t};
     if (result == 0)
         result = time_runs(t, NULL, 0, times, error);
-    if (result == 0) {
-        timing.read = tu_quantile(times, (size_t)bench, 0.5);
+    if (result == 0)
+        result = tu_put_timing(&output, tu_matmul_fill_names, t, &timing, error);
+    if (result == 0)
         result = time_runs(t, &product, 1, times, error);
-    }
-    if (result == 0) {
-        timing.median = tu_quantile(times, (size_t)bench, 0.5);
-        timing.p10 = tu_quantile(times, (size_t)bench, 0.1);
-        timing.p90 = tu_quantile(times, (size_t)bench, 0.9);
-        result = tu_output_built(&output, fill_timing, &timing, error);
-    }
+    timing.what = "product";
+    timing.flops = 2 * (double)y.count * (double)tu_matrix_columns(w);
+    if (result == 0)
+        result = tu_put_timing(&output, tu_matmul_fill_names, t, &timing, error);
     tu_matmul_result_free(&y);
     free(times);
     return result;
@@ -199,33 +162,22 @@ static int put_timing(const struct tu_matmul_task *t, struct tu_error *error)
 /* ---- --repeat ---- */
 
 static const struct tu_column repeat_columns[] = {
-    {.key = "status", .title = "status", .width = -8},
-    {.key = "runs", .title = "runs", .width = 5},
-    {.key = "differing", .title = "differing", .width = 9},
-    {.key = "differing_count", .title = "elements", .width = 8},
+    TU_REPEAT_COLUMNS,
     {.key = "path", .title = "path", .width = -5},
     {.key = "dtype_w", .title = "w", .width = -7},
     {.key = "dtype_x", .title = "x", .width = -5},
-    {.key = "first_index", .title = "first_index", .width = 11, .detail = true},
-    {.key = "first_a", .title = "first_a", .width = -12, .detail = true},
-    {.key = "first_b", .title = "first_b", .width = -12, .detail = true},
-    {.key = "first_threads", .title = "first_threads", .width = 7, .detail = true},
-    {.key = "first_instructions", .title = "first_instructions", .width = -9, .detail = true},
-    {.key = "instruction_sets", .title = "instruction_sets", .width = 5, .detail = true},
-    {.key = "threads", .title = "threads", .width = 7, .detail = true},
     {.key = "name", .title = "name"},
     {0},
 };
 
-static int put_repetition(const struct tu_matmul_task *t, const struct tu_member *x,
-                          struct tu_error *error)
+static int put_repeats(const struct tu_matmul_task *t, const struct tu_member *x,
+                       struct tu_error *error)
 {
-    struct tu_matmul_repetition r;
-    int result = tu_matmul_repeat(t, x, (unsigned)tool.session.threads, repeat, &r, error);
-    if (result == 0)
-        result = tu_output_built(&output, tu_matmul_fill_repetition, &r, error);
-    tu_matmul_repetition_free(&r);
-    return result;
+    const struct tu_ways ways = tu_ways_of_processor((unsigned)tool.session.threads);
+    struct tu_repeats repeats = {.ways = &ways};
+    return tu_matmul_repeat(t, x, repeat, &repeats, error) < 0
+               ? -1
+               : tu_put_repeats(&output, tu_matmul_fill_names, t, &repeats, error);
 }
 
 /* ---- --explain ---- */
@@ -298,8 +250,8 @@ static int do_matrix(struct run *r, const struct tu_item *item, struct tu_error 
     if (t.path == TU_PATH_FUSED && tu_vectors_round(&r->vectors, t.rounded, error) < 0)
         return -1;
     if (bench)
-        return put_timing(&t, error);
-    return repeat ? put_repetition(&t, &x, error) : put_product(&t, error);
+        return put_timings(&t, error);
+    return repeat ? put_repeats(&t, &x, error) : put_product(&t, error);
 }
 
 static int do_items(struct run *r, struct tu_error *error)

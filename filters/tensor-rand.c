@@ -26,10 +26,7 @@ static double mean = 0, deviation = 1, low = 0, high = 1;
 
 static int parse_distribution(void *target, const char *text, struct tu_error *error)
 {
-    if (strcmp(text, "normal") != 0 && strcmp(text, "uniform") != 0)
-        return tu_fail(error, TU_EUSAGE, "'%s' is neither normal nor uniform", text);
-    *(bool *)target = *text == 'u';
-    return 0;
+    return tu_take_word(target, text, "normal", "uniform", error);
 }
 
 /* A layout has its own mean and deviation for each tensor, unless the user sets them. */

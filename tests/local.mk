@@ -56,6 +56,7 @@ UNIT_TESTS = \
 	tests/unit/kernels/dot \
 	tests/unit/tensor/dtype \
 	tests/unit/compute/gpu \
+	tests/unit/compute/repeat \
 	tests/unit/compare/oracle \
 	tests/unit/tree/msgpack \
 	tests/unit/base/pipeline \

@@ -12,6 +12,19 @@
 
 #include "model/facts/table.h"
 
+const struct tu_column tu_fact_columns[] = {
+    {.key = "status", .title = "status", .width = -8},
+    {.key = "name", .title = "name", .width = -20},
+    {.key = "a", .title = "a", .width = -20},
+    {.key = "b", .title = "b", .width = -20},
+    {.key = "origin_a", .title = "origin_a", .width = -8},
+    {.key = "origin_b", .title = "origin_b"},
+    {.key = "key_a", .title = "key_a", .width = -8, .detail = true},
+    {.key = "key_b", .title = "key_b", .width = -8, .detail = true},
+    {.key = "note", .title = "note", .remark = true},
+    {0},
+};
+
 enum { TEXT = 512 };
 
 /* Two models, side by side. */

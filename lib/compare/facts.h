@@ -4,6 +4,10 @@
 #define TU_COMPARE_FACTS_H
 
 #include "model/facts/gather.h"
+#include "tree/cell.h"
+
+/* The fields of its records as columns of tables and TSV; a NULL key ends them. */
+extern const struct tu_column tu_fact_columns[];
 
 /* Takes one record; what is not 0 ends the comparison. */
 struct tu_fact_sink {

@@ -6,6 +6,8 @@ COMPUTE_SOURCES = \
 	lib/compute/convert.h \
 	lib/compute/layout.c \
 	lib/compute/layout.h \
+	lib/compute/repeat.c \
+	lib/compute/repeat.h \
 	lib/compute/scales.c \
 	lib/compute/scales.h
 libtensorutils_la_SOURCES += $(COMPUTE_SOURCES)

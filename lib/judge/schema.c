@@ -113,9 +113,8 @@ static const char *const other_fields[] = {
     "dtype", "shape", "packing", "elements", "nbytes", "tensors", "source", "digest",
     /* repeat, timing */
     "runs", "differing", "field", "first_difference", "value", "other_value", "how", "path",
-    "dtype_w", "dtype_x", "instruction_sets", "threads", "first_index", "first_a", "first_b",
-    "first_threads", "first_instructions", "what", "median_ms", "p10_ms", "p90_ms", "gb_per_s",
-    "share_of_peak", "gflop_per_s",
+    "dtype_w", "dtype_x", "instruction_sets", "threads", "instructions", "what", "median_ms",
+    "p10_ms", "p90_ms", "gb_per_s", "share_of_peak", "gflop_per_s",
     /* explain */
     "dtype_against", "dtype_rounded", "rms", "share", "explains",
     /* mapping, head, device */

@@ -113,7 +113,15 @@ static double seen_pairs(const struct tu_attention *a)
     return pairs * (double)(a->heads * a->batches);
 }
 
-static int bench(struct filter *f, struct tu_qkv *g, const char *name, struct tu_error *error)
+int tu_attention_fill_made(struct tu_builder *b, const void *subject, struct tu_error *error)
+{
+    const struct tu_attention_made *m = subject;
+    return tu_put_string(b, "name", m->name, error) < 0 ? -1
+                                                        : tu_put_string(b, "path", m->path, error);
+}
+
+static int bench(struct filter *f, struct tu_qkv *g, const struct tu_attention_made *made,
+                 struct tu_error *error)
 {
     const struct tu_attention_sink sink = {.put = drop_values};
     const struct tu_attention_how how = how_of(f);
@@ -128,15 +136,15 @@ static int bench(struct filter *f, struct tu_qkv *g, const char *name, struct tu
             ms[i - 1] = (tu_seconds() - start) * 1e3;
     }
     const struct tu_timing timing = {
-        .name = name,
         .what = "attention",
-        .path = f->command->wide ? "f64" : f->backend->path,
         .ms = ms,
         .runs = runs,
+        .threads = how.threads,
+        .instructions = how.kernels->name,
         .bytes = (double)(g->k.member.tensor->nbytes + g->v.member.tensor->nbytes),
         .flops = 2 * seen_pairs(a) * (double)(a->head_dim + a->value_dim)};
     if (result == 0)
-        result = tu_put_timing(f->output, &timing, error);
+        result = tu_put_timing(f->output, tu_attention_fill_made, made, &timing, error);
     free(ms);
     return result;
 }
@@ -148,9 +156,8 @@ struct recorder {
     char *values;
     size_t length, capacity, position;
     size_t size; /* of a value */
-    bool comparing, differs;
-    uint64_t element;
-    double first, other;
+    bool comparing;
+    struct tu_departure departure;
 };
 
 static int record_values(void *context, const void *values, size_t count, struct tu_error *error)
@@ -158,16 +165,8 @@ static int record_values(void *context, const void *values, size_t count, struct
     struct recorder *r = context;
     size_t length = count * r->size;
     if (r->comparing) {
-        const char *was = r->values + r->position, *is = values;
-        for (size_t i = 0; i < count && !r->differs; i++, was += r->size, is += r->size)
-            if (memcmp(was, is, r->size) != 0) {
-                r->differs = true;
-                r->element = r->position / r->size + i;
-                r->first = r->size == sizeof(float) ? (double)*(const float *)(const void *)was
-                                                    : *(const double *)(const void *)was;
-                r->other = r->size == sizeof(float) ? (double)*(const float *)(const void *)is
-                                                    : *(const double *)(const void *)is;
-            }
+        tu_departure_add(&r->departure, r->values + r->position, values, r->size, count,
+                         r->position / r->size);
         r->position += length;
         return 0;
     }
@@ -179,28 +178,29 @@ static int record_values(void *context, const void *values, size_t count, struct
     return 0;
 }
 
-static int repeat(struct filter *f, struct tu_qkv *g, const char *name, struct tu_error *error)
+static int repeat(struct filter *f, struct tu_qkv *g, const struct tu_attention_made *made,
+                  struct tu_error *error)
 {
+    const struct tu_ways ways = f->backend->on_device
+                                    ? tu_ways_of_device()
+                                    : tu_ways_of_processor((unsigned)f->tool->session.threads);
     struct recorder r = {.size = f->command->wide ? sizeof(double) : sizeof(float)};
-    struct tu_repeats repeats = {.runs = f->command->repeat};
+    struct tu_repeats repeats = {.ways = &ways};
     const struct tu_attention_sink sink = {.put = record_values, .context = &r};
     int result = 0;
-    for (uint64_t i = 0; i < repeats.runs && result == 0; i++) {
-        char text[64];
+    for (uint64_t i = 0; i < ways.count * f->command->repeat && result == 0; i++) {
+        const struct tu_way *way = &ways.list[i / f->command->repeat];
         struct tu_attention_how how = how_of(f);
-        tu_vary(&f->tool->session, i, &how.kernels, &how.threads, text);
+        how.kernels = way->kernels;
+        how.threads = way->threads;
         r.comparing = i > 0;
-        r.differs = false;
+        r.departure = (struct tu_departure){0};
         r.position = 0;
         result = f->backend->attend(f->backend->context, g, TU_ATTENTION_OUT, &how, &sink, error);
-        if (r.differs && tu_repeats_differ(&repeats, text)) {
-            repeats.first_difference = r.element;
-            repeats.first = r.first;
-            repeats.other = r.other;
-        }
+        tu_repeats_note(&repeats, way, &r.departure);
     }
     if (result == 0)
-        result = tu_put_repeats(f->output, name, &repeats, error);
+        result = tu_put_repeats(f->output, tu_attention_fill_made, made, &repeats, error);
     free(r.values);
     return result;
 }
@@ -211,13 +211,14 @@ static int report(struct filter *f, struct tu_qkv *g, struct tu_error *error)
 {
     const struct tu_attention_backend *b = f->backend;
     char *name = result_name(g, TU_ATTENTION_OUT);
+    const struct tu_attention_made made = {name, f->command->wide ? "f64" : b->path};
     int result = name ? 0 : tu_fail_memory(error);
     if (result == 0 && f->command->repeat)
-        result = repeat(f, g, name, error);
+        result = repeat(f, g, &made, error);
     else if (result == 0 && b->bench)
-        result = b->bench(b->context, g, name, f->command->bench, f->output, error);
+        result = b->bench(b->context, g, &made, f->command->bench, f->output, error);
     else if (result == 0)
-        result = bench(f, g, name, error);
+        result = bench(f, g, &made, error);
     free(name);
     return result;
 }
@@ -244,12 +245,13 @@ static int open_output(struct filter *f, struct tu_error *error)
     return tu_output_open(f->output, f->tool, "tensor", tu_tensor_columns, error);
 }
 
-static int check(const struct tu_attention_command *c, struct tu_error *error)
+static int check(const struct tu_attention_command *c, const struct tu_attention_backend *backend,
+                 struct tu_error *error)
 {
     if (c->bench && c->repeat)
         return tu_fail(error, TU_EUSAGE, "--bench and --repeat exclude each other");
-    if (c->bench > 1000000 || c->repeat > 1000000)
-        return tu_fail(error, TU_EUSAGE, "more than 1000000 runs");
+    if (c->repeat == 1 && backend->on_device)
+        return tu_fail(error, TU_EUSAGE, "--repeat 1 compares nothing on a device: at least 2");
     return 0;
 }
 
@@ -261,7 +263,7 @@ int tu_attention_filter(struct tu_tool *tool, struct tu_output *output, const ch
     struct tu_operand o;
     struct tu_qkv *groups = NULL;
     size_t count = 0;
-    if (check(command, error) < 0 || open_output(&f, error) < 0 ||
+    if (check(command, backend, error) < 0 || open_output(&f, error) < 0 ||
         tu_operand_open(&o, &tool->session, operand, TU_ACCESS_RANDOM, error) < 0)
         return -1;
     int result = tu_qkv_find(&o, &tool->session, &command->group, &groups, &count, error);

@@ -49,6 +49,25 @@ int tu_option_u64(void *target, const char *text, struct tu_error *error)
                                       : tu_fail(error, TU_EUSAGE, "'%s' is no whole number", text);
 }
 
+int tu_take_word(bool *is_second, const char *text, const char *first, const char *second,
+                 struct tu_error *error)
+{
+    *is_second = strcmp(text, second) == 0;
+    return *is_second || strcmp(text, first) == 0
+               ? 0
+               : tu_fail(error, TU_EUSAGE, "'%s' is neither %s nor %s", text, first, second);
+}
+
+int tu_option_runs(void *target, const char *text, struct tu_error *error)
+{
+    uint64_t *runs = target;
+    if (tu_option_u64(target, text, error) < 0)
+        return -1;
+    return *runs >= 1 && *runs <= 1000000
+               ? 0
+               : tu_fail(error, TU_EUSAGE, "'%s' is not a number from 1 to 1000000", text);
+}
+
 int tu_option_size(void *target, const char *text, struct tu_error *error)
 {
     return tu_parse_size(text, target)

@@ -23,9 +23,14 @@ tu_option_fn tu_option_flag;   /* bool */
 tu_option_fn tu_option_string; /* const char * */
 tu_option_fn tu_option_list;   /* struct tu_list */
 tu_option_fn tu_option_u64;    /* uint64_t */
+tu_option_fn tu_option_runs;   /* uint64_t, 1 to 1000000: how often --bench or --repeat does it */
 tu_option_fn tu_option_size;   /* uint64_t, with k, M, G, Ki, ... */
 tu_option_fn tu_option_double; /* double */
 tu_option_fn tu_option_dtype;  /* const struct tu_dtype * */
+
+/* For parsers of options that take one of two words: whether it is the second one. */
+int tu_take_word(bool *is_second, const char *text, const char *first, const char *second,
+                 struct tu_error *error) TU_MUST_CHECK;
 
 struct tu_command {
     const char *name;
@@ -67,6 +72,12 @@ int tu_check_operands(const struct tu_command *c, size_t count,
     {0, "table", NULL, "print a table even where no terminal is", tu_option_table, &(tool)}, \
     {0, "json", NULL, "print one JSON object a line", tu_option_json, &(tool)}, \
     {0, "tsv", NULL, "print tab-separated columns with a header", tu_option_tsv, &(tool)}
+
+#define TU_BENCH_OPTION(target) \
+    {0, "bench", "N", "put out the times that N runs take instead", tu_option_runs, &(target)}
+
+#define TU_REPEAT_OPTION(target) \
+    {0, "repeat", "N", "put out whether N runs in every way have the same bits instead", tu_option_runs, &(target)}
 
 #define TU_JOBS_OPTION(tool) \
     {'j', "jobs", "N", "threads (default: all the process may use)", tu_option_u64, &(tool).session.threads}

@@ -312,6 +312,48 @@ bool tu_value_equals(const struct tensor_value *value, const char *text)
            memcmp(value->string.bytes, text, value->string.length) == 0;
 }
 
+static bool same_bytes(const struct tensor_string *a, const struct tensor_string *b)
+{
+    return a->length == b->length && (a->length == 0 || memcmp(a->bytes, b->bytes, a->length) == 0);
+}
+
+static bool same_items(const struct tensor_array *a, const struct tensor_array *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; i < a->count && same; i++)
+        same = tu_value_same(&a->items[i], &b->items[i]);
+    return same;
+}
+
+static bool same_pairs(const struct tensor_map *a, const struct tensor_map *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; i < a->count && same; i++)
+        same = tu_value_same(&a->pairs[i].key, &b->pairs[i].key) &&
+               tu_value_same(&a->pairs[i].value, &b->pairs[i].value);
+    return same;
+}
+
+bool tu_value_same(const struct tensor_value *a, const struct tensor_value *b)
+{
+    if (a->type != b->type || a->element != b->element)
+        return false;
+    switch (a->type) {
+    case TENSOR_NULL:
+        return true;
+    case TENSOR_BOOLEAN:
+        return a->boolean == b->boolean;
+    case TENSOR_STRING:
+        return same_bytes(&a->string, &b->string);
+    case TENSOR_ARRAY:
+        return same_items(&a->array, &b->array);
+    case TENSOR_MAP:
+        return same_pairs(&a->map, &b->map);
+    default: /* numbers: 64 bits of any kind */
+        return memcmp(&a->uint, &b->uint, sizeof a->uint) == 0;
+    }
+}
+
 static int copy_items(const struct tensor_value *value, struct tu_arena *arena,
                       struct tensor_value *out, struct tu_error *error)
 {

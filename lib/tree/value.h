@@ -70,6 +70,10 @@ bool tu_value_number(const struct tensor_value *value, double *out);
 bool tu_value_string(const struct tensor_value *value, const char **text, size_t *length);
 bool tu_value_equals(const struct tensor_value *value, const char *text);
 
+/* Whether two values have the same type and the same bits, all the way down; of maps, the same keys
+ * in the same order. */
+bool tu_value_same(const struct tensor_value *a, const struct tensor_value *b);
+
 bool tu_value_is_unsigned(const struct tensor_value *value);
 bool tu_value_is_signed(const struct tensor_value *value);
 bool tu_value_is_real(const struct tensor_value *value);

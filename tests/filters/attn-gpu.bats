@@ -122,7 +122,10 @@ agrees() {
 
 @test "the same bits from run to run" {
     tensor-rand --attention heads=8,kv-heads=2,head-dim=64,kv-len=300,q-len=2 > qkv.tsr
-    run -0 pipeline 'tensor-attn-gpu --repeat 4 qkv.tsr | verdict --rule "differing == 0"'
+    run -0 pipeline 'tensor-attn-gpu --repeat 3 qkv.tsr | verdict --rule "differing == 0"'
+    run -0 tensor-attn-gpu --repeat 2 --json qkv.tsr
+    says '"kind":"repeat","name":"attn.attn_out","path":"cuda","status":"ok","runs":2,"differing":0,"differing_count":0}'
+    refuses "--repeat 1 compares nothing on a device" tensor-attn-gpu --repeat 1 qkv.tsr
     simulated
     tensor-attn-gpu qkv.tsr > want.tsr
     for seed in 1 2 3; do
@@ -134,7 +137,7 @@ agrees() {
     tensor-rand --attention heads=8,kv-heads=2,head-dim=64,kv-len=100 > qkv.tsr
     run -0 tensor-attn-gpu --bench 3 --json qkv.tsr
     [ "${#lines[@]}" -eq 2 ]
-    says '"what":"kernel"' '"what":"transfer"' '"runs":3' '"median_ms":' '"share_of_peak":'
+    says '"what":"kernel"' '"what":"transfer"' '"path":"cuda"' '"runs":3' '"median_ms":' '"share_of_peak":'
     run -0 pipeline 'tensor-attn-gpu --bench 3 qkv.tsr | verdict --rule "median_ms < 100000"'
     # in each run queries, keys and values go there, and the output comes back: 2 x 8 heads, 2 x 100 keys of 2
     tensor-attn-gpu --bench 3 --json qkv.tsr | python3 -c 'import json, sys

@@ -298,9 +298,11 @@ END
 
 @test "--repeat finds the same bits, and verdict can ask for them" {
     qkv heads=4,kv-heads=2,head-dim=64,kv-len=100,q-len=3
-    run -0 pipeline 'tensor-attn --repeat 8 qkv.tsr | verdict --rule "differing == 0"'
-    run -0 tensor-attn --repeat 8 --json --precision f64 qkv.tsr
-    says '"kind":"repeat"' '"name":"attn.attn_out"' '"runs":8' '"differing":0'
+    run -0 pipeline 'tensor-attn --repeat 1 qkv.tsr | verdict --rule "differing == 0"'
+    run -0 tensor-attn --repeat 2 -j 1 --json --precision f64 qkv.tsr
+    sets=$(tensor-ls --cpu | grep -c 'built, supported')
+    says '"kind":"repeat","name":"attn.attn_out","path":"f64","status":"ok",' \
+        "\"runs\":$((2 * 3 * sets)),\"instruction_sets\":$sets,\"threads\":3,\"differing\":0,\"differing_count\":0}"
 }
 
 @test "--bench gives times that verdict can judge" {
@@ -308,6 +310,7 @@ END
     run -0 pipeline 'tensor-attn --bench 5 qkv.tsr | verdict --rule "median_ms < 100000"'
     run -1 pipeline 'tensor-attn --bench 5 qkv.tsr | verdict --rule "median_ms < 0"'
     run -0 tensor-attn --bench 3 --json qkv.tsr
-    says '"kind":"timing"' '"runs":3' '"median_ms":' '"p10_ms":' '"p90_ms":' '"gb_per_s":' '"gflop_per_s":'
+    says '"kind":"timing"' '"runs":3' '"median_ms":' '"p10_ms":' '"p90_ms":' '"gb_per_s":' '"gflop_per_s":' \
+        '"what":"attention"' '"path":"f32"' '"threads":' '"instructions":'
     refuses "exclude each other" tensor-attn --bench 3 --repeat 3 qkv.tsr
 }

@@ -441,11 +441,13 @@ models() {
 
 @test "--repeat runs over threads and processors, and says where bits differ" {
     models
-    run -0 pipeline 'tensor-cos --repeat 7 x.safetensors y.gguf | verdict --rule "differing == 0"'
+    run -0 pipeline 'tensor-cos --repeat 1 x.safetensors y.gguf | verdict --rule "differing == 0"'
     says "5 judged"
-    run -0 tensor-cos --repeat 7 --json x.safetensors y.gguf
+    run -0 tensor-cos --repeat 2 -j 5 --json x.safetensors y.gguf
     [ "${#lines[@]}" -eq 5 ]
-    says '"kind":"repeat","name":"' '"runs":7,"differing":0'
+    sets=$(tensor-ls --cpu | grep -c 'built, supported')
+    says '"kind":"repeat","name":"' "\"status\":\"ok\",\"runs\":$((2 * 4 * sets)),\"instruction_sets\":$sets,\"threads\":5,\"differing\":0,\"differing_count\":0}"
+    refuses "'0' is not a number from 1 to 1000000" tensor-cos --repeat 0 x.safetensors y.gguf
     refuses "files are needed" tensor-cos --repeat 2 - y.gguf < x.tsr
     refuses "files are needed" tensor-cos --repeat 2 <(cat x.tsr) y.gguf
 }

@@ -10,8 +10,13 @@ bits() {
 }
 
 # The instruction sets that this machine has, and that have products of their own.
+# Those with products of their own.
 instruction_sets() {
-    tensor-ls --cpu | sed -n '/^avx512wide/d; s/^\([a-z0-9]*\) *built, supported.*/\1/p'
+    every_instruction_set | grep -v '^avx512wide'
+}
+
+every_instruction_set() {
+    tensor-ls --cpu | sed -n 's/^\([a-z0-9]*\) *built, supported.*/\1/p'
 }
 
 small() {
@@ -319,10 +324,11 @@ fused() {
 @test "--repeat says so, in a record that verdict judges" {
     tensor-rand --tensor w=300x512 | tensor-quant --to Q4_K > w.tsr
     tensor-rand --tensor x=2x512 > x.tsr
-    sets=$(instruction_sets | wc -l)
+    sets=$(every_instruction_set | wc -l)
     for path in auto f64 f32 row block; do
         run -0 tensor-matmul --path $path --repeat 2 --json -j 2 w.tsr x.tsr
-        says '"kind":"repeat"' '"status":"ok"' "\"runs\":$((2 * 3 * sets))," '"differing_count":0'
+        says '"kind":"repeat"' '"status":"ok"' "\"runs\":$((2 * 3 * sets))," "\"instruction_sets\":$sets," '"threads":3,' \
+            '"differing":0,' '"differing_count":0'
         run -0 pipeline "tensor-matmul --path $path --repeat 2 w.tsr x.tsr | verdict --rule 'differing == 0'"
     done
     run -0 tensor-matmul --repeat 1 -j 5 --json - x.tsr < w.tsr
@@ -350,10 +356,10 @@ void cblas_sgemv(int order, int trans, int m, int n, float alpha, const float *a
 EOF
     $CC -shared -fPIC -o wrong.so wrong.c
     export LD_PRELOAD=$PWD/wrong.so
-    runs=$((2 * 3 * $(instruction_sets | wc -l)))
+    runs=$((2 * 3 * $(every_instruction_set | wc -l)))
     run -0 tensor-matmul --path f32 --repeat 2 -j 1 --json w.safetensors x1.tsr
     says '"status":"differs"' "\"runs\":$runs," "\"differing\":$((runs - 4))," '"differing_count":1,' \
-        '"first_index":2,' '"first_a":99,' '"first_b":99.5,' '"first_threads":3'
+        '"first_difference":2,' '"value":99,' '"other_value":99.5,' '"how":"run 5: ' ', 3 threads"'
     run -1 pipeline "tensor-matmul --path f32 --repeat 2 w.safetensors x1.tsr | verdict --rule 'differing == 0'"
     says "1 judged, 0 passed" "(differs)"
 }
@@ -447,7 +453,10 @@ EOF
 @test "--bench gives times that verdict can judge" {
     small
     run -0 tensor-matmul --bench 3 --json w.safetensors x.safetensors
-    says '"kind":"timing"' '"runs":3' '"median_ms":' '"p10_ms":' '"p90_ms":' '"gb_per_s":' '"read_gb_per_s":'
+    [ "${#lines[@]}" -eq 2 ]
+    says '"kind":"timing"' '"what":"read"' '"what":"product"' '"path":"f32"' '"runs":3' '"threads":' '"instructions":' \
+        '"median_ms":' '"p10_ms":' '"p90_ms":' '"gb_per_s":' '"gflop_per_s":'
+    [[ ${lines[0]} != *gflop* && ${lines[1]} == *gflop* ]]
     run -0 pipeline "tensor-matmul --bench 3 w.safetensors x.safetensors | verdict --rule 'median_ms < 60000'"
     run -1 pipeline "tensor-matmul --bench 3 w.safetensors x.safetensors | verdict --rule 'median_ms < 0'"
     run -0 pipeline "tensor-cat w.safetensors | tensor-matmul --bench 2 --json - x.safetensors"

@@ -172,9 +172,9 @@ jsonschema.validate(json.load(open("j")), json.load(open(sys.argv[1])))' "$srcdi
 @test "only what was compared counts" {
     make-model a.safetensors 'x F32 2 = 1 2' 'y F32 2 = 3 4'
     claim 'expected_tensors: 2' 'profile: auto'
-    run -1 pipeline 'tensor-cos --repeat 2 a.safetensors a.safetensors | verdict --contract contract.yaml --claim C'
+    run -1 pipeline 'tensor-cos --repeat 1 a.safetensors a.safetensors | verdict --contract contract.yaml --claim C'
     says "2 judged, 2 passed" "claim: C: 0 tensors compared, 2 expected"
-    run -1 pipeline '{ tensor-cos --match x a.safetensors a.safetensors; tensor-cos --repeat 2 --match y a.safetensors a.safetensors; } |
+    run -1 pipeline '{ tensor-cos --match x a.safetensors a.safetensors; tensor-cos --repeat 1 --match y a.safetensors a.safetensors; } |
         verdict --contract contract.yaml --claim C --evidence e.json'
     says "2 judged, 2 passed" "claim: C: 1 tensors compared, 2 expected"
     run -1 verdict --check-evidence e.json --contract contract.yaml
@@ -183,8 +183,8 @@ jsonschema.validate(json.load(open("j")), json.load(open(sys.argv[1])))' "$srcdi
     says "0 tensors compared"
     # a tensor that came twice, in records of any kind
     claim 'expected_tensors: 2' 'profile: auto'
-    run -2 pipeline '{ tensor-cos a.safetensors a.safetensors; tensor-cos --repeat 2 a.safetensors a.safetensors;
-        tensor-cos --repeat 2 a.safetensors a.safetensors; } | verdict --contract contract.yaml --claim C'
+    run -2 pipeline '{ tensor-cos a.safetensors a.safetensors; tensor-cos --repeat 1 a.safetensors a.safetensors;
+        tensor-cos --repeat 1 a.safetensors a.safetensors; } | verdict --contract contract.yaml --claim C'
     says "the results of repeat 'x' come twice, for the claim C"
 }
 

@@ -249,7 +249,7 @@ END
 }
 
 @test "auto judges records of --repeat" {
-    run -0 pipeline 'tensor-cos --repeat 3 a.tsr a.tsr | verdict'
+    run -0 pipeline 'tensor-cos --repeat 1 a.tsr a.tsr | verdict'
     says "rule: differing? == 0" "5 passed"
 }
 

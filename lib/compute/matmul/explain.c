@@ -108,7 +108,7 @@ int tu_matmul_fill_explanation(struct tu_builder *b, const void *subject, struct
     bool finite = true;
     for (size_t k = 0; k < DIFFERENCES; k++)
         finite = finite && (!has(e, k) || e->distances[k].pairs == e->y[EXACT].count);
-    if (tu_matmul_put_names(b, "explain", t, error) < 0 ||
+    if (tu_put_string(b, "kind", "explain", error) < 0 || tu_matmul_fill_names(b, t, error) < 0 ||
         (e->other &&
          tu_put_string(b, "dtype_against", tu_dtype(e->other->dtype)->name, error) < 0) ||
         (t->rounded && tu_put_string(b, "dtype_rounded", t->rounded->name, error) < 0) ||

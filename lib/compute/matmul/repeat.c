@@ -1,105 +1,73 @@
 /* SPDX-License-Identifier: MIT */
-/* One product many times, on all numbers of threads and instruction sets, bit against bit. */
+/* One product many times, in all ways there are, bit against bit. */
 #include "config.h"
-
-#include <string.h>
 
 #include "compute/matmul/repeat.h"
 
-int tu_matmul_fill_repetition(struct tu_builder *b, const void *subject, struct tu_error *error)
-{
-    const struct tu_matmul_repetition *r = subject;
-    if (tu_matmul_put_names(b, "repeat", r->task, error) < 0 ||
-        tu_put_string(b, "status", r->differing ? "differs" : "ok", error) < 0 ||
-        tu_put_uint(b, "runs", r->runs, error) < 0 ||
-        tu_put_uint(b, "instruction_sets", r->sets, error) < 0 ||
-        tu_put_uint(b, "threads", r->threads, error) < 0 ||
-        tu_put_uint(b, "differing", r->differing, error) < 0 ||
-        tu_put_uint(b, "differing_count", r->elements, error) < 0)
-        return -1;
-    if (!r->differing)
-        return 0;
-    if (tu_put_uint(b, "first_index", r->index, error) < 0 ||
-        tu_put_real(b, "first_a", r->a, error) < 0 || tu_put_real(b, "first_b", r->b, error) < 0 ||
-        tu_put_uint(b, "first_threads", r->first_threads, error) < 0)
-        return -1;
-    return tu_put_string(b, "first_instructions", r->first_set, error);
-}
+/* What runs of one matrix share. */
+struct repetition {
+    const struct tu_matmul_task *task;
+    struct tu_matmul_result first, other;
+    uint64_t runs; /* in each way */
+    struct tu_repeats *repeats;
+};
 
-static void compare_runs(struct tu_matmul_repetition *r, unsigned threads, const char *set)
+static struct tu_departure departure_of(const struct repetition *r)
 {
     const struct tu_matmul_result *a = &r->first, *b = &r->other;
-    size_t differing = 0, index = 0;
-    for (size_t i = a->count; i-- > 0;) {
-        bool same = a->y ? memcmp(&a->y[i], &b->y[i], sizeof *a->y) == 0
-                         : memcmp(&a->y64[i], &b->y64[i], sizeof *a->y64) == 0;
-        differing += !same;
-        index = same ? index : i;
-    }
-    if (differing == 0)
-        return;
-    if (r->differing++ == 0) {
-        r->index = index;
-        r->elements = differing;
-        r->a = a->y ? (double)a->y[index] : a->y64[index];
-        r->b = b->y ? (double)b->y[index] : b->y64[index];
-        r->first_threads = threads;
-        r->first_set = set;
-    }
+    struct tu_departure d = {0};
+    if (a->y)
+        tu_departure_add(&d, a->y, b->y, sizeof *a->y, a->count, 0);
+    else
+        tu_departure_add(&d, a->y64, b->y64, sizeof *a->y64, a->count, 0);
+    return d;
 }
 
-/* Runs with an x that the same instructions have made; the first of all runs is what others are
- * compared with. */
-static int repeat_runs(struct tu_matmul_repetition *r, struct tu_matmul_task *t, unsigned threads,
-                       uint64_t repeat, struct tu_error *error)
+static int repeat_runs(struct repetition *r, const struct tu_matmul_task *t,
+                       const struct tu_way *way, struct tu_error *error)
 {
-    for (uint64_t i = 0; i < repeat; i++) {
-        if (tu_matmul_run(t, threads, r->runs ? &r->other : &r->first, error) < 0)
+    for (uint64_t i = 0; i < r->runs; i++) {
+        bool begins = r->repeats->runs == 0;
+        struct tu_departure d = {0};
+        if (tu_matmul_run(t, way->threads, begins ? &r->first : &r->other, error) < 0)
             return -1;
-        if (r->runs++)
-            compare_runs(r, threads, t->w.kernels->name);
+        if (!begins)
+            d = departure_of(r);
+        tu_repeats_note(r->repeats, way, &d);
     }
     return 0;
 }
 
-static int repeat_with(struct tu_matmul_repetition *r, const struct tu_kernels *kernels,
-                       const struct tu_member *x, unsigned threads, uint64_t repeat,
+/* All ways of one instruction set, which makes the x of its runs; to the first way of the next. */
+static int repeat_with(struct repetition *r, const struct tu_member *x, size_t *at,
                        struct tu_error *error)
 {
+    const struct tu_ways *ways = r->repeats->ways;
+    const struct tu_kernels *kernels = ways->list[*at].kernels;
     struct tu_matmul_task t = *r->task;
     struct tu_vectors vectors;
-    const unsigned counts[] = {1, 2, 3, threads};
     if (tu_vectors_load(&vectors, x, kernels, error) < 0)
         return -1;
     t.x = &vectors;
     t.w.kernels = kernels;
     int result = t.path == TU_PATH_FUSED ? tu_vectors_round(&vectors, t.rounded, error) : 0;
-    for (size_t i = 0; i < sizeof counts / sizeof *counts && result == 0; i++)
-        if (i < 3 || counts[i] > 3)
-            result = repeat_runs(r, &t, counts[i], repeat, error);
-    r->threads = threads > 3 ? threads : 3;
-    r->sets++;
+    for (; result == 0 && *at < ways->count && ways->list[*at].kernels == kernels; ++*at)
+        result = repeat_runs(r, &t, &ways->list[*at], error);
     tu_vectors_free(&vectors);
     return result;
 }
 
-int tu_matmul_repeat(const struct tu_matmul_task *t, const struct tu_member *x, unsigned threads,
-                     uint64_t runs, struct tu_matmul_repetition *out, struct tu_error *error)
+int tu_matmul_repeat(const struct tu_matmul_task *t, const struct tu_member *x, uint64_t runs,
+                     struct tu_repeats *out, struct tu_error *error)
 {
-    const struct tu_kernels *kernels;
-    bool supported, wide = t->path == TU_PATH_F64;
-    *out = (struct tu_matmul_repetition){.task = t};
-    int result = tu_matmul_result_make(t, wide, &out->first, error);
+    struct repetition r = {.task = t, .runs = runs, .repeats = out};
+    bool wide = t->path == TU_PATH_F64;
+    int result = tu_matmul_result_make(t, wide, &r.first, error);
     if (result == 0)
-        result = tu_matmul_result_make(t, wide, &out->other, error);
-    for (size_t i = 0; result == 0 && (kernels = tu_kernels_built(i, &supported)); i++)
-        if (supported && strcmp(kernels->base, kernels->name) == 0) /* its own products */
-            result = repeat_with(out, kernels, x, threads, runs, error);
+        result = tu_matmul_result_make(t, wide, &r.other, error);
+    for (size_t at = 0; result == 0 && at < out->ways->count;)
+        result = repeat_with(&r, x, &at, error);
+    tu_matmul_result_free(&r.first);
+    tu_matmul_result_free(&r.other);
     return result;
-}
-
-void tu_matmul_repetition_free(struct tu_matmul_repetition *r)
-{
-    tu_matmul_result_free(&r->first);
-    tu_matmul_result_free(&r->other);
 }

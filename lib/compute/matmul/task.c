@@ -103,12 +103,11 @@ int tu_matmul_extra(const struct tu_matmul_task *t, struct tu_arena *arena,
     return -1;
 }
 
-int tu_matmul_put_names(struct tu_builder *b, const char *kind, const struct tu_matmul_task *t,
-                        struct tu_error *error)
+int tu_matmul_fill_names(struct tu_builder *b, const void *task, struct tu_error *error)
 {
+    const struct tu_matmul_task *t = task;
     const struct tu_tensor *w = t->w.tensor;
-    if (tu_put_string(b, "kind", kind, error) < 0 ||
-        tu_put_bytes(b, "name", w->name, w->name_length, error) < 0 ||
+    if (tu_put_bytes(b, "name", w->name, w->name_length, error) < 0 ||
         tu_put_bytes(b, "x", t->x_tensor->name, t->x_tensor->name_length, error) < 0 ||
         put_kinds(b, t, error) < 0 || tu_put_uint(b, "rows", tu_matrix_rows(w), error) < 0 ||
         tu_put_uint(b, "columns", tu_matrix_columns(w), error) < 0 ||

@@ -52,9 +52,9 @@ int tu_matmul_describe(const struct tu_matmul_task *t, struct tu_arena *arena,
 /* What stands beside it: path, the types of W and x, the name of x. */
 int tu_matmul_extra(const struct tu_matmul_task *t, struct tu_arena *arena,
                     struct tensor_value *out, struct tu_error *error) TU_MUST_CHECK;
-/* The head of a record about the task. */
-int tu_matmul_put_names(struct tu_builder *b, const char *kind, const struct tu_matmul_task *t,
-                        struct tu_error *error) TU_MUST_CHECK;
+/* What a record about a task says of it, from the name on; task is a struct tu_matmul_task. */
+int tu_matmul_fill_names(struct tu_builder *b, const void *task,
+                         struct tu_error *error) TU_MUST_CHECK;
 
 struct tu_named_real {
     const char *key;
