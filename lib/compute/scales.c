@@ -14,13 +14,18 @@
 /* The most scales that are read: those of 2^40 elements in blocks of 128 x 128. */
 enum { SCALES_MAX = 1 << 26 };
 
-static const char *const suffixes[] = {"_scale_inv", "_scale", ".scale"};
+static const char *const suffixes[] = {"_scale_inv", "_scale", ".scale", ".scale_weight"};
 enum { SUFFIXES = sizeof suffixes / sizeof *suffixes };
 static const char weight_suffix[] = ".weight";
 
 static bool can_have_scales(const struct tu_tensor *t)
 {
-    return t->dtype == TENSOR_F8_E4M3 || t->dtype == TENSOR_F8_E5M2 || t->dtype == TENSOR_NVFP4;
+    static const enum tensor_dtype types[] = {TENSOR_F8_E4M3, TENSOR_F8_E5M2, TENSOR_F6_E2M3,
+                                              TENSOR_F6_E3M2, TENSOR_F4,      TENSOR_NVFP4};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (t->dtype == types[i])
+            return true;
+    return false;
 }
 
 static bool ends_with(const char *text, size_t length, const char *suffix, size_t *rest)
@@ -51,13 +56,18 @@ static struct tu_member find_scales(const struct tu_operand *o, const struct tu_
     size_t stem;
     for (size_t i = 0; i < SUFFIXES && !m.model; i++)
         m = find_named(o, t->name, t->name_length, suffixes[i]);
-    if (!m.model && ends_with(t->name, t->name_length, weight_suffix, &stem))
-        m = find_named(o, t->name, stem, ".scale");
+    bool weight = ends_with(t->name, t->name_length, weight_suffix, &stem);
+    for (size_t i = 0; i < SUFFIXES && !m.model && weight; i++)
+        if (suffixes[i][0] == '.')
+            m = find_named(o, t->name, stem, suffixes[i]);
     return m;
 }
 
-const struct tu_tensor *tu_scaled_by(const struct tu_operand *o, const struct tu_tensor *t)
+const struct tu_tensor *tu_scaled_by(const struct tu_operand *o, const struct tu_tensor *t,
+                                     bool *applied)
 {
+    const struct tu_tensor *found = NULL;
+    *applied = false;
     for (size_t i = 0; i < SUFFIXES; i++) {
         size_t stem;
         if (!ends_with(t->name, t->name_length, suffixes[i], &stem))
@@ -65,16 +75,20 @@ const struct tu_tensor *tu_scaled_by(const struct tu_operand *o, const struct tu
         struct tu_member m = tu_operand_find(o, t->name, stem);
         if (!m.model)
             m = find_named(o, t->name, stem, weight_suffix);
-        if (m.model && can_have_scales(m.tensor))
-            return m.tensor;
+        if (!m.model)
+            continue;
+        found = m.tensor;
+        if ((*applied = can_have_scales(m.tensor)))
+            break;
     }
-    return NULL;
+    return found;
 }
 
 static int read_values(const struct tu_member *m, const struct tu_kernels *kernels, float *values,
                        struct tu_error *error)
 {
     struct tu_tensor t = *m->tensor;
+    t.dtype = t.dtype == TENSOR_U8 ? TENSOR_F8_E8M0 : t.dtype;
     struct tu_geometry g;
     struct tu_decoder d;
     uint8_t head[8] = {0}, *raw = NULL;
@@ -107,16 +121,24 @@ static uint64_t block_size(uint64_t elements, uint64_t scales)
     return elements % scales == 0 ? elements / scales : 0;
 }
 
+/* Whether both are stacks of as many matrices. */
+static bool stacked_alike(const struct tu_tensor *t, const struct tu_tensor *scales)
+{
+    return t->rank > 2 && scales->rank == t->rank &&
+           memcmp(t->shape, scales->shape, (t->rank - 2) * sizeof *t->shape) == 0;
+}
+
 static int fit(const struct tu_tensor *t, const struct tu_tensor *scales, struct tu_scales *out,
                struct tu_error *error)
 {
     uint64_t row = t->rank ? t->shape[t->rank - 1] : 1, rows = t->elements / row;
-    bool matrix = scales->rank >= 2 && scales->elements > 1;
+    bool matrix = scales->rank >= 2 && scales->elements > 1, stack = stacked_alike(t, scales);
     *out = (struct tu_scales){.row = row,
+                              .matrix = stack ? t->shape[t->rank - 2] : rows,
                               .columns = matrix ? scales->shape[scales->rank - 1] : 1,
                               .rows = scales->elements};
-    out->rows /= out->columns;
-    out->block_rows = out->rows <= rows ? block_size(rows, out->rows) : 0;
+    out->rows = stack ? scales->shape[scales->rank - 2] : out->rows / out->columns;
+    out->block_rows = out->rows <= out->matrix ? block_size(out->matrix, out->rows) : 0;
     out->block_columns = out->columns <= row ? block_size(row, out->columns) : 0;
     if (scales->elements > SCALES_MAX || !out->block_rows || !out->block_columns)
         return tu_fail(error, TU_EINVALID,
@@ -159,7 +181,8 @@ void tu_scales_apply(const struct tu_scales *s, uint64_t first, size_t count, fl
         uint64_t end = (block + 1) * s->block_columns;
         uint64_t in_block = (end < s->row ? end : s->row) - column;
         size_t n = count - done < in_block ? count - done : (size_t)in_block;
-        float scale = s->values[row / s->block_rows * s->columns + block];
+        uint64_t group = row / s->matrix * s->rows + row % s->matrix / s->block_rows;
+        float scale = s->values[group * s->columns + block];
         for (size_t i = 0; i < n; i++)
             values[done + i] *= scale;
         done += n;

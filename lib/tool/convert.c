@@ -36,8 +36,20 @@ static int convert_tensor(struct tu_feed *feed, const struct tu_item *item,
 static bool is_used_up(const struct tu_feed *feed, const struct tu_conversion *how,
                        const struct tu_tensor *t)
 {
-    const struct tu_tensor *scaled = how->scales ? tu_scaled_by(&feed->operand, t) : NULL;
-    return scaled && how->plan(scaled, false);
+    bool applied;
+    const struct tu_tensor *scaled = how->scales ? tu_scaled_by(&feed->operand, t, &applied) : NULL;
+    return scaled && applied && how->plan(scaled, false);
+}
+
+/* Packed types, and integers, whose scales are not known to be factors of their elements. */
+static void warn_of_scales(const struct tu_feed *feed, const struct tu_conversion *how,
+                           const struct tu_tensor *t)
+{
+    bool applied;
+    const struct tu_tensor *scaled = how->scales ? tu_scaled_by(&feed->operand, t, &applied) : NULL;
+    if (scaled && !applied)
+        tu_warn(feed->session, "the scales in '%s' are not applied: '%s' is %s", t->name,
+                scaled->name, tu_dtype(scaled->dtype)->name);
 }
 
 static int put_planned(struct tu_builder *b, const struct tensor_value *row,
@@ -95,6 +107,7 @@ static int convert_item(struct tu_feed *feed, const struct tu_item *item,
         return tu_output_record(output, &item->map, error);
     if (is_used_up(feed, how, &item->tensor))
         return 0;
+    warn_of_scales(feed, how, &item->tensor);
     const struct tu_dtype *to = how->plan(&item->tensor, true);
     return to ? convert_tensor(feed, item, to, how, output, error)
               : tu_feed_pass(feed, item, output, error);

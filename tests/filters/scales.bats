@@ -44,6 +44,47 @@ EOF
     run -0 pipeline 'tensor-cos got.tsr want.safetensors | verdict --rule "max_diff <= 0"'
 }
 
+@test "blocks of a stack of matrices end with each matrix" {
+    python3 - <<'EOF'
+import os, struct, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.environ["srcdir"] + "/tests/tools")
+import formats
+for name, rows, columns, down in (("a", 192, 3, 2), ("b", 576, 192, 5), ("c", 4, 3, 1)):
+    across = -(-columns // 128)
+    scales = [1.5 + i for i in range(2 * down * across)]
+    weights = formats.Tensor("w", "F8_E4M3", [2, rows, columns], b"\x38" * (2 * rows * columns))
+    beside = formats.Tensor("w_scale_inv", "F32", [2, down, across], struct.pack(f"<{len(scales)}f", *scales))
+    open(name + ".safetensors", "wb").write(formats.safetensors([weights, beside]))
+    values = [scales[(m * down + r // 128) * across + c // 128]
+              for m in range(2) for r in range(rows) for c in range(columns)]
+    want = formats.Tensor("w", "F32", [2, rows, columns], struct.pack(f"<{len(values)}f", *values))
+    open(name + "-want.safetensors", "wb").write(formats.safetensors([want]))
+EOF
+    for name in a b c; do
+        tensor-dequant --scales auto $name.safetensors > got.tsr
+        run -0 pipeline "tensor-cos got.tsr $name-want.safetensors | verdict --rule 'max_diff <= 0'"
+    done
+}
+
+@test "scales that are bytes are powers of two; FP4 has scales; other spellings" {
+    make-model a.safetensors "x F8_E4M3 2x4 : $one$one" 'x_scale_inv U8 2x1 : 7f81' \
+        "k.weight F8_E4M3 4 : $one" 'k.scale_weight F32 1 = 0.5' 'f F4 1x4 : 2254' 'f_scale U8 1x1 : 80' -- \
+        want.safetensors 'x F32 2x4 = 1 2 4 1 4 8 16 4' 'k.weight F32 4 = 0.5 1 2 0.5' 'f F32 1x4 = 2 2 4 6'
+    tensor-dequant --scales auto a.safetensors > got.tsr
+    run -0 pipeline 'tensor-cos got.tsr want.safetensors | verdict --rule "max_diff <= 0"'
+    says " 3 passed"
+}
+
+@test "scales that are not applied are told" {
+    make-model a.safetensors 'x I8 1x4 : 01010101' 'x_scale F32 1 = 0.5'
+    run --separate-stderr -0 sh -c 'tensor-dequant --scales auto a.safetensors | cat > got.tsr'
+    # shellcheck disable=SC2154
+    [ "$stderr" = "tensor-dequant: warning: the scales in 'x_scale' are not applied: 'x' is I8" ]
+    run --separate-stderr -0 sh -c 'tensor-dequant a.safetensors | cat > got.tsr'
+    [ -z "$stderr" ]
+}
+
 @test "without the option, and for tensors that are not selected, elements are as they are stored" {
     make-model a.safetensors "x F8_E4M3 4 : $one" 'x_scale F32 1 = 0.5' -- want.safetensors 'x F32 4 = 1 2 4 1' \
         'x_scale F32 1 = 0.5'
