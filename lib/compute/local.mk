@@ -4,6 +4,18 @@ COMPUTE_SOURCES = \
 	lib/compute/convert-plan.h \
 	lib/compute/convert.c \
 	lib/compute/convert.h \
+	lib/compute/fault/bytes.c \
+	lib/compute/fault/columns.c \
+	lib/compute/fault/fault.c \
+	lib/compute/fault/fault.h \
+	lib/compute/fault/low-rank.c \
+	lib/compute/fault/numbers.c \
+	lib/compute/fault/roles.c \
+	lib/compute/fault/rows.c \
+	lib/compute/fault/statements.c \
+	lib/compute/fault/transpose.c \
+	lib/compute/fault/victim.c \
+	lib/compute/fault/victim.h \
 	lib/compute/layout.c \
 	lib/compute/layout.h \
 	lib/compute/repeat.c \
