@@ -290,7 +290,7 @@ END
     tensor-cat q.tsr | tensor-save q4.gguf
     run -0 tensor-ls --table q3.gguf
     says "[3, 256]"
-    cmp <(tail -c 576 q4.gguf | head -c 432) <(tail -c 432 q3.gguf)
+    cmp <(tail -c 576 q4.gguf | head -c 432) <(tail -c 448 q3.gguf | head -c 432)
     run -1 pipeline 'tensor-fault --fault cut-rows q.tsr | tensor-cos q.tsr - | verdict'
     says "shape_mismatch"
 }
@@ -415,15 +415,14 @@ END
     done
 }
 
-@test "every fault is in the help and on the page, and gate-power knows it" {
-    run -2 tensor-fault --fault none a.tsr
-    faults=$(sed 's/.*they are \(.*\)).*/\1/; s/,//g' <<< "$output")
+@test "every fault is in the help and on the page, and gate-power tries it" {
+    faults=$(tensor-fault --fault none a.tsr 2>&1 > /dev/null | sed 's/.*they are \(.*\)).*/\1/; s/,//g' || true)
     [ "$(wc -w <<< "$faults")" -gt 20 ]
     help=$(tensor-fault --help)
     for fault in $faults; do
         grep -qw -e "$fault" <<< "$help"
         grep -q "^\.B ${fault//-/\\\\-}$" "$srcdir/man/tensor-fault.1"
-        grep -Ew -e "$fault" "$srcdir/scripts/gate-power" > lines
+        grep '^[a-z_]*faults=' "$srcdir/scripts/gate-power" | tr ',=' '\n\n' | grep -qx -e "$fault"
     done
 }
 
