@@ -129,7 +129,7 @@ static int reduce_elements(const struct tu_kernels *kernels, uint64_t elements)
     for (size_t i = 0; i < ELEMENTS; i++)
         second[i] = 1 + (first[i] = (float)(i % 11));
     for (uint64_t done = 0; done < elements; done += TU_COMPARE_BLOCK)
-        kernels->reduce(first, second, TU_COMPARE_BLOCK, 0.9f, &sums);
+        kernels->reduce(first, second, TU_COMPARE_BLOCK, 0.9f, &(const struct tu_run_steps){0}, &sums);
     return sums.dot > 0 ? 0 : 2;
 }
 

@@ -48,17 +48,26 @@ struct tu_sums {
     double bb;      /* sum of b * b */
     double dd;      /* sum of (a - b)^2 */
     double ad;      /* sum of |a - b| */
+    double apart;   /* sum of the squares of distances in steps, not cut off; 0 without steps */
     uint64_t equal; /* how many a == b */
     float max;      /* largest |a - b|, rounded to float32 */
+    float farthest; /* the square of the largest distance in steps, of which infinity is one */
     bool beyond;    /* some relative difference may be beyond the bound */
 };
 
+/* The steps of a run: the inverse of that of each pair, of each 16 or of each 32. */
+struct tu_run_steps {
+    const float *inverse;
+    size_t grain; /* 1, 16 or 32; 0: none are known */
+};
+
 /* Reduces n elements of two runs without NaN or infinity; lanes are added in halves (i and i + 8,
- * then i and i + 4, ...).  beyond is set if |a - b| > bound * max(|a|, |b|), in float32, of a pair,
- * and may be if those two are equal and not 0; for a bound of 1 it is set if the signs of a pair
- * differ, which is the same without rounding; for one of 2 never, since nothing is beyond that. */
+ * then i and i + 4, ...), those of distances in steps as float32.  beyond is set if |a - b| > bound
+ * * max(|a|, |b|), in float32, of a pair, and may be if those two are equal and not 0; for a bound
+ * of 1 it is set if the signs of a pair differ, which is the same without rounding; for one of 2
+ * never, since nothing is beyond that. */
 typedef void tu_reduce_fn(const float *restrict a, const float *restrict b, size_t n, float bound,
-                          struct tu_sums *restrict out);
+                          const struct tu_run_steps *steps, struct tu_sums *restrict out);
 /* The largest |a - b|, or |a - b| / max(|a|, |b|), of such runs; 0 where there is none. */
 typedef double tu_largest_fn(const float *restrict a, const float *restrict b, size_t n);
 
@@ -232,16 +241,14 @@ typedef void tu_spacing_fn(const float *restrict values, size_t n, const struct 
 #define TU_STEPS_MOST 2
 #define TU_STEPS_FAR  16
 
-/* How many steps lie between the pairs of a run. */
+/* What a reduction does not say of a run in which some pair is further apart than a step. */
 struct tu_distances {
-    double squares; /* the sum of the squares of distances, cut off */
-    float largest;  /* distance; not cut off, but infinite where it is beyond a float32's square */
+    double squares;       /* the sum of the squares of distances, cut off */
     uint32_t beyond, far; /* how many are more than 1, and at least TU_STEPS_FAR */
 };
-/* Of n finite pairs; inverse has the inverse of the step of each, of each 16 or of each 32 (grain).
- * Lanes are those of a reduction, of float32. */
+/* Of n finite pairs with steps.  Lanes are those of a reduction, of float32. */
 typedef void tu_distances_fn(const float *restrict a, const float *restrict b,
-                             const float *restrict inverse, size_t grain, size_t n,
+                             const struct tu_run_steps *steps, size_t n,
                              struct tu_distances *restrict out);
 
 /* inverse[i] becomes that of the root of the sum of the squares of two steps, given theirs. */

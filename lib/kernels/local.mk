@@ -14,6 +14,8 @@ KERNEL_SOURCES = \
 	lib/kernels/full.c \
 	lib/kernels/dot.c \
 	lib/kernels/doubles.h \
+	lib/kernels/floats.h \
+	lib/kernels/lanes.h \
 	lib/kernels/encode-k.c \
 	lib/kernels/encode.c \
 	lib/kernels/encode.h \
@@ -43,6 +45,7 @@ libkernels_avx512_la_CFLAGS = $(AVX512_CFLAGS) -DTU_ISA=avx512 -mprefer-vector-w
 libkernels_avx512wide_la_SOURCES = \
 	lib/kernels/full.c \
 	lib/kernels/doubles.h \
+	lib/kernels/lanes.h \
 	lib/kernels/reduce.c \
 	lib/kernels/table.c
 libkernels_avx512wide_la_CFLAGS = $(AVX512_CFLAGS) -DTU_ISA=avx512wide -DTU_BASE=avx512 -DTU_WIDE \

@@ -6,6 +6,7 @@
 
 #include "kernels/doubles.h"
 #include "kernels/kernels.h"
+#include "kernels/lanes.h"
 
 /*
  * Element i of a run adds to lane i % TU_LANES; lanes are independent, so a pass takes as many of
@@ -131,16 +132,27 @@ static inline ints opposite(floats p, floats q)
     return ((ints)p ^ (ints)q) & -(ints)smaller_magnitude(p, q);
 }
 
-/* The sums of a pass, and what it noticed. */
+/* The sums of a pass. */
 struct pass {
     doubles dot[AT_ONCE], aa[AT_ONCE], bb[AT_ONCE], dd[AT_ONCE], ad[AT_ONCE];
-    floats max;
+};
+
+/* What is noticed in float32: of the distances in steps, all lanes are sums. */
+enum { LOOKS = TU_LANES / PASS };
+struct noticed {
+    floats max, apart[LOOKS], farthest;
     tally differing;
     ints beyond; /* negative where a pair was */
 };
 
 /* How a relative difference beyond the bound is noticed. */
 enum look { FOR_LARGER, FOR_OPPOSITE, FOR_NONE };
+
+/* Two runs, or the lanes of a pass in them: what is looked at. */
+struct runs {
+    const float *a, *b, *inverse;
+    size_t grain;
+};
 
 static inline void add_products(struct pass *s, const float *a, const float *b)
 {
@@ -154,33 +166,60 @@ static inline void add_products(struct pass *s, const float *a, const float *b)
     }
 }
 
-static inline void look_at(struct pass *s, const float *a, const float *b, float bound,
-                           enum look look)
+static inline __attribute__((always_inline)) void look_at(struct noticed *s, const struct runs *r,
+                                                          size_t at, float bound, enum look look)
 {
-    floats p = load(a), q = load(b), size = absolute_float(p - q);
-    s->max = larger_float(size, s->max);
-    s->differing = add_differing(s->differing, p, q);
-    if (look == FOR_LARGER)
-        s->beyond |= beyond_bound(p, q, size, bound);
-    if (look == FOR_OPPOSITE)
-        s->beyond |= opposite(p, q);
+    floats inverse = {0};
+    if (r->grain > 1)
+        inverse = r->inverse[at / r->grain] - inverse; /* in all lanes, and nothing to compute */
+    for (size_t v = 0; v < LOOKS; v++, at += PASS) {
+        floats p = load(r->a + at), q = load(r->b + at), size = absolute_float(p - q);
+        s->max = larger_float(size, s->max);
+        s->differing = add_differing(s->differing, p, q);
+        if (look == FOR_LARGER)
+            s->beyond |= beyond_bound(p, q, size, bound);
+        if (look == FOR_OPPOSITE)
+            s->beyond |= opposite(p, q);
+        if (r->grain) {
+            floats steps = size * (r->grain > 1 ? inverse : load(r->inverse + at));
+            floats squares = steps * steps;
+            s->apart[v] += squares;
+            s->farthest = larger_float(squares, s->farthest);
+        }
+    }
 }
 
-/* In one loop where there are registers for all of it. */
-static inline __attribute__((always_inline)) void add_pass(struct pass *s, const float *restrict a,
-                                                           const float *restrict b, size_t n,
-                                                           float bound, enum look look)
+/* Whether there are registers for sums and looks in one loop. */
+enum { TOGETHER = PASS == TU_LANES };
+
+static inline __attribute__((always_inline)) void add_pass(struct pass *sums, struct noticed *seen,
+                                                           const struct runs *r, size_t first,
+                                                           size_t n, float bound, enum look look)
 {
-    const bool together = PASS == TU_LANES;
-    struct pass t = *s;
+    struct pass s = *sums;
+    struct noticed t = *seen;
     for (size_t i = 0; i < n; i += TU_LANES) {
-        add_products(&t, a + i, b + i);
-        if (together)
-            look_at(&t, a + i, b + i, bound, look);
+        add_products(&s, r->a + i + first, r->b + i + first);
+        if (TOGETHER)
+            look_at(&t, r, i, bound, look);
     }
-    for (size_t i = 0; i < n && !together; i += TU_LANES)
-        look_at(&t, a + i, b + i, bound, look);
-    *s = t;
+    *sums = s;
+    *seen = t;
+}
+
+/* Two times the lanes at once: one step where grains are so long. */
+static inline __attribute__((always_inline)) void
+look_at_all(struct noticed *seen, const struct runs *r, size_t n, float bound, enum look look)
+{
+    struct noticed t = *seen;
+    size_t i = 0;
+    for (; i + 2 * TU_LANES <= n; i += 2 * TU_LANES) {
+        look_at(&t, r, i, bound, look);
+        look_at(&t, r, i + TU_LANES, bound, look);
+    }
+    if (i < n)
+        look_at(&t, r, i, bound, look);
+    *seen = t;
 }
 
 /* Lanes are added in halves: i and i + 8, then i and i + 4, and so on. */
@@ -212,10 +251,10 @@ static inline bool any_negative(ints v)
     return any < 0;
 }
 
-/* The largest of some magnitudes and one more, as bits: their order is that of the numbers. */
-static inline int32_t largest_lane(floats magnitudes, int32_t max)
+/* The largest of some magnitudes, as bits: their order is that of the numbers. */
+static inline int32_t largest_lane(floats magnitudes)
 {
-    int32_t lanes[PASS];
+    int32_t lanes[PASS], max = 0;
     memcpy(lanes, &magnitudes, sizeof lanes);
     for (size_t k = 0; k < PASS; k++)
         max = lanes[k] > max ? lanes[k] : max;
@@ -223,43 +262,66 @@ static inline int32_t largest_lane(floats magnitudes, int32_t max)
 }
 
 /* The lanes of the last elements; those without one hold 0. */
-static __attribute__((noinline)) void copy_rest(float *restrict to, const float *restrict from,
-                                                size_t n)
+struct rest {
+    float a[TU_LANES], b[TU_LANES], inverse[TU_LANES];
+};
+
+static __attribute__((noinline)) struct runs copy_rest(struct rest *to, const struct runs *from,
+                                                       size_t at, size_t n)
 {
-    memset(to, 0, TU_LANES * sizeof *to);
-    memcpy(to, from, n * sizeof *to);
+    memset(to, 0, sizeof *to);
+    memcpy(to->a, from->a + at, n * sizeof *to->a);
+    memcpy(to->b, from->b + at, n * sizeof *to->b);
+    if (from->grain)
+        memcpy(to->inverse, from->inverse + at / from->grain,
+               (from->grain == 1 ? n : 1) * sizeof *to->inverse);
+    return (struct runs){to->a, to->b, to->inverse, from->grain};
 }
 
-static inline __attribute__((always_inline)) void reduce(const float *restrict a,
-                                                         const float *restrict b, size_t n,
-                                                         float bound, enum look look,
-                                                         struct tu_sums *restrict out)
+static inline __attribute__((always_inline)) void put_noticed(const struct noticed *seen, size_t n,
+                                                              bool steps, struct tu_sums *out)
+{
+    int32_t most = largest_lane(seen->max);
+    memcpy(&out->max, &most, sizeof most);
+    out->equal = n - count_of(seen->differing);
+    out->beyond = any_negative(seen->beyond);
+    out->apart = 0;
+    out->farthest = 0;
+    if (steps) {
+        float lanes[TU_LANES];
+        memcpy(lanes, seen->apart, sizeof lanes);
+        out->apart = add_float_lanes(lanes);
+        most = largest_lane(seen->farthest);
+        memcpy(&out->farthest, &most, sizeof most);
+    }
+}
+
+static inline __attribute__((always_inline)) void
+reduce(const struct runs *r, size_t n, float bound, enum look look, struct tu_sums *restrict out)
 {
     doubles dot[VECTORS], aa[VECTORS], bb[VECTORS], dd[VECTORS], ad[VECTORS];
-    float rest_a[TU_LANES], rest_b[TU_LANES];
-    size_t rest = n % TU_LANES, whole = n - rest, differing_lanes = 0;
-    int32_t max = 0;
-    if (rest) {
-        copy_rest(rest_a, a + whole, rest);
-        copy_rest(rest_b, b + whole, rest);
-    }
-    *out = (struct tu_sums){0};
+    struct noticed seen = {0};
+    struct rest rest;
+    size_t left = n % TU_LANES, whole = n - left;
+    struct runs last = {.grain = r->grain};
+    if (left)
+        last = copy_rest(&rest, r, whole, left);
     for (size_t first = 0; first < TU_LANES; first += PASS) {
         struct pass s = {0};
-        add_pass(&s, a + first, b + first, whole, bound, look);
-        if (rest)
-            add_pass(&s, rest_a + first, rest_b + first, TU_LANES, bound, look);
+        add_pass(&s, &seen, r, first, whole, bound, look);
+        if (left)
+            add_pass(&s, &seen, &last, first, TU_LANES, bound, look);
         for (size_t k = 0; k < AT_ONCE; k++) {
             size_t v = first / GROUP + k;
             dot[v] = s.dot[k], aa[v] = s.aa[k], bb[v] = s.bb[k];
             dd[v] = s.dd[k], ad[v] = s.ad[k];
         }
-        max = largest_lane(s.max, max);
-        differing_lanes += count_of(s.differing);
-        out->beyond |= any_negative(s.beyond);
     }
-    out->equal = n - differing_lanes;
-    memcpy(&out->max, &max, sizeof max);
+    if (!TOGETHER)
+        look_at_all(&seen, r, whole, bound, look);
+    if (!TOGETHER && left)
+        look_at_all(&seen, &last, TU_LANES, bound, look);
+    put_noticed(&seen, n, r->grain > 0, out);
     out->dot = add_lanes(dot);
     out->aa = add_lanes(aa);
     out->bb = add_lanes(bb);
@@ -267,15 +329,35 @@ static inline __attribute__((always_inline)) void reduce(const float *restrict a
     out->ad = add_lanes(ad);
 }
 
-void TU_KERNEL(reduce)(const float *restrict a, const float *restrict b, size_t n, float bound,
-                       struct tu_sums *restrict out)
+static inline __attribute__((always_inline)) void
+reduce_grain(struct runs r, size_t grain, size_t n, float bound, struct tu_sums *restrict out)
 {
+    r.grain = grain;
     if (bound >= 2)
-        reduce(a, b, n, bound, FOR_NONE, out);
+        reduce(&r, n, bound, FOR_NONE, out);
     else if (bound == 1)
-        reduce(a, b, n, bound, FOR_OPPOSITE, out);
+        reduce(&r, n, bound, FOR_OPPOSITE, out);
     else
-        reduce(a, b, n, bound, FOR_LARGER, out);
+        reduce(&r, n, bound, FOR_LARGER, out);
+}
+
+void TU_KERNEL(reduce)(const float *restrict a, const float *restrict b, size_t n, float bound,
+                       const struct tu_run_steps *steps, struct tu_sums *restrict out)
+{
+    const struct runs r = {a, b, steps->inverse, 0};
+    switch (steps->grain) {
+    case 1:
+        reduce_grain(r, 1, n, bound, out);
+        break;
+    case 16:
+        reduce_grain(r, 16, n, bound, out);
+        break;
+    case 32:
+        reduce_grain(r, 32, n, bound, out);
+        break;
+    default:
+        reduce_grain(r, 0, n, bound, out);
+    }
 }
 
 /* |x - y|, or that over the larger of |x| and |y|: NaN where both are 0. */

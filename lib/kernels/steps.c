@@ -22,10 +22,7 @@
 
 #include "kernels/bits.h"
 #include "kernels/codes.h"
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "kernels/floats.h"
 
 #undef bool /* the table of types has this name */
 
@@ -395,17 +392,20 @@ static inline void q8_k_grains(const uint8_t *p, float *s)
         s[k] = magnitude(float_from_bits(load_le32(p)));
 }
 
-/* Of n factors (and minima) of sub-blocks, each at least so much. */
+/* Of n factors (and minima) of sub-blocks, n a multiple of 8, each at least so much. */
 static inline void factor_grains(const int8_t *factors, int n, float d, float least, float *s)
 {
-    for (int k = 0; k < n; k++)
-        s[k] = larger(magnitude(d * (float)factors[k]), least);
+    const floats leasts = least - (floats){0};
+    for (int k = 0; k < n; k += FLOATS) {
+        ints bits = (ints)(d * floats_of_bytes(factors + k)) & INT32_MAX;
+        store_floats(s + k, larger_floats((floats)bits, leasts));
+    }
 }
 
 static inline void minimum_grains(const int8_t *mins, int n, float m, float *s)
 {
-    for (int k = 0; k < n; k++)
-        s[k] = larger(m * (float)mins[k], s[k]);
+    for (int k = 0; k < n; k += FLOATS)
+        store_floats(s + k, larger_floats(m * floats_of_bytes(mins + k), load_floats(s + k)));
 }
 
 /* Of types whose codes go up to `most`. */
@@ -608,7 +608,11 @@ static inline void nvfp4_inverses(const uint8_t *p, const int8_t *levels, float 
 /* Steps to their inverses, all at once. */
 static inline void invert(float *steps, size_t n, float least)
 {
-    for (size_t i = 0; i < n; i++)
+    const floats leasts = least - (floats){0};
+    size_t i = 0;
+    for (; i + FLOATS <= n; i += FLOATS)
+        store_floats(steps + i, 1 / larger_floats(load_floats(steps + i), leasts));
+    for (; i < n; i++)
         steps[i] = inverse_of(steps[i], least);
 }
 

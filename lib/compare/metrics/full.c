@@ -141,7 +141,7 @@ static void trim(struct tu_full *d, const struct tu_kernels *kernels, const stru
         add_rest(d, plain(dot), plain(aa), plain(bb));
     } else {
         struct tu_sums sums;
-        kernels->reduce(a, b, run->count, 2, &sums);
+        kernels->reduce(a, b, run->count, 2, &(const struct tu_run_steps){0}, &sums);
         add_rest(d, plain(sums.dot), plain(sums.aa), plain(sums.bb));
     }
     for (size_t n = most; n--;) { /* backwards: of zeros, the first pair is found again */

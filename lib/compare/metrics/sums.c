@@ -43,6 +43,7 @@ struct segment {
     float *a, *b;
     size_t count;
     uint64_t first; /* index of the first */
+    struct tu_run_steps steps;
 };
 
 static void find_first_diff(const struct segment *s, struct tu_partial *out)
@@ -103,12 +104,12 @@ static void reduce_segment(const struct tu_kernels *kernels, const struct segmen
 {
     float bound = bound_of(out->max_rel_diff);
     size_t removed = 0;
-    kernels->reduce(s->a, s->b, s->count, bound, sums);
+    kernels->reduce(s->a, s->b, s->count, bound, &s->steps, sums);
     if (!out->differs && sums->equal < s->count)
         find_first_diff(s, out);
     if (!isfinite(sums->aa + sums->bb)) {
         removed = remove_non_finite(s, out);
-        kernels->reduce(s->a, s->b, s->count, bound, sums);
+        kernels->reduce(s->a, s->b, s->count, bound, &s->steps, sums);
     }
     /* Of numbers, a larger one has no smaller rounding. */
     if (sums->max > 0 && sums->max >= (float)out->max_diff)
@@ -330,19 +331,27 @@ static void find_steps(const struct range *r, const float *a, const float *b, si
         out->grain = tu_resolve_run(&c->resolution, c->kernels, c->decoders, &run, out->inverse);
 }
 
-/* Looks at the pairs of a segment that begins so many behind the run; those that are equal are not
- * apart. */
-static void measure_steps(struct range *r, const struct steps *steps, const float *a,
-                          const float *b, size_t done, size_t n, struct tu_row *sums)
+static struct tu_run_steps steps_behind(const struct steps *steps, size_t done)
 {
-    struct tu_distances d;
-    const float *inverse = steps->inverse + done / (steps->grain ? steps->grain : 1);
-    if (!steps->grain || sums->dd.value == 0)
+    return (struct tu_run_steps){steps->inverse + done / (steps->grain ? steps->grain : 1),
+                                 steps->grain};
+}
+
+/* Those that are equal are not apart. */
+static void note_apart(struct range *r, const struct segment *s, const struct tu_sums *sums,
+                       struct tu_row *row)
+{
+    if (!s->steps.grain || row->dd.value == 0)
         return;
-    r->c->kernels->distances(a, b, inverse, steps->grain, n, &d);
-    sums->apart = (struct tu_apart){d.squares, d.beyond, d.far};
-    if (d.largest > r->out->most_apart)
-        r->out->most_apart = d.largest;
+    row->apart.squares = sums->apart;
+    if (sums->farthest > 1) {
+        struct tu_distances d;
+        r->c->kernels->distances(s->a, s->b, &s->steps, s->count, &d);
+        row->apart = (struct tu_apart){d.squares, d.beyond, d.far};
+    }
+    float most = sqrtf(sums->farthest);
+    if (most > r->out->most_apart)
+        r->out->most_apart = most;
 }
 
 static void look_at_columns(const struct range *r, const struct steps *steps, const float *a,
@@ -402,12 +411,12 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
     uint64_t finite = r->out->finite;
     for (size_t done = 0, n; done < count; done += n) {
         n = in_row(r, count - done);
-        const struct segment s = {a + done, b + done, n, at + done};
+        const struct segment s = {a + done, b + done, n, at + done, steps_behind(&steps, done)};
         struct tu_sums sums;
         reduce_segment(c->kernels, &s, r->out, &sums);
         struct tu_row row = {
             .dot = {sums.dot, 0}, .aa = {sums.aa, 0}, .bb = {sums.bb, 0}, .dd = {sums.dd, 0}};
-        measure_steps(r, &steps, s.a, s.b, done, n, &row);
+        note_apart(r, &s, &sums, &row);
         look_at_columns(r, &steps, s.a, s.b, done, n);
         add_segment(r, at + done, n, &row, &(const struct tu_scaled){sums.ad, 0});
         add_run_sums(&run, &row);
@@ -429,10 +438,21 @@ static void narrow(const double *from, float *to, size_t n)
         to[i] = isfinite(from[i]) ? (float)from[i] : 0;
 }
 
+static void measure_wide(struct range *r, const struct steps *steps, float *difference, size_t done,
+                         size_t n, struct tu_row *row)
+{
+    static float zeros[TU_COMPARE_BLOCK];
+    const struct segment s = {difference, zeros, n, 0, steps_behind(steps, done)};
+    struct tu_sums sums;
+    if (!steps->grain)
+        return;
+    r->c->kernels->reduce(s.a, s.b, n, 2, &s.steps, &sums);
+    note_apart(r, &s, &sums, row);
+}
+
 static void compare_wide_run(struct range *r, uint64_t at, size_t count)
 {
     const struct tu_comparison *c = r->c;
-    static const float zeros[TU_COMPARE_BLOCK];
     double values[5][TU_COMPARE_BLOCK];
     find_parts(r, at, count);
     tu_decode_wide(&c->decoders[0], r->parts[0], at, count, values[0], values[1]);
@@ -452,7 +472,7 @@ static void compare_wide_run(struct range *r, uint64_t at, size_t count)
         struct tu_scaled ad;
         reduce_wide(&w, r->out, &row, &ad);
         narrow(w.difference, f.difference, n);
-        measure_steps(r, &f.steps, f.difference, zeros, done, n, &row);
+        measure_wide(r, &f.steps, f.difference, done, n, &row);
         look_at_columns(r, &f.steps, f.a + done, f.b + done, done, n);
         add_segment(r, at + done, n, &row, &ad);
         add_run_sums(&run, &row);
