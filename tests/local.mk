@@ -59,6 +59,7 @@ UNIT_TESTS = \
 	tests/unit/compute/repeat \
 	tests/unit/compare/oracle \
 	tests/unit/tree/msgpack \
+	tests/unit/base/path \
 	tests/unit/base/pipeline \
 	tests/unit/judge/auto \
 	tests/unit/judge/court \

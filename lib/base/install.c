@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/path.h"
+
 static bool others_may_write(const struct stat *st)
 {
     return (st->st_mode & S_IWOTH) || ((st->st_mode & S_IWGRP) && st->st_gid != getegid());
@@ -29,15 +31,16 @@ const char *tu_distrust_file(const char *path)
 {
     struct stat st;
     char folder[4096];
-    const char *slash = strrchr(path, '/');
+    const char *beside;
     if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
         return NULL; /* who opens it finds out */
     if (others_may_write(&st))
         return "others may write to it";
-    int length = !slash ? 0 : slash == path ? 1 : (int)(slash - path);
-    if (snprintf(folder, sizeof folder, "%.*s", slash ? length : 1, slash ? path : ".") >=
-        (int)sizeof folder)
+    size_t length = tu_folder_of(path, &beside);
+    if (length >= sizeof folder)
         return "its name is too long";
+    memcpy(folder, beside, length);
+    folder[length] = '\0';
     if (stat(folder, &st) < 0)
         return strerror(errno);
     /* in a folder like /tmp nobody removes or renames what is another's */

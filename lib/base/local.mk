@@ -17,6 +17,8 @@ BASE_SOURCES = \
 	lib/base/list.h \
 	lib/base/newfile.c \
 	lib/base/newfile.h \
+	lib/base/path.c \
+	lib/base/path.h \
 	lib/base/pipeline.c \
 	lib/base/pipeline.h \
 	lib/base/processors.c \

@@ -12,17 +12,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/path.h"
+
 static int fail_here(const struct tu_newfile *n, struct tu_error *error)
 {
     return tu_fail_errno(error, "%s", n->path);
 }
 
+/* To be freed; NULL where memory ends. */
 static char *folder_of(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    return !slash          ? strdup(".")
-           : slash == path ? strdup("/")
-                           : strndup(path, (size_t)(slash - path));
+    const char *folder;
+    size_t length = tu_folder_of(path, &folder);
+    return strndup(folder, length);
 }
 
 static mode_t default_mode(void)
@@ -32,17 +34,11 @@ static mode_t default_mode(void)
     return 0666 & ~mask;
 }
 
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 bool tu_same_place(const char *a, const char *b)
 {
     char *folders[2] = {folder_of(a), folder_of(b)};
     struct stat x, y;
-    bool same = strcmp(name_of(a), name_of(b)) == 0 && folders[0] && folders[1] &&
+    bool same = strcmp(tu_file_name(a), tu_file_name(b)) == 0 && folders[0] && folders[1] &&
                 stat(folders[0], &x) == 0 && stat(folders[1], &y) == 0 && x.st_dev == y.st_dev &&
                 x.st_ino == y.st_ino;
     free(folders[0]);

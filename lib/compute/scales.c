@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
 #include "tensor/elements.h"
 
 /* The most scales that are read: those of 2^40 elements in blocks of 128 x 128. */
@@ -26,13 +27,6 @@ static bool can_have_scales(const struct tu_tensor *t)
         if (t->dtype == types[i])
             return true;
     return false;
-}
-
-static bool ends_with(const char *text, size_t length, const char *suffix, size_t *rest)
-{
-    size_t n = strlen(suffix);
-    *rest = length - n;
-    return length > n && memcmp(text + length - n, suffix, n) == 0;
 }
 
 /* The tensor of a name made of a stem and a suffix. */
@@ -53,11 +47,10 @@ static struct tu_member find_named(const struct tu_operand *o, const char *stem,
 static struct tu_member find_scales(const struct tu_operand *o, const struct tu_tensor *t)
 {
     struct tu_member m = {0};
-    size_t stem;
     for (size_t i = 0; i < SUFFIXES && !m.model; i++)
         m = find_named(o, t->name, t->name_length, suffixes[i]);
-    bool weight = ends_with(t->name, t->name_length, weight_suffix, &stem);
-    for (size_t i = 0; i < SUFFIXES && !m.model && weight; i++)
+    size_t stem = tu_stem(t->name, t->name_length, weight_suffix);
+    for (size_t i = 0; i < SUFFIXES && !m.model && stem; i++)
         if (suffixes[i][0] == '.')
             m = find_named(o, t->name, stem, suffixes[i]);
     return m;
@@ -69,8 +62,8 @@ const struct tu_tensor *tu_scaled_by(const struct tu_operand *o, const struct tu
     const struct tu_tensor *found = NULL;
     *applied = false;
     for (size_t i = 0; i < SUFFIXES; i++) {
-        size_t stem;
-        if (!ends_with(t->name, t->name_length, suffixes[i], &stem))
+        size_t stem = tu_stem(t->name, t->name_length, suffixes[i]);
+        if (!stem)
             continue;
         struct tu_member m = tu_operand_find(o, t->name, stem);
         if (!m.model)

@@ -9,6 +9,7 @@
 
 #include <yaml.h>
 
+#include "base/path.h"
 #include "tree/yaml.h"
 #include "judge/canonical.h"
 #include "judge/discharge.h"
@@ -201,8 +202,7 @@ static void put_block(struct writing *w, const struct tu_sealed *e)
 {
     const struct tensor_value *results = tu_value_get(&e->value, "results");
     const struct tensor_value *verdict = tu_value_get(&e->value, "verdict");
-    const char *slash = strrchr(e->path, '/');
-    const char *name = slash ? slash + 1 : e->path;
+    const char *name = tu_file_name(e->path);
     const struct tensor_value base = {.type = TENSOR_STRING, .string = {name, strlen(name)}};
     const struct tensor_value live = {.type = TENSOR_ARRAY, .array = {.items = &base, .count = 1}};
     fprintf(w->out, "%*sdischarged_evidence:%s", (int)w->column, "", w->line_end);

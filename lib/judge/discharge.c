@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/path.h"
 #include "base/text.h"
 
 /* One comparison on its way. */
@@ -171,18 +172,12 @@ static int check_digest(const struct check *c, const char *key, const struct ten
                         c->where, key, show(stated, a, sizeof a));
 }
 
-/* The last part of a path, under which evidence is found again from another folder. */
-static const char *base_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
+/* Evidence is found again from another folder by the last part of its path. */
 static bool names_evidence(const struct check *c, const struct tensor_value *v)
 {
     const char *text = text_of(v);
     return text && (tu_value_equals(member(c, NULL, "evidence_id"), text) ||
-                    strcmp(base_of(text), base_of(c->evidence->path)) == 0 ||
+                    strcmp(tu_file_name(text), tu_file_name(c->evidence->path)) == 0 ||
                     strcasecmp(text, c->evidence->sha256) == 0);
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/install.h"
+#include "base/path.h"
 #include "base/text.h"
 #include "judge/field.h"
 
@@ -175,8 +176,7 @@ static int read_profile(struct tu_rules *r, const char *name, struct reading fro
 /* A file that is included lies beside the one that includes it. */
 static char *beside(const char *file, const char *name)
 {
-    const char *slash = strrchr(file, '/');
-    size_t folder = slash && *name != '/' ? (size_t)(slash - file) + 1 : 0;
+    size_t folder = *name != '/' ? (size_t)(tu_file_name(file) - file) : 0;
     char *path = malloc(folder + strlen(name) + 1);
     if (path) {
         memcpy(path, file, folder);

@@ -13,6 +13,7 @@
 
 #include "tensor/dtype.h"
 #include "base/text.h"
+#include "base/path.h"
 
 enum { LINE_MAX_BYTES = 4096, ITEMS_MAX = 4096 };
 
@@ -627,9 +628,8 @@ static int parse_lines(struct parser *p, const char *text, size_t length)
 
 static int name_map(struct parser *p)
 {
-    const char *slash = strrchr(p->path, '/'), *name = slash ? slash + 1 : p->path;
-    const char *dot = strrchr(name, '.');
-    p->map->name = keep(p, name, dot && dot > name ? (size_t)(dot - name) : strlen(name));
+    const char *name = tu_file_name(p->path);
+    p->map->name = keep(p, name, tu_file_stem(name));
     return p->map->name ? 0 : -1;
 }
 

@@ -14,14 +14,9 @@
 #include <unistd.h>
 
 #include "tree/json.h"
+#include "base/path.h"
 
 enum { JSON_BYTES_MAX = 256 << 20 };
-
-static bool ends_with(const char *text, const char *suffix)
-{
-    size_t a = strlen(text), b = strlen(suffix);
-    return a > b && strcmp(text + a - b, suffix) == 0;
-}
 
 static char *join(struct tu_arena *arena, const char *folder, const char *name)
 {
@@ -33,14 +28,6 @@ static char *join(struct tu_arena *arena, const char *folder, const char *name)
     return path;
 }
 
-static char *folder_of(struct tu_arena *arena, const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    if (!slash)
-        return tu_arena_copy(arena, ".", 1);
-    return tu_arena_copy(arena, path, slash == path ? 1 : (size_t)(slash - path));
-}
-
 /* ---- Shard indexes ---- */
 
 bool tu_is_shard_index(const char *path, const uint8_t *head, size_t length)
@@ -48,7 +35,7 @@ bool tu_is_shard_index(const char *path, const uint8_t *head, size_t length)
     size_t i = 0;
     while (i < length && isspace(head[i]))
         i++;
-    return i < length && head[i] == '{' && ends_with(path, ".json");
+    return i < length && head[i] == '{' && tu_stem(path, strlen(path), ".json") > 0;
 }
 
 /* Files lie in the folder of their index, so a name is no path. */
@@ -105,7 +92,9 @@ static int read_index(const char *path, struct tu_arena *arena, struct tu_parts 
                       struct tu_error *error)
 {
     struct tensor_value index;
-    *out = (struct tu_parts){.folder = folder_of(arena, path), .index = path};
+    const char *folder;
+    size_t folder_length = tu_folder_of(path, &folder);
+    *out = (struct tu_parts){.folder = tu_arena_copy(arena, folder, folder_length), .index = path};
     if (!out->folder)
         return tu_fail_memory(error);
     if (stat(path, &out->index_read) < 0)
@@ -148,7 +137,7 @@ static int list_file(struct listing *l, const char *folder, const char *name,
                      struct tu_arena *arena, struct tu_error *error)
 {
     for (int kind = 0; kind < KINDS; kind++) {
-        if (!ends_with(name, suffixes[kind]))
+        if (!tu_stem(name, strlen(name), suffixes[kind]))
             continue;
         char *path = join(arena, folder, name);
         if (!path || !TU_GROW(l->paths[kind], l->count[kind], l->capacity[kind]))
@@ -184,16 +173,10 @@ static int list_folder(struct listing *l, const char *folder, struct tu_arena *a
     return result;
 }
 
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 bool tu_part_of(const char *name, const char *suffix, uint64_t *part, uint64_t *count)
 {
     size_t length = strlen(name), tail = strlen(suffix);
-    if (!ends_with(name, suffix))
+    if (!tu_stem(name, length, suffix))
         return false;
     const char *end = name + length - tail, *p = end;
     while (p > name && isdigit((unsigned char)p[-1]))
@@ -220,9 +203,9 @@ static int list_left_out(const struct listing *l, struct tu_arena *arena, struct
     for (size_t i = 0; i < l->count[SHARDS]; i++) {
         bool named = false;
         for (size_t k = 0; k < out->count && !named; k++)
-            named = strcmp(name_of(out->paths[k]), name_of(l->paths[SHARDS][i])) == 0;
+            named = strcmp(tu_file_name(out->paths[k]), tu_file_name(l->paths[SHARDS][i])) == 0;
         if (!named)
-            out->left_out[out->left_out_count++] = (char *)name_of(l->paths[SHARDS][i]);
+            out->left_out[out->left_out_count++] = (char *)tu_file_name(l->paths[SHARDS][i]);
     }
     return 0;
 }
@@ -250,8 +233,8 @@ static int check_kinds(const char *folder, const struct listing *l, struct tu_er
         if (first)
             return tu_fail(error, TU_EINVALID,
                            "%s: holds models of two formats, %.200s and %.200s (name one of them)",
-                           folder, first, name_of(l->paths[kind][0]));
-        first = name_of(l->paths[kind][0]);
+                           folder, first, tu_file_name(l->paths[kind][0]));
+        first = tu_file_name(l->paths[kind][0]);
     }
     if (first)
         return 0;
@@ -284,7 +267,7 @@ static bool is_split(const struct listing *l)
 static int choose_file(const char *folder, const struct listing *l, enum kind kind,
                        struct tu_error *error)
 {
-    const char *name = name_of(l->paths[kind][0]);
+    const char *name = tu_file_name(l->paths[kind][0]);
     uint64_t part, count;
     if (l->count[kind] > 1 && !(kind == GGUF && is_split(l)))
         return tu_fail(error, TU_EINVALID, "%s: holds %zu files *%s (name one of them)", folder,
@@ -316,7 +299,7 @@ static int parts_of_listing(const char *folder, const struct listing *l, struct 
             return tu_fail(error, TU_EINVALID,
                            "%s: holds %.200s, too, which %.200s does not name (name the index, or "
                            "that file)",
-                           folder, out->left_out[0], name_of(index));
+                           folder, out->left_out[0], tu_file_name(index));
         return 0;
     }
     out->paths = tu_arena_alloc(arena, sizeof *out->paths);

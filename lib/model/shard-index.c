@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/path.h"
+
 enum { NAMED_MAX = 8 }; /* tensors that a warning names; of more it says how many */
 
 struct entry {
@@ -37,24 +39,18 @@ static struct entry *find(const struct index *index, const struct tu_tensor *t)
     return bsearch(&key, index->entries, index->count, sizeof *index->entries, compare_entries);
 }
 
-static const char *file_name(const struct tu_model *m)
-{
-    const char *slash = strrchr(m->source.path, '/');
-    return slash ? slash + 1 : m->source.path;
-}
-
 /* How many there are, and the names of the first. */
 static void tell(const struct index *index, size_t nth, const struct tu_model *m,
                  const struct tu_tensor *t, const char *what)
 {
     if (nth <= NAMED_MAX)
         tu_warn(index->session, "%s: tensor '%.200s' in %.200s %s", index->path, t->name,
-                file_name(m), what);
+                tu_file_name(m->source.path), what);
 }
 
 static bool is_at(const struct entry *e, const struct tu_model *m)
 {
-    return strcmp(e->pair->value.string.bytes, file_name(m)) == 0;
+    return strcmp(e->pair->value.string.bytes, tu_file_name(m->source.path)) == 0;
 }
 
 static void meet(const struct index *index, const struct tu_model *m)

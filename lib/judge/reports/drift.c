@@ -9,7 +9,6 @@
 
 #include "base/text.h"
 #include "judge/reports/parts.h"
-#include "tree/json.h"
 
 static const char *verdict_of(const struct tu_check *c)
 {
@@ -30,8 +29,9 @@ static int put_lines(struct tu_builder *b, const char *key, const struct tu_line
     return tu_builder_close(b, error);
 }
 
-static int fill(struct tu_builder *b, const struct tu_check *c, struct tu_error *error)
+static int fill(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
+    const struct tu_check *c = subject;
     if (tu_put_string(b, "kind", "evidence_check", error) < 0 ||
         tu_put_string(b, "verdict", verdict_of(c), error) < 0 ||
         tu_put_string(b, "evidence", c->path, error) < 0 ||
@@ -44,25 +44,7 @@ static int fill(struct tu_builder *b, const struct tu_check *c, struct tu_error 
 
 int tu_check_json(FILE *out, const struct tu_check *c, struct tu_error *error)
 {
-    struct tu_arena arena = {0};
-    struct tu_builder b;
-    struct tensor_value map;
-    const char *text;
-    size_t length;
-    int result = tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error);
-    if (result == 0) {
-        result = fill(&b, c, error);
-        if (result == 0)
-            result = tu_builder_end(&b, &map, error);
-        else
-            tu_builder_cancel(&b);
-    }
-    if (result == 0)
-        result = tu_json_text(&map, &arena, &text, &length, error);
-    if (result == 0)
-        fprintf(out, "%s\n", text);
-    tu_arena_free(&arena);
-    return result;
+    return tu_report_tree(out, fill, c, error);
 }
 
 int tu_check_text(FILE *out, const struct tu_check *c, struct tu_error *error)

@@ -37,8 +37,9 @@ static int put_rules(struct tu_builder *b, const struct tu_court *c, struct tu_e
     return tu_builder_close(b, error);
 }
 
-static int fill(struct tu_builder *b, const struct tu_report *r, struct tu_error *error)
+static int fill(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
+    const struct tu_report *r = subject;
     const struct tu_court *c = r->court;
     size_t ranked = tu_court_ranked(c), worst = r->worst < ranked ? r->worst : ranked;
     if (tu_put_string(b, "kind", "verdict", error) < 0 ||

@@ -11,8 +11,7 @@
 
 /* ---- Trees ---- */
 
-int tu_report_tree(FILE *out, tu_report_fill_fn *fill, const struct tu_report *r,
-                   struct tu_error *error)
+int tu_report_tree(FILE *out, tu_report_fill_fn *fill, const void *subject, struct tu_error *error)
 {
     struct tu_arena arena = {0};
     struct tu_builder b;
@@ -21,7 +20,7 @@ int tu_report_tree(FILE *out, tu_report_fill_fn *fill, const struct tu_report *r
     size_t length;
     if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
         return -1;
-    int result = fill(&b, r, error);
+    int result = fill(&b, subject, error);
     if (result < 0)
         tu_builder_cancel(&b);
     else

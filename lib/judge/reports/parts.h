@@ -18,10 +18,9 @@ enum tu_markup {
 /* Puts text, whose control characters were escaped before. */
 void tu_report_put(FILE *out, enum tu_markup markup, const char *text);
 
-/* Writes the object that fill builds, as JSON. */
-typedef int tu_report_fill_fn(struct tu_builder *b, const struct tu_report *r,
-                              struct tu_error *error);
-int tu_report_tree(FILE *out, tu_report_fill_fn *fill, const struct tu_report *r,
+/* Writes the object that fill builds of its subject, as JSON. */
+typedef int tu_report_fill_fn(struct tu_builder *b, const void *subject, struct tu_error *error);
+int tu_report_tree(FILE *out, tu_report_fill_fn *fill, const void *subject,
                    struct tu_error *error) TU_MUST_CHECK;
 
 /* Parts of such an object: the counts with the least and greatest value, one record, and those from

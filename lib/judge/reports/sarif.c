@@ -142,8 +142,9 @@ static int put_run(struct tu_builder *b, const struct tu_court *c, struct tu_err
     return tu_builder_close(b, error);
 }
 
-static int fill(struct tu_builder *b, const struct tu_report *r, struct tu_error *error)
+static int fill(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
+    const struct tu_report *r = subject;
     if (tu_put_string(b, "$schema", "https://json.schemastore.org/sarif-2.1.0.json", error) < 0 ||
         tu_put_string(b, "version", "2.1.0", error) < 0 || open_array(b, "runs", error) < 0 ||
         open_map(b, NULL, error) < 0 || put_run(b, r->court, error) < 0 ||

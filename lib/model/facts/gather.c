@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/path.h"
 #include "model/parts.h"
 #include "model/source-record.h"
 #include "tree/json.h"
@@ -214,17 +215,13 @@ int tu_gather_operand(const struct tu_operand *o, bool tokens, struct tu_arena *
 
 /* ---- Files of facts alone ---- */
 
-static bool ends_with(const char *text, const char *suffix)
-{
-    size_t a = strlen(text), b = strlen(suffix);
-    return a >= b && strcmp(text + a - b, suffix) == 0;
-}
-
 static bool is_fact_file(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    return ends_with(name, "config.json") || ends_with(name, "params.json") ||
-           (strncmp(name, "config.", 7) == 0 && ends_with(name, ".json"));
+    const char *name = tu_file_name(path);
+    size_t length = strlen(name);
+    return strcmp(name, "config.json") == 0 || tu_stem(name, length, "config.json") ||
+           strcmp(name, "params.json") == 0 || tu_stem(name, length, "params.json") ||
+           (strncmp(name, "config.", 7) == 0 && tu_stem(name, length, ".json"));
 }
 
 static bool holds(const char *folder, const char *name)
@@ -263,16 +260,16 @@ int tu_gather_path(const char *path, bool tokens, struct tu_arena *arena,
         if (state_folder(path, tokens, arena, &s, error) < 0)
             return -1;
     } else {
-        const char *slash = strrchr(path, '/');
-        const char *folder =
-            slash ? tu_arena_copy(arena, path, slash == path ? 1 : (size_t)(slash - path)) : ".";
+        const char *folder;
+        size_t folder_length = tu_folder_of(path, &folder);
+        folder = tu_arena_copy(arena, folder, folder_length);
         if (!folder)
             return tu_fail_memory(error);
         if (tu_read_json(path, CONFIG_BYTES_MAX, arena, &metadata, error) < 0)
             return -1;
         s.metadata = &metadata;
         s.dialect = tu_dialect_of("json", &metadata);
-        s.file = slash ? slash + 1 : path;
+        s.file = tu_file_name(path);
         if (s.dialect == TU_DIALECT_CONFIG && read_company(folder, tokens, arena, &s, error) < 0)
             return -1;
     }

@@ -13,21 +13,15 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/path.h"
 #include "model/parts.h"
-
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
 
 /* Whether a file name is one that a save of `name` gives. */
 static bool is_of(const char *file, const char *name)
 {
     static const char index[] = ".index.json";
     uint64_t part, count;
-    const char *dot = strrchr(name, '.');
-    size_t stem = dot && dot > name ? (size_t)(dot - name) : strlen(name), length = strlen(name);
+    size_t stem = tu_file_stem(name), length = strlen(name);
     if (strcmp(file, name) == 0 ||
         (strncmp(file, name, length) == 0 && strcmp(file + length, index) == 0))
         return true;
@@ -40,7 +34,7 @@ static bool is_of(const char *file, const char *name)
 static bool is_written(const char *file, const char *const *written, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (strcmp(file, name_of(written[i])) == 0)
+        if (strcmp(file, tu_file_name(written[i])) == 0)
             return true;
     return false;
 }
@@ -48,7 +42,7 @@ static bool is_written(const char *file, const char *const *written, size_t coun
 static int add(struct tu_older *o, const char *path, const char *file, struct tu_error *error)
 {
     char *joined;
-    if (asprintf(&joined, "%.*s%s", (int)(name_of(path) - path), path, file) < 0)
+    if (asprintf(&joined, "%.*s%s", (int)(tu_file_name(path) - path), path, file) < 0)
         return tu_fail_memory(error);
     if (!TU_GROW(o->paths, o->count, o->capacity)) {
         free(joined);
@@ -61,7 +55,7 @@ static int add(struct tu_older *o, const char *path, const char *file, struct tu
 int tu_older_find(struct tu_older *o, const char *path, const char *const *written, size_t count,
                   struct tu_error *error)
 {
-    const char *name = name_of(path);
+    const char *name = tu_file_name(path);
     *o = (struct tu_older){0};
     char *folder = name == path ? strdup(".") : strndup(path, (size_t)(name - path));
     DIR *dir = folder ? opendir(folder) : NULL;

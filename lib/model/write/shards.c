@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/newfile.h"
+#include "base/path.h"
 #include "model/write/shards.h"
 #include "tree/json.h"
 
@@ -111,18 +112,12 @@ int tu_shards_end(struct tu_shards *s, struct tu_error *error)
 /* model.gguf becomes model-00001-of-00003.gguf, as every tool names parts. */
 static char *part_name(const char *path, size_t part, size_t parts)
 {
-    const char *slash = strrchr(path, '/'), *dot = strrchr(path, '.');
-    int stem = dot && dot > (slash ? slash + 1 : path) ? (int)(dot - path) : (int)strlen(path);
+    const char *name_in = tu_file_name(path);
+    int stem = (int)(name_in - path) + (int)tu_file_stem(name_in);
     char *name;
     if (asprintf(&name, "%.*s-%05zu-of-%05zu%s", stem, path, part + 1, parts, path + stem) < 0)
         return NULL;
     return name;
-}
-
-static const char *file_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
 }
 
 static int put_weight_map(const struct tu_shards *s, struct tu_builder *b, char **names,
@@ -131,7 +126,7 @@ static int put_weight_map(const struct tu_shards *s, struct tu_builder *b, char 
     if (tu_builder_open(b, "weight_map", strlen("weight_map"), TENSOR_MAP, TENSOR_NULL, error) < 0)
         return -1;
     for (size_t i = 0; i < s->count; i++) {
-        const char *name = file_name(names[i]);
+        const char *name = tu_file_name(names[i]);
         struct tensor_value value = {.type = TENSOR_STRING, .string = {name, strlen(name)}};
         for (size_t k = 0; k < s->files[i].count; k++) {
             const struct tensor_entry *e = &s->files[i].tensors[k];
