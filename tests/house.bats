@@ -143,6 +143,7 @@ teardown() {
 }
 
 @test "a file, a function, a filter and a folder that have grown too large are found" {
+    holds sizes
     plant filters/attic.c 'int f(void)' '{' "$(printf '    f();\n%.0s' {1..49})" '}' "$(seq -f '// %g' 750)"
     catches sizes 2 'a function of 51 lines'
     catches sizes 400 'a filter of 400 lines or more that does not say why'
