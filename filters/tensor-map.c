@@ -34,7 +34,7 @@ enum { ORIGIN = 1 };
 
 struct work {
     struct tu_feed feed;
-    struct tu_atlas atlas;
+    struct tu_maps maps;
     const struct tu_map *map;
     bool renaming;                 /* the map needs to see no more than one tensor */
     struct tu_catalogue catalogue; /* of the current operand's models */
@@ -90,7 +90,7 @@ static int settle(struct work *w, struct tu_error *error)
 {
     const struct tu_catalogue *const both[2] = {&w->catalogue, NULL};
     if (strcmp(map_name, "auto") == 0)
-        w->map = tu_atlas_choose(&w->atlas, &w->facts, both);
+        w->map = tu_maps_choose(&w->maps, &w->facts, both);
     if (!w->map)
         return tu_fail(error, TU_EINVALID,
                        "%s: no map fits its metadata or names (name one: --map)",
@@ -334,10 +334,10 @@ static int map_items(struct work *w, struct tu_error *error)
 static int load(struct work *w, struct tu_error *error)
 {
     if (strcmp(map_name, "auto") == 0)
-        return tu_atlas_load(&w->atlas, error);
-    if (tu_atlas_load_one(&w->atlas, map_name, error) < 0)
+        return tu_maps_load(&w->maps, error);
+    if (tu_maps_load_one(&w->maps, map_name, error) < 0)
         return -1;
-    w->map = w->atlas.maps;
+    w->map = w->maps.list;
     w->renaming = to && tu_map_renames(w->map);
     w->direction = to ? parse_direction(w, error) : TO_LEFT;
     return w->direction < TO_LEFT ? -1 : 0;
@@ -356,7 +356,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
         tu_feed_close(&w.feed);
     }
     tu_catalogue_free(&w.catalogue);
-    tu_atlas_free(&w.atlas);
+    tu_maps_free(&w.maps);
     if (w.tree)
         tdestroy(w.tree, ignore);
     tu_arena_free(&w.names);

@@ -411,8 +411,7 @@ int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_pl
                      "the map calls it extra, and it was not compared");
         return 0;
     }
-    if (tu_population_differs(&p->stored[0].population, &p->stored[1].population, p->reason,
-                              sizeof p->reason)) {
+    if (tu_scope_differs(&p->stored[0].scope, &p->stored[1].scope, p->reason, sizeof p->reason)) {
         p->match = TU_MATCH_POPULATIONS;
         return 0;
     }

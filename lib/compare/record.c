@@ -135,7 +135,7 @@ static int put_side(struct tu_builder *b, const struct tu_tensor *t, const char 
     if (tu_put_shape(b, shape, t->shape, t->rank, error) < 0 ||
         tu_put_string(b, dtype, tu_dtype(t->dtype)->name, error) < 0)
         return -1;
-    return tu_population_put(b, &t->population, suffix, error);
+    return tu_scope_put(b, &t->scope, suffix, error);
 }
 
 static int put_reals(struct tu_builder *b, const struct tu_partial *s, const struct tu_metrics *m,
@@ -314,8 +314,7 @@ static const char *relation_of(const struct tu_pair_result *r)
 static int put_relation(struct tu_builder *b, const struct tu_pair_result *r,
                         struct tu_error *error)
 {
-    bool weights =
-        !tu_population_is_known(&r->a->population) && !tu_population_is_known(&r->b->population);
+    bool weights = !tu_scope_is_known(&r->a->scope) && !tu_scope_is_known(&r->b->scope);
     const char *relation = weights && r->elements ? relation_of(r) : NULL;
     return relation ? tu_put_string(b, "relation", relation, error) : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The court: hears records, judges each by rules, and counts apart what became of them. */
-#ifndef TU_JUDGE_H
-#define TU_JUDGE_H
+#ifndef TU_COURT_H
+#define TU_COURT_H
 
 #include "base/arena.h"
 #include "judge/profile.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Names to views: the tensor that a map makes of those a model has. */
-#ifndef TU_RESOLVE_H
-#define TU_RESOLVE_H
+#ifndef TU_APPLY_H
+#define TU_APPLY_H
 
 #include "map/maps.h"
 #include "map/view.h"

@@ -5,8 +5,8 @@
  * names tensors as the Hugging Face checkpoint does, and a right side; its steps lead from the left
  * to the right and can be undone.
  */
-#ifndef TU_MAP_H
-#define TU_MAP_H
+#ifndef TU_LANGUAGE_H
+#define TU_LANGUAGE_H
 
 #include <sys/stat.h>
 #include <stdint.h>

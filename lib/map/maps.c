@@ -87,11 +87,11 @@ bool tu_facts_count(const struct tu_facts *facts, const struct tu_map *map,
 
 /* ---- Loading ---- */
 
-static const struct tu_map *find_map(const struct tu_atlas *atlas, const char *name)
+static const struct tu_map *find_map(const struct tu_maps *maps, const char *name)
 {
-    for (size_t i = 0; i < atlas->count; i++)
-        if (strcmp(atlas->maps[i].name, name) == 0)
-            return &atlas->maps[i];
+    for (size_t i = 0; i < maps->count; i++)
+        if (strcmp(maps->list[i].name, name) == 0)
+            return &maps->list[i];
     return NULL;
 }
 
@@ -129,30 +129,30 @@ static int distrust(const char *path, const char *why, struct tu_error *error)
                : 0;
 }
 
-static int load_file(struct tu_atlas *atlas, const char *path, struct tu_error *error)
+static int load_file(struct tu_maps *maps, const char *path, struct tu_error *error)
 {
     char *text;
     size_t length;
     struct stat read;
     int result = read_whole(path, &text, &length, &read, error);
-    if (result == 0 && !TU_GROW(atlas->maps, atlas->count, atlas->capacity))
+    if (result == 0 && !TU_GROW(maps->list, maps->count, maps->capacity))
         result = tu_fail_memory(error);
     if (result == 0)
-        result = tu_map_parse(&atlas->maps[atlas->count], path, text, length, error);
+        result = tu_map_parse(&maps->list[maps->count], path, text, length, error);
     free(text);
     if (result < 0)
         return -1;
-    struct tu_map *map = &atlas->maps[atlas->count];
+    struct tu_map *map = &maps->list[maps->count];
     map->path = tu_arena_copy(&map->arena, path, strlen(path));
     map->read = read;
     if (!map->path) {
         tu_map_free(map);
         return tu_fail_memory(error);
     }
-    if (find_map(atlas, map->name))
+    if (find_map(maps, map->name))
         tu_map_free(map);
     else
-        atlas->count++;
+        maps->count++;
     return 0;
 }
 
@@ -169,7 +169,7 @@ static int is_map(const struct dirent *entry)
 
 /* Loads the maps of a folder, or only the one called only.  A build tree may well be another
  * user's: who runs a program out of it trusts that one. */
-static int load_folder(struct tu_atlas *atlas, const char *folder, const char *only, bool is_built,
+static int load_folder(struct tu_maps *maps, const char *folder, const char *only, bool is_built,
                        struct tu_error *error)
 {
     const char *(*const doubt)(const char *) = is_built ? tu_distrust_file : tu_distrust;
@@ -189,58 +189,58 @@ static int load_folder(struct tu_atlas *atlas, const char *folder, const char *o
             snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
             result = tu_fail(error, TU_EUSAGE, "%s: its name is too long", folder);
         else if (result == 0 && wanted && (result = distrust(path, doubt(path), error)) == 0)
-            result = load_file(atlas, path, error);
+            result = load_file(maps, path, error);
         free(entries[i]);
     }
     free(entries);
     return result;
 }
 
-static int load_folders(struct tu_atlas *atlas, const char *only, struct tu_error *error)
+static int load_folders(struct tu_maps *maps, const char *only, struct tu_error *error)
 {
     const char *list = secure_getenv("TENSORUTILS_MAPS");
     char *copy = strdup(list ? list : ""), *rest = copy, built[4096];
     int result = copy ? 0 : tu_fail_memory(error);
     for (char *folder; result == 0 && (folder = strsep(&rest, ":"));)
         if (*folder)
-            result = load_folder(atlas, folder, only, false, error);
+            result = load_folder(maps, folder, only, false, error);
     free(copy);
     if (result < 0)
         return -1;
     bool is_built = tu_build_folder("lib/map/maps", built, sizeof built);
-    return load_folder(atlas, is_built ? built : TU_MAP_FOLDER, only, is_built, error);
+    return load_folder(maps, is_built ? built : TU_MAP_FOLDER, only, is_built, error);
 }
 
-int tu_atlas_load(struct tu_atlas *atlas, struct tu_error *error)
+int tu_maps_load(struct tu_maps *maps, struct tu_error *error)
 {
-    return load_folders(atlas, NULL, error);
+    return load_folders(maps, NULL, error);
 }
 
-int tu_atlas_load_one(struct tu_atlas *atlas, const char *what, struct tu_error *error)
+int tu_maps_load_one(struct tu_maps *maps, const char *what, struct tu_error *error)
 {
     if (strchr(what, '/') || ends_in_suffix(what))
         return distrust(what, tu_distrust_file(what), error) < 0 ? -1
-                                                                 : load_file(atlas, what, error);
-    if (load_folders(atlas, what, error) < 0)
+                                                                 : load_file(maps, what, error);
+    if (load_folders(maps, what, error) < 0)
         return -1;
-    return atlas->count ? 0 : tu_fail(error, TU_EUSAGE, "no map is called '%s'", what);
+    return maps->count ? 0 : tu_fail(error, TU_EUSAGE, "no map is called '%s'", what);
 }
 
-void tu_atlas_free(struct tu_atlas *atlas)
+void tu_maps_free(struct tu_maps *maps)
 {
-    for (size_t i = 0; i < atlas->count; i++)
-        tu_map_free(&atlas->maps[i]);
-    free(atlas->maps);
-    *atlas = (struct tu_atlas){0};
+    for (size_t i = 0; i < maps->count; i++)
+        tu_map_free(&maps->list[i]);
+    free(maps->list);
+    *maps = (struct tu_maps){0};
 }
 
 /* ---- Choosing ---- */
 
-static const struct tu_map *map_of(const struct tu_atlas *atlas, const char *text, size_t length,
+static const struct tu_map *map_of(const struct tu_maps *maps, const char *text, size_t length,
                                    bool model_types)
 {
-    for (size_t i = 0; i < atlas->count; i++) {
-        const struct tu_map *m = &atlas->maps[i];
+    for (size_t i = 0; i < maps->count; i++) {
+        const struct tu_map *m = &maps->list[i];
         const struct tu_word_list *list = model_types ? &m->model_types : &m->architectures;
         for (size_t k = 0; k < list->count; k++)
             if (strlen(list->items[k]) == length && strncasecmp(list->items[k], text, length) == 0)
@@ -276,8 +276,8 @@ static size_t score(const struct tu_map *map, const struct tu_catalogue *const c
     return own ? known : 0;
 }
 
-const struct tu_map *tu_atlas_choose(const struct tu_atlas *atlas, const struct tu_facts *facts,
-                                     const struct tu_catalogue *const catalogues[2])
+const struct tu_map *tu_maps_choose(const struct tu_maps *maps, const struct tu_facts *facts,
+                                    const struct tu_catalogue *const catalogues[2])
 {
     static const struct {
         const char *key;
@@ -292,18 +292,18 @@ const struct tu_map *tu_atlas_choose(const struct tu_atlas *atlas, const struct 
             size_t length;
             if (!string_fact(facts, i, keys[k].key, &text, &length))
                 continue;
-            const struct tu_map *map = map_of(atlas, text, length, keys[k].model_types);
+            const struct tu_map *map = map_of(maps, text, length, keys[k].model_types);
             if (map)
                 return map;
             stated = true;
         }
-    for (size_t i = 0; i < atlas->count && !stated; i++) {
-        if (!atlas->maps[i].guessed)
+    for (size_t i = 0; i < maps->count && !stated; i++) {
+        if (!maps->list[i].guessed)
             continue;
-        size_t known = score(&atlas->maps[i], catalogues);
+        size_t known = score(&maps->list[i], catalogues);
         if (known > most) {
             most = known;
-            best = &atlas->maps[i];
+            best = &maps->list[i];
         }
     }
     return best;

@@ -12,15 +12,15 @@ int tu_partners_open(struct tu_partners *p, const char *which, struct tu_error *
     for (int i = 0; i < 2; i++)
         tu_catalogue_sort(&p->catalogues[i]);
     if (strcmp(which, "auto") != 0) {
-        if (tu_atlas_load_one(&p->atlas, which, error) < 0)
+        if (tu_maps_load_one(&p->maps, which, error) < 0)
             return -1;
-        p->map = p->atlas.maps;
+        p->map = p->maps.list;
         return 0;
     }
     const struct tu_catalogue *const both[2] = {&p->catalogues[0], &p->catalogues[1]};
-    if (tu_atlas_load(&p->atlas, error) < 0)
+    if (tu_maps_load(&p->maps, error) < 0)
         return -1;
-    p->map = tu_atlas_choose(&p->atlas, &p->facts, both);
+    p->map = tu_maps_choose(&p->maps, &p->facts, both);
     p->apart = p->map && !tu_map_knows(p->map, both[0]) != !tu_map_knows(p->map, both[1]);
     return 0;
 }
@@ -29,7 +29,7 @@ void tu_partners_close(struct tu_partners *p)
 {
     for (int i = 0; i < 2; i++)
         tu_catalogue_free(&p->catalogues[i]);
-    tu_atlas_free(&p->atlas);
+    tu_maps_free(&p->maps);
     p->open = false;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds what belongs to a tensor in a model that names it otherwise. */
-#ifndef TU_PARTNERS_H
-#define TU_PARTNERS_H
+#ifndef TU_PARTNER_H
+#define TU_PARTNER_H
 
 #include "map/apply.h"
 
@@ -9,7 +9,7 @@
 struct tu_partners {
     struct tu_facts facts;
     struct tu_catalogue catalogues[2]; /* of a and b; empty where a side is a stream in passing */
-    struct tu_atlas atlas;
+    struct tu_maps maps;
     const struct tu_map *map; /* NULL: prefixes alone */
     bool open;
     bool apart; /* one side has names that are right ones of the map, the other has none */

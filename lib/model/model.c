@@ -24,8 +24,8 @@ struct index_reader {
     size_t tensor_capacity, warning_capacity;
     struct tu_extent *extents; /* of the next tensor */
     size_t extent_count;
-    struct tu_population population; /* of the next tensor */
-    int plain;                       /* the temporary file that unwrap fills; -1: none */
+    struct tu_scope scope; /* of the next tensor */
+    int plain;             /* the temporary file that unwrap fills; -1: none */
     uint64_t plain_size;
 };
 
@@ -187,8 +187,8 @@ static int host_add(struct tensor_reader *r, const struct tensor_entry *entry)
         return entry_fail(m, entry, inner.text, ir->error);
     if (check_range(ir, entry) < 0 || set_extents(ir, entry, &t) < 0)
         return -1;
-    t.population = ir->population;
-    ir->population = (struct tu_population){0};
+    t.scope = ir->scope;
+    ir->scope = (struct tu_scope){0};
     m->tensors[m->count++] = t;
     return 0;
 }
@@ -217,10 +217,10 @@ int tu_reader_extents(struct tensor_reader *r, const struct tu_extent *extents, 
     return 0;
 }
 
-int tu_reader_population(struct tensor_reader *r, const struct tu_population *population)
+int tu_reader_scope(struct tensor_reader *r, const struct tu_scope *scope)
 {
     struct index_reader *ir = inside(r);
-    return tu_population_copy(&ir->model->arena, population, &ir->population, ir->error);
+    return tu_scope_copy(&ir->model->arena, scope, &ir->scope, ir->error);
 }
 
 int tu_reader_value(struct tensor_reader *r, const char *key, size_t key_length,

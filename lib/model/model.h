@@ -77,7 +77,7 @@ int tu_model_read(const struct tu_model *m, const struct tu_tensor *t, uint64_t 
  * added next.  Their offsets replace that of the entry. */
 int tu_reader_extents(struct tensor_reader *r, const struct tu_extent *extents, size_t count);
 /* For the same: of what the tensor that is added next holds values. */
-int tu_reader_population(struct tensor_reader *r, const struct tu_population *population);
+int tu_reader_scope(struct tensor_reader *r, const struct tu_scope *scope);
 /* Adds a metadata value of any type. */
 int tu_reader_value(struct tensor_reader *r, const char *key, size_t key_length,
                     const struct tensor_value *tree);

@@ -38,7 +38,7 @@ static int add_tensor(struct tensor_reader *r, struct tu_stream_reader *stream,
                                  .shape = t->shape,
                                  .offset = count ? extents[0].offset : stream->position,
                                  .nbytes = t->nbytes};
-    if (result == 0 && tu_reader_population(r, &t->population) == 0 &&
+    if (result == 0 && tu_reader_scope(r, &t->scope) == 0 &&
         (count == 0 || tu_reader_extents(r, extents, count) == 0))
         result = tensor_add(r, &entry);
     else

@@ -62,7 +62,7 @@ int tu_tensor_from_value(const struct tensor_value *map, struct tu_arena *arena,
     if (read_shape(tu_value_get(map, "shape"), arena, t, error) < 0 ||
         read_dtype(tu_value_get(map, "dtype"), t, error) < 0 ||
         read_packing(tu_value_get(map, "packing"), t, error) < 0 ||
-        tu_population_from_value(map, &t->population, error) < 0)
+        tu_scope_from_value(map, &t->scope, error) < 0)
         return -1;
     return tu_tensor_check(t, geometry, error);
 }
@@ -76,11 +76,11 @@ int tu_put_tensor(struct tu_builder *b, const struct tu_tensor *t, struct tu_err
         return -1;
     if (t->packing == TENSOR_PACKING_FLAT && tu_put_string(b, "packing", "flat", error) < 0)
         return -1;
-    return tu_population_put(b, &t->population, "", error);
+    return tu_scope_put(b, &t->scope, "", error);
 }
 
 /* Whether a key was put already. */
-static bool describes_tensor(const struct tensor_value *key, const struct tu_population *p)
+static bool describes_tensor(const struct tensor_value *key, const struct tu_scope *p)
 {
     static const char *const keys[] = {"kind", "name", "dtype", "shape", "nbytes", "packing"};
     if ((p->stage && tu_value_equals(key, "stage")) ||
@@ -98,7 +98,7 @@ static int put_extra(struct tu_builder *b, const struct tu_tensor *t,
 {
     for (size_t i = 0; extra && i < extra->map.count; i++) {
         const struct tensor_pair *pair = &extra->map.pairs[i];
-        if (describes_tensor(&pair->key, &t->population))
+        if (describes_tensor(&pair->key, &t->scope))
             continue;
         if (tu_builder_put_tree(b, pair->key.string.bytes, pair->key.string.length, &pair->value,
                                 error) < 0)

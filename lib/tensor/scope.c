@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static int read_tokens(const struct tensor_value *value, struct tu_population *out,
+static int read_tokens(const struct tensor_value *value, struct tu_scope *out,
                        struct tu_error *error)
 {
     out->has_tokens = value != NULL;
@@ -20,12 +20,12 @@ static int read_tokens(const struct tensor_value *value, struct tu_population *o
     return 0;
 }
 
-int tu_population_from_value(const struct tensor_value *map, struct tu_population *out,
-                             struct tu_error *error)
+int tu_scope_from_value(const struct tensor_value *map, struct tu_scope *out,
+                        struct tu_error *error)
 {
     const struct tensor_value *stage = tu_value_get(map, "stage");
     const struct tensor_value *layer = tu_value_get(map, "layer");
-    *out = (struct tu_population){.has_layer = layer != NULL};
+    *out = (struct tu_scope){.has_layer = layer != NULL};
     if (stage && !tu_value_string(stage, &out->stage, &out->stage_length))
         return tu_fail(error, TU_EINVALID, "its stage is no string");
     if (layer && !tu_value_uint(layer, &out->layer))
@@ -33,8 +33,8 @@ int tu_population_from_value(const struct tensor_value *map, struct tu_populatio
     return read_tokens(tu_value_get(map, "tokens"), out, error);
 }
 
-int tu_population_copy(struct tu_arena *arena, const struct tu_population *p,
-                       struct tu_population *out, struct tu_error *error)
+int tu_scope_copy(struct tu_arena *arena, const struct tu_scope *p, struct tu_scope *out,
+                  struct tu_error *error)
 {
     *out = *p;
     if (!p->stage)
@@ -43,8 +43,8 @@ int tu_population_copy(struct tu_arena *arena, const struct tu_population *p,
     return out->stage ? 0 : tu_fail_memory(error);
 }
 
-int tu_population_put(struct tu_builder *b, const struct tu_population *p, const char *suffix,
-                      struct tu_error *error)
+int tu_scope_put(struct tu_builder *b, const struct tu_scope *p, const char *suffix,
+                 struct tu_error *error)
 {
     char stage[16], layer[16], tokens[16];
     snprintf(stage, sizeof stage, "stage%s", suffix);
@@ -56,8 +56,7 @@ int tu_population_put(struct tu_builder *b, const struct tu_population *p, const
     return p->has_tokens ? tu_put_shape(b, tokens, p->tokens, 2, error) : 0;
 }
 
-bool tu_population_differs(const struct tu_population *a, const struct tu_population *b, char *room,
-                           size_t size)
+bool tu_scope_differs(const struct tu_scope *a, const struct tu_scope *b, char *room, size_t size)
 {
     enum { SHOWN = 64 };
     if (a->stage && b->stage &&
@@ -78,7 +77,7 @@ bool tu_population_differs(const struct tu_population *a, const struct tu_popula
     return true;
 }
 
-bool tu_population_is_known(const struct tu_population *p)
+bool tu_scope_is_known(const struct tu_scope *p)
 {
     return p->stage || p->has_layer || p->has_tokens;
 }

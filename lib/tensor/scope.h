@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Of what a tensor holds values, where that is not all of a weight: activations of one stage and
- * layer of a network, for a range of tokens.  Numbers of unlike populations say nothing about each
+ * layer of a network, for a range of tokens.  Numbers of unlike scopes say nothing about each
  * other. */
 #ifndef TU_SCOPE_H
 #define TU_SCOPE_H
@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "tree/value.h"
 
-struct tu_population {
+struct tu_scope {
     const char *stage; /* NULL: not said */
     size_t stage_length;
     bool has_layer, has_tokens;
@@ -22,20 +22,19 @@ struct tu_population {
 
 /* From the keys of a `tensor` record, which it goes on using; nothing is said where there are none.
  */
-int tu_population_from_value(const struct tensor_value *map, struct tu_population *out,
-                             struct tu_error *error) TU_MUST_CHECK;
-int tu_population_copy(struct tu_arena *arena, const struct tu_population *p,
-                       struct tu_population *out, struct tu_error *error) TU_MUST_CHECK;
+int tu_scope_from_value(const struct tensor_value *map, struct tu_scope *out,
+                        struct tu_error *error) TU_MUST_CHECK;
+int tu_scope_copy(struct tu_arena *arena, const struct tu_scope *p, struct tu_scope *out,
+                  struct tu_error *error) TU_MUST_CHECK;
 
 /* Whether anything is said: then these are activations, else weights. */
-bool tu_population_is_known(const struct tu_population *p);
+bool tu_scope_is_known(const struct tu_scope *p);
 
 /* Puts its keys into a record, with something behind their names. */
-int tu_population_put(struct tu_builder *b, const struct tu_population *p, const char *suffix,
-                      struct tu_error *error);
+int tu_scope_put(struct tu_builder *b, const struct tu_scope *p, const char *suffix,
+                 struct tu_error *error);
 
 /* Whether both say what contradicts each other; why is then written to room. */
-bool tu_population_differs(const struct tu_population *a, const struct tu_population *b, char *room,
-                           size_t size);
+bool tu_scope_differs(const struct tu_scope *a, const struct tu_scope *b, char *room, size_t size);
 
 #endif

@@ -47,5 +47,5 @@ int tu_tensor_copy(struct tu_arena *arena, const struct tu_tensor *t, struct tu_
     if (t->rank)
         memcpy(shape, t->shape, t->rank * sizeof *shape);
     out->shape = shape;
-    return tu_population_copy(arena, &t->population, &out->population, error);
+    return tu_scope_copy(arena, &t->scope, &out->scope, error);
 }

@@ -27,7 +27,7 @@ struct tu_tensor {
     uint64_t nbytes;
     const struct tu_extent *extents; /* in a model; NULL in a stream */
     size_t extent_count;
-    struct tu_population population;
+    struct tu_scope scope;
 };
 
 /* Checks name, type, shape and nbytes and fills elements; the message speaks of the tensor alone.

@@ -129,7 +129,7 @@ static int put_view(struct description *d, const struct tu_view *v, struct tu_er
     return 0;
 }
 
-static void put_population(FILE *out, const struct tu_population *p)
+static void put_scope(FILE *out, const struct tu_scope *p)
 {
     put_text(out, "stage", p->stage);
     if (p->has_layer)
@@ -145,7 +145,7 @@ static int put_side(struct description *d, const struct tu_cache_pair *pair, int
     fprintf(d->out, "side %d", i);
     put_shape(d->out, stored);
     fputc('\n', d->out);
-    put_population(d->out, &stored->population);
+    put_scope(d->out, &stored->scope);
     return pair->views[i] ? put_view(d, pair->views[i], error)
                           : put_member(d, pair->members[i], error);
 }
