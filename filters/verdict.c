@@ -107,6 +107,7 @@ struct trial {
     struct tu_contract contract;
     struct tu_artifacts artifacts;
     struct tu_makers makers;
+    struct tu_commands commands;
 };
 
 /* Options that do not go together. */
@@ -181,7 +182,9 @@ static int hear_item(struct trial *t, const struct tu_feed *feed, const struct t
     if (item->kind == TU_KIND_STREAM)
         tu_court_stream(&t->court, stream->tool);
     if (item->kind == TU_KIND_SOURCE && evidence_path)
-        return tu_artifacts_source(&t->artifacts, &item->map, error);
+        return tu_commands_note(&t->commands, &item->map, error) < 0
+                   ? -1
+                   : tu_artifacts_source(&t->artifacts, &item->map, error);
     if (item->kind != TU_KIND_RESULT)
         return 0;
     if (tu_value_equals(tu_value_get(&item->map, "kind"), "artifact"))
@@ -352,6 +355,7 @@ static int put_evidence(struct trial *t, struct tu_error *error)
                                          .contract = &t->contract,
                                          .artifacts = &t->artifacts,
                                          .makers = &t->makers,
+                                         .commands = &t->commands,
                                          .command = command_words};
     const char *text;
     size_t length;
@@ -508,6 +512,7 @@ static int run(struct tu_tool *u, char **operands, size_t count, struct tu_error
     tu_contract_close(&t.contract);
     tu_artifacts_free(&t.artifacts);
     free(t.makers.items);
+    tu_commands_free(&t.commands);
     return result;
 }
 

@@ -25,6 +25,8 @@ BASE_SOURCES = \
 	lib/base/processors.h \
 	lib/base/random.c \
 	lib/base/random.h \
+	lib/base/shell.c \
+	lib/base/shell.h \
 	lib/base/source.c \
 	lib/base/source.h \
 	lib/base/text.c \

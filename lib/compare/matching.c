@@ -291,6 +291,17 @@ int tu_matching_next(struct tu_matching *matching, struct tu_pair **out, struct 
     }
 }
 
+/* A map that the user names has to be there, also where no tensor needs it. */
+static int check_map(const char *which, struct tu_error *error)
+{
+    struct tu_atlas atlas = {0};
+    if (strcmp(which, "auto") == 0 || strcmp(which, "none") == 0)
+        return 0;
+    int result = tu_atlas_load_one(&atlas, which, error);
+    tu_atlas_free(&atlas);
+    return result;
+}
+
 int tu_matching_open(struct tu_matching *p, struct tu_session *session, const char *const paths[2],
                      const struct tu_pair_options *options, struct tu_error *error)
 {
@@ -300,6 +311,8 @@ int tu_matching_open(struct tu_matching *p, struct tu_session *session, const ch
                                  options->oracle,  options->full,
                                  &p->partners,     {&p->sides[0].operand, &p->sides[1].operand},
                                  &p->conventions};
+    if (check_map(options->map, error) < 0)
+        return -1;
     for (int i = 0; i < 2; i++) {
         p->opened++;
         if (tu_side_open(&p->sides[i], session, &p->names, paths[i], i ? "b" : "a", &p->sources,

@@ -5,12 +5,14 @@
 #include "judge/evidence.h"
 
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
 
+#include "base/shell.h"
 #include "tree/json.h"
 #include "judge/canonical.h"
 #include "judge/reports/parts.h"
@@ -135,38 +137,72 @@ static int put_host(struct tu_builder *b, struct tu_error *error)
     return tu_builder_close(b, error);
 }
 
-/* A word as a shell takes it. */
-static void put_word(FILE *out, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "-_./,:=+@%";
-    if (*word && !word[strspn(word, plain)]) {
-        fputs(word, out);
-        return;
-    }
-    putc('\'', out);
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, out);
-    putc('\'', out);
-}
-
 static int put_command(struct tu_builder *b, char *const *words, struct tu_error *error)
 {
-    char *text = NULL;
-    size_t length;
-    FILE *out = open_memstream(&text, &length);
-    if (!out)
-        return tu_fail_memory(error);
-    for (size_t i = 0; words[i]; i++) {
-        if (i)
-            putc(' ', out);
-        put_word(out, words[i]);
-    }
-    bool whole = !ferror(out);
-    int result = fclose(out) == 0 && whole ? tu_put_string(b, "command", text, error)
-                                           : tu_fail_memory(error);
+    char *text = tu_shell_line(words, SIZE_MAX);
+    int result = text ? tu_put_string(b, "command", text, error) : tu_fail_memory(error);
     free(text);
     return result;
+}
+
+static int put_commands(struct tu_builder *b, const struct tu_commands *c, struct tu_error *error)
+{
+    if (open_member(b, "commands", TENSOR_ARRAY, error) < 0)
+        return -1;
+    for (size_t i = 0; i < c->count; i++)
+        if (tu_put_string(b, NULL, c->items[i], error) < 0)
+            return -1;
+    return tu_builder_close(b, error);
+}
+
+/* ---- Commands ---- */
+
+/* Puts a command before another, unless it is there already; *at is where it is then. */
+static int note_command(struct tu_commands *c, const char *text, size_t *at, struct tu_error *error)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (strcmp(c->items[i], text) == 0) {
+            *at = i;
+            return 0;
+        }
+    char *copy = strdup(text);
+    if (!copy || !TU_GROW(c->items, c->count, c->capacity)) {
+        free(copy);
+        return tu_fail_memory(error);
+    }
+    memmove(c->items + *at + 1, c->items + *at, (c->count - *at) * sizeof *c->items);
+    c->items[*at] = copy;
+    c->count++;
+    return 0;
+}
+
+/* The last of a list is the one that all have in common: the others stand before it. */
+int tu_commands_note(struct tu_commands *c, const struct tensor_value *source,
+                     struct tu_error *error)
+{
+    const struct tensor_value *list = tu_value_get(source, "commands");
+    size_t at = c->count;
+    if (!list)
+        return 0;
+    if (list->type != TENSOR_ARRAY)
+        return tu_fail(error, TU_EINVALID, "a source record: its commands are no list");
+    for (size_t i = list->array.count; i--;) {
+        const char *text;
+        size_t length;
+        if (!tu_value_string(&list->array.items[i], &text, &length))
+            return tu_fail(error, TU_EINVALID, "a source record: its commands are no texts");
+        if (note_command(c, text, &at, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+void tu_commands_free(struct tu_commands *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        free(c->items[i]);
+    free(c->items);
+    *c = (struct tu_commands){0};
 }
 
 static int put_maker(struct tu_builder *b, const char *name, const char *version,
@@ -328,10 +364,10 @@ static int fill_evidence(struct tu_builder *b, const void *subject, struct tu_er
 {
     const struct tu_evidence *e = subject;
     if (put_identity(b, e, error) < 0 || put_contract(b, e->contract, error) < 0 ||
-        put_host(b, error) < 0 || put_command(b, e->command, error) < 0 ||
-        put_makers(b, e->makers, error) < 0 || put_artifacts(b, e->artifacts, error) < 0 ||
-        put_rules(b, e, error) < 0 || open_member(b, "results", TENSOR_MAP, error) < 0 ||
-        put_results(b, e->court, error) < 0)
+        put_host(b, error) < 0 || put_commands(b, e->commands, error) < 0 ||
+        put_command(b, e->command, error) < 0 || put_makers(b, e->makers, error) < 0 ||
+        put_artifacts(b, e->artifacts, error) < 0 || put_rules(b, e, error) < 0 ||
+        open_member(b, "results", TENSOR_MAP, error) < 0 || put_results(b, e->court, error) < 0)
         return -1;
     return tu_builder_close(b, error);
 }

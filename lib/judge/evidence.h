@@ -25,12 +25,25 @@ struct tu_makers {
 int tu_makers_note(struct tu_makers *m, const char *name, const char *version,
                    struct tu_error *error) TU_MUST_CHECK;
 
+/* The commands that made what was judged, each once, in the order they came in.  Zero-initialise.
+ */
+struct tu_commands {
+    char **items;
+    size_t count, capacity;
+};
+
+/* Notes those that a `source` record lists. */
+int tu_commands_note(struct tu_commands *c, const struct tensor_value *source,
+                     struct tu_error *error) TU_MUST_CHECK;
+void tu_commands_free(struct tu_commands *c);
+
 struct tu_evidence {
     const struct tu_court *court; /* sorted, with a verdict that is pass or fail */
     const struct tu_contract *contract;
     const struct tu_artifacts *artifacts; /* with their digests */
     const struct tu_makers *makers;
-    char *const *command; /* words up to NULL */
+    const struct tu_commands *commands; /* of the filters before */
+    char *const *command;               /* of verdict: words up to NULL */
 };
 
 /* Its text, in the arena. */

@@ -94,8 +94,10 @@ static const char *wire_type(const struct tensor_value *v, char *buffer, size_t 
         snprintf(buffer, size, "[%s]", tu_value_type_name((enum tensor_value_type)v->element));
         return buffer;
     }
-    bool kept = v->type == TENSOR_INT64 || v->type == TENSOR_UINT64 ||
-                !(tu_value_is_signed(v) || tu_value_is_unsigned(v));
+    /* Of 64 bits the sign tells the type, where there is one. */
+    bool negative = v->type == TENSOR_INT64 && v->sint < 0;
+    bool kept =
+        negative || v->type == TENSOR_UINT64 || !(tu_value_is_signed(v) || tu_value_is_unsigned(v));
     return kept ? NULL : tu_value_type_name((enum tensor_value_type)v->type);
 }
 
@@ -170,8 +172,9 @@ int tu_compared_source(const struct tu_model *m, uint64_t id, const char *operan
 int tu_passed_source(const struct tensor_value *record, uint64_t id, const char *operand,
                      struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
 {
-    static const char *const kept[] = {"path",  "format", "bytes",    "modified", "device",
-                                       "inode", "files",  "unlisted", "replaced", "left_out"};
+    static const char *const kept[] = {"path",     "format",   "bytes",   "modified",
+                                       "device",   "inode",    "files",   "unlisted",
+                                       "replaced", "left_out", "commands"};
     struct tu_builder b;
     if (begin_source(&b, id, operand, arena, error) < 0)
         return -1;

@@ -70,9 +70,10 @@ static int put_built(struct tu_stream_writer *w, struct tu_builder *b, struct tu
     return built;
 }
 
-int tu_writer_open(struct tu_stream_writer *w, int fd, const char *tool, struct tu_error *error)
+int tu_writer_open(struct tu_stream_writer *w, int fd, const char *tool, const char *command,
+                   struct tu_error *error)
 {
-    *w = (struct tu_stream_writer){.fd = fd};
+    *w = (struct tu_stream_writer){.fd = fd, .command = command};
     tu_enlarge_pipe(fd);
     if (!(w->buffer = malloc(WRITE_BUFFER)))
         return tu_fail_memory(error);
@@ -95,11 +96,40 @@ void tu_writer_close(struct tu_stream_writer *w)
     *w = (struct tu_stream_writer){.fd = -1};
 }
 
+/* A `source` record with one more command. */
+static int put_source(struct tu_stream_writer *w, const struct tensor_value *map,
+                      struct tu_error *error)
+{
+    const struct tensor_value *before = tu_value_get(map, "commands");
+    size_t count = before && before->type == TENSOR_ARRAY ? before->array.count : 0;
+    struct tu_arena arena = {0};
+    struct tu_builder b;
+    if (tu_builder_begin(&b, &arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    int built = 0;
+    for (size_t i = 0; i < map->map.count && built == 0; i++) {
+        const struct tensor_pair *p = &map->map.pairs[i];
+        if (&p->value != before)
+            built = tu_builder_put_tree(&b, p->key.string.bytes, p->key.string.length, &p->value,
+                                        error);
+    }
+    if (built == 0)
+        built =
+            tu_builder_open(&b, "commands", strlen("commands"), TENSOR_ARRAY, TENSOR_STRING, error);
+    for (size_t i = 0; i < count && built == 0; i++)
+        built = tu_builder_put_tree(&b, NULL, 0, &before->array.items[i], error);
+    if (built == 0 && (built = tu_put_string(&b, NULL, w->command, error)) == 0)
+        built = tu_builder_close(&b, error);
+    return put_built(w, &b, &arena, built, error);
+}
+
 int tu_writer_record(struct tu_stream_writer *w, const struct tensor_value *map,
                      struct tu_error *error)
 {
     w->records++;
-    return put_map(w, map, error);
+    return w->command && tu_value_equals(tu_value_get(map, "kind"), "source")
+               ? put_source(w, map, error)
+               : put_map(w, map, error);
 }
 
 int tu_writer_tensor(struct tu_stream_writer *w, const struct tu_tensor *t,

@@ -9,6 +9,7 @@
 
 struct tu_stream_writer {
     int fd;
+    const char *command; /* that writes, lent; NULL: it is not told */
     char *buffer;
     size_t used;
     uint64_t tensors, records;
@@ -16,8 +17,9 @@ struct tu_stream_writer {
 };
 
 /* Opens a segment.  Its first record is written at once: who reads can tell a producer that was
- * killed from one that was never there. */
-int tu_writer_open(struct tu_stream_writer *w, int fd, const char *tool,
+ * killed from one that was never there.  The command is added to those that each `source` record
+ * lists: by which a file came to be what leaves the last of them. */
+int tu_writer_open(struct tu_stream_writer *w, int fd, const char *tool, const char *command,
                    struct tu_error *error) TU_MUST_CHECK;
 
 void tu_writer_close(struct tu_stream_writer *w);

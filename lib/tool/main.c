@@ -18,6 +18,7 @@
 
 #include "base/processors.h"
 #include "base/clock.h"
+#include "base/shell.h"
 #include "model/tsr.h"
 #include "base/text.h"
 
@@ -156,6 +157,54 @@ static void keep_memory(void)
 #endif
 }
 
+/* Whether a word is an option on which no result depends; *apart: its argument is the next word. */
+static bool is_idle(const char *word, bool *apart)
+{
+    enum { FEWEST = 5 }; /* bytes of an option that is cut short */
+    static const struct {
+        const char *brief, *name;
+        bool argument;
+    } options[] = {{"-j", "--jobs", true},
+                   {"-q", "--quiet", false},
+                   {NULL, "--cache", true},
+                   {NULL, "--progress", false}};
+    size_t name = strcspn(word, "=");
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        const char *brief = options[i].brief;
+        bool exact = brief && strcmp(word, brief) == 0;
+        bool named = name >= FEWEST && strncmp(word, options[i].name, name) == 0;
+        *apart = options[i].argument && (exact || (named && !word[name]));
+        if (exact || named || (brief && options[i].argument && strncmp(word, brief, 2) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* The command line but for those: streams are the same with them and without.  NULL without memory.
+ */
+static char *line_of(const char *name, int argc, char **argv)
+{
+    enum { MOST = 4096 };
+    char **words = malloc(((size_t)argc + 2) * sizeof *words);
+    char *own = strdup(name), *line = NULL;
+    size_t count = 0;
+    if (words && own) {
+        words[count++] = own;
+        for (int i = 1; i < argc; i++) {
+            bool apart;
+            if (!is_idle(argv[i], &apart))
+                words[count++] = argv[i];
+            else
+                i += apart;
+        }
+        words[count] = NULL;
+        line = tu_shell_line(words, MOST);
+    }
+    free(words);
+    free(own);
+    return line;
+}
+
 int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, char **argv)
 {
     struct tu_error error = {0};
@@ -163,7 +212,9 @@ int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, ch
     tool->session.listener = (struct tu_listener){print_warning, show_progress, tool};
     keep_memory();
     occupy_standard_descriptors();
-    int status = tu_parse_options(command, argc, argv, &error);
+    tool->command = line_of(command->name, argc, argv);
+    int status =
+        tool->command ? tu_parse_options(command, argc, argv, &error) : tu_fail_memory(&error);
     if (status == 0) {
         char **operands = argv + optind;
         size_t count = (size_t)(argc - optind);
@@ -186,5 +237,6 @@ int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, ch
         status = report(tool, &error);
     tu_selection_free(&tool->session.selection);
     tu_plugins_free(&tool->session.plugins);
+    free(tool->command);
     return status;
 }

@@ -24,6 +24,7 @@
  * whose threads are 0 on the command line for all that the process may use. */
 struct tu_tool {
     const char *name;
+    char *command; /* as it was given, for those who read the results */
     enum tu_mode mode;
     bool quiet, progress;
     struct tu_session session;

@@ -30,7 +30,7 @@ int tu_output_open(struct tu_output *o, struct tu_tool *tool, const char *kind,
     if (o->mode == TU_MODE_AUTO)
         o->mode = isatty(STDOUT_FILENO) ? TU_MODE_TABLE : TU_MODE_STREAM;
     if (o->mode == TU_MODE_STREAM &&
-        tu_writer_open(&o->writer, STDOUT_FILENO, tool->name, error) < 0)
+        tu_writer_open(&o->writer, STDOUT_FILENO, tool->name, tool->command, error) < 0)
         return -1;
     tool->output = o;
     return 0;

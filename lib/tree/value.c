@@ -201,7 +201,7 @@ int tu_put_bytes(struct tu_builder *b, const char *key, const char *text, size_t
                  struct tu_error *error)
 {
     struct tensor_value value = {.type = TENSOR_STRING, .string = {text, length}};
-    return tu_builder_add(b, key, strlen(key), &value, error);
+    return tu_builder_add(b, key, key ? strlen(key) : 0, &value, error);
 }
 
 int tu_put_string(struct tu_builder *b, const char *key, const char *text, struct tu_error *error)

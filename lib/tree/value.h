@@ -48,7 +48,7 @@ int tu_builder_end(struct tu_builder *b, struct tensor_value *out, struct tu_err
 /* Gives back what a builder that did not end holds. */
 void tu_builder_cancel(struct tu_builder *b);
 
-/* Shorthands for records, whose keys are literals. */
+/* Shorthands for records, whose keys are literals; NULL inside an array. */
 int tu_put_string(struct tu_builder *b, const char *key, const char *text, struct tu_error *error);
 int tu_put_bytes(struct tu_builder *b, const char *key, const char *text, size_t length,
                  struct tu_error *error);

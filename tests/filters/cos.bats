@@ -563,12 +563,12 @@ END
 @test "the stream names the files of both sides" {
     make-model a.safetensors 'w F32 1 = 1' -- b.tsr 'w F32 1 = 1'
     run -0 pipeline 'tensor-cos a.safetensors b.tsr | show-stream'
-    [[ ${lines[1]} == '{"kind": "source", "id": 0, "operand": "a", "path": "a.safetensors", "format": "safetensors", "bytes": '*', "modified": '*', "meta": {}}' ]]
-    [[ ${lines[2]} == '{"kind": "source", "id": 1, "operand": "b", "path": "b.tsr", "format": "tsr", "bytes": '*', "modified": '*', "meta": {}}' ]]
+    [[ ${lines[1]} == '{"kind": "source", "id": 0, "operand": "a", "path": "a.safetensors", "format": "safetensors", "bytes": '*', "modified": '*', "meta": {}, "commands": ["tensor-cos '*'"]}' ]]
+    [[ ${lines[2]} == '{"kind": "source", "id": 1, "operand": "b", "path": "b.tsr", "format": "tsr", "bytes": '*', "modified": '*', "meta": {}, "commands": ["tensor-cos '*'"]}' ]]
     # what came through a pipe was opened by another, which says what the file was then
     run -0 pipeline 'tensor-cat a.safetensors | tensor-cos b.tsr - | show-stream'
     [[ ${lines[1]} == '{"kind": "source", "id": 0, "operand": "a", "path": "b.tsr", '* ]]
-    [[ ${lines[2]} == '{"kind": "source", "id": 1, "operand": "b", "path": "a.safetensors", "format": "safetensors", "bytes": '*', "meta": {}}' ]]
+    [[ ${lines[2]} == '{"kind": "source", "id": 1, "operand": "b", "path": "a.safetensors", "format": "safetensors", "bytes": '*', "meta": {}, "commands": ["tensor-cat a.safetensors", "tensor-cos b.tsr -"]}' ]]
     [[ ${lines[2]} =~ '"modified": '[0-9]+', "device": '[0-9]+', "inode": '"$(stat -c %i a.safetensors)" ]]
     # rows have none of them
     [ "$(tensor-cos --json a.safetensors b.tsr | wc -l)" -eq 1 ]

@@ -139,6 +139,7 @@ stack(3)" ]
     same 1 "tensor-cos --map xy.map --json b.tsr a.tsr"
     TENSORUTILS_MAPS=. same 1 "tensor-cos --map xy --json a.tsr b.tsr"
     refuses "no map is called 'xy'" tensor-cos --map xy --json a.tsr b.tsr
+    refuses "no map is called 'xy'" tensor-cos --map xy --json a.tsr a.tsr # whose names need none
     refuses "absent.map: " tensor-cos --map absent.map --json a.tsr b.tsr
 }
 

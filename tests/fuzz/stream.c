@@ -176,7 +176,7 @@ static void copy_record(struct tu_stream_reader *r, const struct tu_record *reco
     struct tu_error error = {0};
     switch (record->kind) {
     case TU_KIND_STREAM:
-        FUZZ_WORKS(tu_writer_open(w, out, "fuzz", &error), &error);
+        FUZZ_WORKS(tu_writer_open(w, out, "fuzz", NULL, &error), &error);
         break;
     case TU_KIND_TENSOR:
         FUZZ_WORKS(tu_writer_tensor(w, &record->tensor, &record->map, &error), &error);

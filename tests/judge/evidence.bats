@@ -67,6 +67,7 @@ assert (e["discharge_status"], e["previous_status"]) == ("DISCHARGED", "PARTIAL_
 assert e["evidence_id"] == "C@" + e["time"]
 assert e["contract"] == {"path": "contract.yaml", "sha256": digest("contract.yaml"), "version": "1.2.0"}
 assert e["command"] == "verdict --contract contract.yaml --claim C --evidence e.json", e["command"]
+assert e["commands"] == ["tensor-cos a.safetensors b.gguf"], e["commands"]
 assert [t["name"] for t in e["tools"]] == ["tensor-cos", "verdict"] and e["tools"][0]["version"] == e["tools"][1]["version"]
 assert e["host"]["hostname"] == platform.node() and platform.release() in e["host"]["kernel"]
 assert e["artifacts"] == [
@@ -85,6 +86,28 @@ assert r["min"]["value"] == struct.unpack("f", struct.pack("f", cosine))[0], (r[
 assert [t["name"] for t in r["worst_5_tensors"]] == ["y", "x", "z"]
 END
     [ "$(seal e.json)" = "$(python3 -c 'import json; print(json.load(open("e.json"))["seal"]["digest"])')" ]
+}
+
+@test "the commands of the whole pipeline are in it, in their order, as a shell takes them" {
+    cp a.safetensors "a'b.safetensors"
+    tensor-cat -q "a'b.safetensors" | tensor-dequant --to F32 | tensor-cos -j 2 --jobs=1 --cache here - b.gguf |
+        verdict --contract contract.yaml --claim C --evidence piped.json > text
+    python3 << 'END'
+import json
+e = json.load(open("piped.json"))
+assert e["commands"] == ["tensor-cat 'a'\\''b.safetensors'", "tensor-dequant --to F32", "tensor-cos - b.gguf"], e["commands"]
+END
+    for commands in '"x"' '[1]'; do
+        python3 - "$srcdir/tests/tools" "$commands" << 'END'
+import json, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+import formats
+source = {"kind": "source", "id": 0, "path": "a.safetensors", "format": "safetensors", "meta": {}, "commands": json.loads(sys.argv[2])}
+open("bad.tsr", "wb").write(formats.stream([], [formats.pack(source)]))
+END
+        refuses "its commands are no" verdict --contract contract.yaml --claim C --evidence bad.json bad.tsr
+    done
 }
 
 @test "evidence of a failure, with what failed" {

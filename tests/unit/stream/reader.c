@@ -315,7 +315,7 @@ static int write_stream(int fd, size_t piece, struct tu_error *error)
     uint8_t bytes[100];
     for (int i = 0; i < 100; i++)
         bytes[i] = (uint8_t)i;
-    int result = tu_writer_open(&w, fd, "test", error);
+    int result = tu_writer_open(&w, fd, "test", NULL, error);
     if (result == 0)
         result = tu_writer_tensor(&w, &t, NULL, error);
     for (size_t at = 0; result == 0 && at < 100; at += piece)
@@ -346,7 +346,7 @@ TEST(a_writer_keeps_its_promise)
     uint64_t shape[] = {4};
     struct tu_tensor t = {.name = "a", .name_length = 1, .dtype = TENSOR_U8, .rank = 1, .shape = shape, .elements = 4, .nbytes = 4};
     int fd = memfd_create("stream", MFD_CLOEXEC);
-    CHECK(tu_writer_open(&w, fd, "test", &error) == 0 && tu_writer_tensor(&w, &t, NULL, &error) == 0);
+    CHECK(tu_writer_open(&w, fd, "test", NULL, &error) == 0 && tu_writer_tensor(&w, &t, NULL, &error) == 0);
     CHECK_FAILS(tu_writer_bytes(&w, "12345", 5, &error), error, "more bytes");
     error = (struct tu_error){0};
     CHECK(tu_writer_bytes(&w, "123", 3, &error) == 0);
@@ -365,7 +365,7 @@ TEST(a_failure_is_told_to_the_reader)
     struct tu_error error = {0};
     char names[16];
     int fd = memfd_create("stream", MFD_CLOEXEC);
-    CHECK(tu_writer_open(&w, fd, "test", &error) == 0);
+    CHECK(tu_writer_open(&w, fd, "test", NULL, &error) == 0);
     tu_writer_fail(&w, "tensor-x", "on \x1b fire");
     tu_writer_close(&w);
     CHECK(lseek(fd, 0, SEEK_SET) == 0);
@@ -381,7 +381,7 @@ TEST(a_failure_within_a_chunk_is_a_truncated_stream)
     struct tu_tensor t = {.name = "a", .name_length = 1, .dtype = TENSOR_U8, .rank = 1, .shape = shape, .elements = 4, .nbytes = 4};
     char names[16];
     int fd = memfd_create("stream", MFD_CLOEXEC);
-    CHECK(tu_writer_open(&w, fd, "test", &error) == 0 && tu_writer_tensor(&w, &t, NULL, &error) == 0 &&
+    CHECK(tu_writer_open(&w, fd, "test", NULL, &error) == 0 && tu_writer_tensor(&w, &t, NULL, &error) == 0 &&
           tu_writer_bytes(&w, "1", 1, &error) == 0);
     tu_writer_fail(&w, "tensor-x", "on fire");
     tu_writer_close(&w);
