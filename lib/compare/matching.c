@@ -294,11 +294,11 @@ int tu_matching_next(struct tu_matching *matching, struct tu_pair **out, struct 
 /* A map that the user names has to be there, also where no tensor needs it. */
 static int check_map(const char *which, struct tu_error *error)
 {
-    struct tu_atlas atlas = {0};
+    struct tu_maps maps = {0};
     if (strcmp(which, "auto") == 0 || strcmp(which, "none") == 0)
         return 0;
-    int result = tu_atlas_load_one(&atlas, which, error);
-    tu_atlas_free(&atlas);
+    int result = tu_maps_load_one(&maps, which, error);
+    tu_maps_free(&maps);
     return result;
 }
 
