@@ -65,6 +65,7 @@ UNIT_TESTS = \
 	tests/unit/judge/court \
 	tests/unit/judge/rule \
 	tests/unit/map/language \
+	tests/unit/map/apply \
 	tests/unit/map/coverage \
 	tests/unit/map/view \
 	tests/unit/map/view-blocks \

@@ -70,6 +70,8 @@ assert e["command"] == "verdict --contract contract.yaml --claim C --evidence e.
 assert e["commands"] == ["tensor-cos a.safetensors b.gguf"], e["commands"]
 assert [t["name"] for t in e["tools"]] == ["tensor-cos", "verdict"] and e["tools"][0]["version"] == e["tools"][1]["version"]
 assert e["host"]["hostname"] == platform.node() and platform.release() in e["host"]["kernel"]
+named = re.findall(r"^model name\s*:[ \t]*(.*)$", open("/proc/cpuinfo").read(), re.M)
+assert e["host"]["cpu"] == (named or [platform.machine()])[0], e["host"]["cpu"]
 assert e["artifacts"] == [
     {"path": p, "role": r, "format": f, "size_bytes": os.path.getsize(p), "sha256": digest(p)}
     for p, r, f in (("a.safetensors", "a", "safetensors"), ("b.gguf", "b", "gguf"))], e["artifacts"]

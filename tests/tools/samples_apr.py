@@ -134,7 +134,7 @@ def bad_index(s):
             ("size-max", f"{MAX64} bytes", "a size of 2^64-1", apr_entry("w", U8, [4], 0, MAX64)),
             ("offset-beyond", "beyond the file", "a place behind the end",
              apr_entry("w", F32, [4], 4096, 16)),
-            ("offset-wrap", "too large", "a place at the end of all numbers",
+            ("offset-wrap", f"its offset {MAX64 - 7} is too large", "a place at the end of all numbers",
              apr_entry("w", F32, [4], MAX64 - 7, 16)),
             ("name-empty", "empty", "a name of no characters", apr_entry("", F32, [4], 0, 16)),
             ("name-nul", "NUL", "a name with a NUL", apr_entry("a\0b", F32, [4], 0, 16)),

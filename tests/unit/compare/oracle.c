@@ -404,6 +404,43 @@ TEST(names_that_a_map_cannot_hold_have_no_remedy)
     }
 }
 
+/* Of all elements, whichever blocks and pieces they are read in: those that differ stand in the
+ * first and the last of each. */
+TEST(the_cosine_of_an_explanation_is_that_of_all_elements)
+{
+    enum { ROWS = 1100, COLUMNS = 48, ALL = ROWS * COLUMNS };
+    static float a[ALL], b[ALL], turned[ALL];
+    static const uint64_t upright[] = {ROWS, COLUMNS}, lying[] = {COLUMNS, ROWS};
+    static const size_t rows[] = {0, 1, 1022, 1023, 1024, 1025, ROWS - 1},
+                        columns[] = {0, 1, COLUMNS - 1};
+    double dot = 0, aa = 0, bb = 0;
+    fill(a, ALL, 11);
+    memcpy(b, a, sizeof b);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t k = 0; k < sizeof columns / sizeof *columns; k++)
+            b[rows[i] * COLUMNS + columns[k]] += (float)(i + 1) / 8 + (float)k / 4;
+    for (size_t i = 0; i < ALL; i++) {
+        dot += (double)a[i] * b[i];
+        aa += (double)a[i] * a[i];
+        bb += (double)b[i] * b[i];
+        turned[i % COLUMNS * ROWS + i / COLUMNS] = b[i];
+    }
+    double cosine = dot / sqrt(aa * bb);
+    begin();
+    struct tu_member first = add("w", TENSOR_F32, upright, 2, a);
+    CHECK_STRING(ask(first, add("w", TENSOR_F32, lying, 2, turned), 0, 0, NULL, 0), "transpose");
+    CHECK(fabs(w.found.cosine - cosine) < 1e-13 && cosine < 1 - 1e-4);
+    CHECK_STRING(ask(add("w", TENSOR_F32, lying, 2, turned), first, 0, 0, NULL, 0), "transpose");
+    CHECK(fabs(w.found.cosine - cosine) < 1e-13);
+    /* and of rows in another order, halves exchanged */
+    memcpy(turned, b + ALL / 2, sizeof b / 2);
+    memcpy(turned + ALL / 2, b, sizeof b / 2);
+    CHECK_STRING(ask(first, add("w", TENSOR_F32, upright, 2, turned), 0, 0, NULL, 0),
+                 "halves(1,0)");
+    CHECK(fabs(w.found.cosine - cosine) < 1e-13);
+    end();
+}
+
 TEST(when_the_oracle_is_wanted)
 {
     struct tu_partial s = {.elements = 4, .finite = 4, .dot = {1, 0}, .aa = {1, 0}, .bb = {1, 0}};
@@ -416,6 +453,18 @@ TEST(when_the_oracle_is_wanted)
     s.dot.value = 1;
     s.bb.value = 4; /* norms 1 and 2 */
     CHECK(tu_oracle_wanted(&s, TENSOR_F32, TENSOR_F32));
+    /* what counts is the ratio of both norms, either way round */
+    static const struct {
+        double a, b;
+        bool wanted;
+    } norms[] = {{10, 10, false}, {0.1, 0.1, false}, {9.1, 10, false}, {10, 9.1, false},
+                 {8.9, 10, true}, {10, 8.9, true},   {0.1, 10, true},  {10, 0.1, true}};
+    for (size_t i = 0; i < sizeof norms / sizeof *norms; i++) {
+        s.aa.value = norms[i].a * norms[i].a;
+        s.bb.value = norms[i].b * norms[i].b;
+        s.dot.value = norms[i].a * norms[i].b;
+        CHECK(tu_oracle_wanted(&s, TENSOR_F32, TENSOR_F32) == norms[i].wanted);
+    }
     s.aa.value = 0;
     CHECK(tu_oracle_wanted(&s, TENSOR_F32, TENSOR_F32));
     s = (struct tu_partial){.elements = 4};

@@ -138,6 +138,8 @@ TEST(what_is_no_step)
                  {"rows(1)", "no range"},
                  {"rows(1:2x)", "no range"},
                  {"rows(:2)", "no range"},
+                 {"rows(2-3)", "no range"},
+                 {"rows(12:3)", "no range"},
                  {"columns(1:)", "no range"},
                  {"order(0,2)", "share 1"},
                  {"order(1,1)", "no order"},
@@ -166,6 +168,103 @@ TEST(what_is_no_step)
         is_refused(text, cases[i].why);
         CHECK(strstr(error.text, "some/test.map: line 1: "));
     }
+}
+
+TEST(what_is_no_rule)
+{
+    static const struct {
+        const char *line, *why;
+    } cases[] = {{"a} = b", "'}' without '{'"},
+                 {"a = b}", "'}' without '{'"},
+                 {"a{n = b", "'{n' is no placeholder"},
+                 {"a{N!}c = b", "'{N!}' is no placeholder"},
+                 {"a{n}5 = b{n}", "a digit behind a placeholder"},
+                 {"a{n}{m} = b{n}.{m}", "two placeholders with nothing between them"},
+                 {"a{n}* = b{n}.*", "two placeholders with nothing between them"},
+                 {"a*.* = b*", "two stars in one name"},
+                 {"a.{n}.{n} = b.{n}", "{n} twice in one name"},
+                 {"{m}.a.{n}.{n} = b.{n}", "{n} twice in one name"},
+                 {"a.{part}.{part} = b.{part}", "{part} twice in one name"},
+                 {"a.{part} = b", "have to stand in every name of a rule"},
+                 {"a = b.{part}", "have to stand in every name of a rule"},
+                 {"a.* = b", "have to stand in every name of a rule"},
+                 {"a + b.{part} = c", "have to stand in every name of a rule"},
+                 {"a + b = c + d", "names are joined on both sides"},
+                 {"a = b.{n}", "a placeholder stands on the right alone"},
+                 {"a.{n}.{m} = b", "the right lacks two placeholders"},
+                 {"a.{n} = b + c", "a stack cannot be split into joined names"},
+                 {"a.{n} + b = c.{n}", "need the same placeholders"},
+                 {"a.{n} = b.{n} + c", "need the same placeholders"},
+                 {"a[h] = b", "a share in a name that is not joined"},
+                 {"a = b[h]", "a share in a name that is not joined"},
+                 {"a[h] + b = c", "a share is missing in a name that is joined"},
+                 {"a + b[h] = c", "a share is missing in a name that is joined"},
+                 {"a[g] + b[g] = c", "no count is called 'g'"},
+                 {"a = b : rope(g)", "no count is called 'g'"},
+                 {"a + b = c : tied", "a tied rule joins and changes nothing"},
+                 {"a = b + c : tied", "a tied rule joins and changes nothing"},
+                 {"a.{n} = b : tied", "a tied rule joins and changes nothing"},
+                 {"a = b : tied, add(1)", "a tied rule joins and changes nothing"},
+                 {"a = b :", "a transform is missing"},
+                 {"a = b : add(1),", "a transform is missing"},
+                 {"a = b c", "'c' behind a rule"},
+                 {"a b", "neither a directive nor a rule"},
+                 {"a =", "a name is missing"},
+                 {"= b", "a name is missing"},
+                 {"a + = b", "a name"},
+                 {"a = b : add(1", "has no ')'"},
+                 {"[gguf", "is no section"},
+                 {"count H = n", "a count needs a new name of small letters"},
+                 {"count h = n", "a count needs a new name of small letters"},
+                 {"count k =", "a metadata key is missing"},
+                 {"count k n", "'=' is missing"},
+                 {"left a\nleft b", "said twice"},
+                 {"a = b\x01", "a control character"},
+                 {"a\xff = b", "no UTF-8"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[100];
+        snprintf(text, sizeof text, "count h = n\n%s", cases[i].line);
+        is_refused(text, cases[i].why);
+        if (!CHECK(strstr(error.text, "some/test.map: line ")))
+            return;
+    }
+}
+
+TEST(what_rules_may_be)
+{
+    taken("w = a + b");
+    taken("a + b = w : add(1)");
+    taken("count h = n\nq[h] + k[h] = qk");
+    taken("a.{part} + b.{part} = c.{part}");
+    taken("a.{n}.b{m} + c.{m}.{n} = d.{n}.{m}");
+    taken("e.{n}.{m} = s.{m}");
+    taken("a.{n}.5 = b.{n}");
+    taken("a = b # what follows is no 'c'");
+    taken("# a = b = c\n\t# more\na#b = c # d");
+}
+
+TEST(comments_begin_behind_a_blank)
+{
+    CHECK(parse("a#b = c\t#d = e\n#f = g\n h = i #") == 0);
+    CHECK_UINT(map.rule_count, 2);
+    CHECK(map.rules[0].line == 1 && map.rules[1].line == 3);
+    struct tu_place found = {0};
+    CHECK(tu_map_find(&map, true, TU_ANY_SECTION, "a#b", 3, &found));
+    tu_map_free(&map);
+}
+
+TEST(places_come_one_after_another)
+{
+    CHECK(parse("x = a\ny = x\nx + z = b\nt = x : tied\n[two]\nx.{n} = c.{n}\nx = d") == 0);
+    struct tu_place at = {0};
+    CHECK(tu_map_find(&map, true, TU_ANY_SECTION, "x", 1, &at) && at.rule == &map.rules[0]);
+    CHECK(tu_map_find(&map, true, TU_ANY_SECTION, "x", 1, &at) && at.rule == &map.rules[2]);
+    CHECK(tu_map_find(&map, true, TU_ANY_SECTION, "x", 1, &at) && at.rule == &map.rules[5]);
+    CHECK(!tu_map_find(&map, true, TU_ANY_SECTION, "x", 1, &at));
+    at = (struct tu_place){0};
+    CHECK(tu_map_find(&map, true, map.rules[5].section, "x", 1, &at) && at.rule == &map.rules[5]);
+    CHECK(!tu_map_find(&map, true, map.rules[5].section, "x", 1, &at));
+    tu_map_free(&map);
 }
 
 /* Whether a name is of the only left pattern, and what its placeholders are then. */
