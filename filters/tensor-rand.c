@@ -8,7 +8,7 @@
 #include "tool/main.h"
 #include "compute/layout.h"
 #include "tool/output.h"
-#include "base/random.h"
+#include "compute/random.h"
 #include "base/text.h"
 
 enum { PIECE = 16384 };

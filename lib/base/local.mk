@@ -23,8 +23,6 @@ BASE_SOURCES = \
 	lib/base/pipeline.h \
 	lib/base/processors.c \
 	lib/base/processors.h \
-	lib/base/random.c \
-	lib/base/random.h \
 	lib/base/shell.c \
 	lib/base/shell.h \
 	lib/base/source.c \

@@ -18,6 +18,8 @@ COMPUTE_SOURCES = \
 	lib/compute/fault/victim.h \
 	lib/compute/layout.c \
 	lib/compute/layout.h \
+	lib/compute/random.c \
+	lib/compute/random.h \
 	lib/compute/repeat.c \
 	lib/compute/repeat.h \
 	lib/compute/scales.c \

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/random.h"
+#include "compute/random.h"
 #include "compute/fault/victim.h"
 
 enum { RANK = 8 };

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/random.h"
+#include "compute/random.h"
 #include "base/text.h"
 #include "compute/fault/victim.h"
 #include "model/facts/gather.h"

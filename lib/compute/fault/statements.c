@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "base/random.h"
+#include "compute/random.h"
 #include "compute/fault/victim.h"
 #include "model/facts/facts.h"
 

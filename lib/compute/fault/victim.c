@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/random.h"
+#include "compute/random.h"
 
 int tu_refuse(const struct tu_victim *v, struct tu_error *error, const char *why)
 {

@@ -112,72 +112,73 @@ static bool fails(enum side side, const char *name, const char *why)
 /* ---- Steps ---- */
 
 /* One matrix of 6 rows and 2 columns: what each step makes of it, and what undoing it does. */
+static const struct {
+    const char *step, *there, *back;
+    uint64_t shape[2], back_shape[2];
+    float made[12], undone[12];
+} both_ways[] = {
+    {"rope(1)",
+     "rope(1)",
+     "unrope(1)",
+     {6, 2},
+     {6, 2},
+     {0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11},
+     {0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11}},
+    {"unrope(1)",
+     "unrope(1)",
+     "rope(1)",
+     {6, 2},
+     {6, 2},
+     {0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11},
+     {0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11}},
+    {"transpose",
+     "transpose",
+     "transpose",
+     {2, 6},
+     {2, 6},
+     {0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11},
+     {0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11}},
+    {"order(2,0,1)",
+     "order",
+     "order",
+     {6, 2},
+     {6, 2},
+     {8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7},
+     {4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3}},
+    {"add(1)",
+     "add(1)",
+     "add(-1)",
+     {6, 2},
+     {6, 2},
+     {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
+     {-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
+    {"scale(2)",
+     "scale(2)",
+     "scale(0.5)",
+     {6, 2},
+     {6, 2},
+     {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22},
+     {0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5}},
+    /* the last step is undone first */
+    {"rope(1), add(1)",
+     "rope(1), add(1)",
+     "add(-1), unrope(1)",
+     {6, 2},
+     {6, 2},
+     {1, 2, 7, 8, 3, 4, 9, 10, 5, 6, 11, 12},
+     {-1, 0, 3, 4, 7, 8, 1, 2, 5, 6, 9, 10}},
+};
+
 TEST(steps_there_and_back)
 {
-    static const struct {
-        const char *step, *there, *back;
-        uint64_t shape[2], back_shape[2];
-        float made[12], undone[12];
-    } cases[] = {
-        {"rope(1)",
-         "rope(1)",
-         "unrope(1)",
-         {6, 2},
-         {6, 2},
-         {0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11},
-         {0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11}},
-        {"unrope(1)",
-         "unrope(1)",
-         "rope(1)",
-         {6, 2},
-         {6, 2},
-         {0, 1, 4, 5, 8, 9, 2, 3, 6, 7, 10, 11},
-         {0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11}},
-        {"transpose",
-         "transpose",
-         "transpose",
-         {2, 6},
-         {2, 6},
-         {0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11},
-         {0, 2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11}},
-        {"order(2,0,1)",
-         "order",
-         "order",
-         {6, 2},
-         {6, 2},
-         {8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7},
-         {4, 5, 6, 7, 8, 9, 10, 11, 0, 1, 2, 3}},
-        {"add(1)",
-         "add(1)",
-         "add(-1)",
-         {6, 2},
-         {6, 2},
-         {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12},
-         {-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}},
-        {"scale(2)",
-         "scale(2)",
-         "scale(0.5)",
-         {6, 2},
-         {6, 2},
-         {0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22},
-         {0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 5.5}},
-        /* the last step is undone first */
-        {"rope(1), add(1)",
-         "rope(1), add(1)",
-         "add(-1), unrope(1)",
-         {6, 2},
-         {6, 2},
-         {1, 2, 7, 8, 3, 4, 9, 10, 5, 6, 11, 12},
-         {-1, 0, 3, 4, 7, 8, 1, 2, 5, 6, 9, 10}},
-    };
-    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+    for (size_t i = 0; i < COUNT_OF(both_ways); i++) {
         char text[80];
         start();
         has("w", SHAPE(6, 2), 0);
-        snprintf(text, sizeof text, "w = v : %s\na = w : %s", cases[i].step, cases[i].step);
+        snprintf(text, sizeof text, "w = v : %s\na = w : %s", both_ways[i].step, both_ways[i].step);
         by(text);
-        gives(RIGHT, "v", cases[i].there, cases[i].shape, 2, cases[i].made, 12);
-        gives(LEFT, "a", cases[i].back, cases[i].back_shape, 2, cases[i].undone, 12);
+        gives(RIGHT, "v", both_ways[i].there, both_ways[i].shape, 2, both_ways[i].made, 12);
+        gives(LEFT, "a", both_ways[i].back, both_ways[i].back_shape, 2, both_ways[i].undone, 12);
         stop();
     }
 }

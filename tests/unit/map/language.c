@@ -170,61 +170,62 @@ TEST(what_is_no_step)
     }
 }
 
+static const struct {
+    const char *line, *why;
+} no_rules[] = {{"a} = b", "'}' without '{'"},
+             {"a = b}", "'}' without '{'"},
+             {"a{n = b", "'{n' is no placeholder"},
+             {"a{N!}c = b", "'{N!}' is no placeholder"},
+             {"a{n}5 = b{n}", "a digit behind a placeholder"},
+             {"a{n}{m} = b{n}.{m}", "two placeholders with nothing between them"},
+             {"a{n}* = b{n}.*", "two placeholders with nothing between them"},
+             {"a*.* = b*", "two stars in one name"},
+             {"a.{n}.{n} = b.{n}", "{n} twice in one name"},
+             {"{m}.a.{n}.{n} = b.{n}", "{n} twice in one name"},
+             {"a.{part}.{part} = b.{part}", "{part} twice in one name"},
+             {"a.{part} = b", "have to stand in every name of a rule"},
+             {"a = b.{part}", "have to stand in every name of a rule"},
+             {"a.* = b", "have to stand in every name of a rule"},
+             {"a + b.{part} = c", "have to stand in every name of a rule"},
+             {"a + b = c + d", "names are joined on both sides"},
+             {"a = b.{n}", "a placeholder stands on the right alone"},
+             {"a.{n}.{m} = b", "the right lacks two placeholders"},
+             {"a.{n} = b + c", "a stack cannot be split into joined names"},
+             {"a.{n} + b = c.{n}", "need the same placeholders"},
+             {"a.{n} = b.{n} + c", "need the same placeholders"},
+             {"a[h] = b", "a share in a name that is not joined"},
+             {"a = b[h]", "a share in a name that is not joined"},
+             {"a[h] + b = c", "a share is missing in a name that is joined"},
+             {"a + b[h] = c", "a share is missing in a name that is joined"},
+             {"a[g] + b[g] = c", "no count is called 'g'"},
+             {"a = b : rope(g)", "no count is called 'g'"},
+             {"a + b = c : tied", "a tied rule joins and changes nothing"},
+             {"a = b + c : tied", "a tied rule joins and changes nothing"},
+             {"a.{n} = b : tied", "a tied rule joins and changes nothing"},
+             {"a = b : tied, add(1)", "a tied rule joins and changes nothing"},
+             {"a = b :", "a transform is missing"},
+             {"a = b : add(1),", "a transform is missing"},
+             {"a = b c", "'c' behind a rule"},
+             {"a b", "neither a directive nor a rule"},
+             {"a =", "a name is missing"},
+             {"= b", "a name is missing"},
+             {"a + = b", "a name"},
+             {"a = b : add(1", "has no ')'"},
+             {"[gguf", "is no section"},
+             {"count H = n", "a count needs a new name of small letters"},
+             {"count h = n", "a count needs a new name of small letters"},
+             {"count k =", "a metadata key is missing"},
+             {"count k n", "'=' is missing"},
+             {"left a\nleft b", "said twice"},
+             {"a = b\x01", "a control character"},
+             {"a\xff = b", "no UTF-8"}};
+
 TEST(what_is_no_rule)
 {
-    static const struct {
-        const char *line, *why;
-    } cases[] = {{"a} = b", "'}' without '{'"},
-                 {"a = b}", "'}' without '{'"},
-                 {"a{n = b", "'{n' is no placeholder"},
-                 {"a{N!}c = b", "'{N!}' is no placeholder"},
-                 {"a{n}5 = b{n}", "a digit behind a placeholder"},
-                 {"a{n}{m} = b{n}.{m}", "two placeholders with nothing between them"},
-                 {"a{n}* = b{n}.*", "two placeholders with nothing between them"},
-                 {"a*.* = b*", "two stars in one name"},
-                 {"a.{n}.{n} = b.{n}", "{n} twice in one name"},
-                 {"{m}.a.{n}.{n} = b.{n}", "{n} twice in one name"},
-                 {"a.{part}.{part} = b.{part}", "{part} twice in one name"},
-                 {"a.{part} = b", "have to stand in every name of a rule"},
-                 {"a = b.{part}", "have to stand in every name of a rule"},
-                 {"a.* = b", "have to stand in every name of a rule"},
-                 {"a + b.{part} = c", "have to stand in every name of a rule"},
-                 {"a + b = c + d", "names are joined on both sides"},
-                 {"a = b.{n}", "a placeholder stands on the right alone"},
-                 {"a.{n}.{m} = b", "the right lacks two placeholders"},
-                 {"a.{n} = b + c", "a stack cannot be split into joined names"},
-                 {"a.{n} + b = c.{n}", "need the same placeholders"},
-                 {"a.{n} = b.{n} + c", "need the same placeholders"},
-                 {"a[h] = b", "a share in a name that is not joined"},
-                 {"a = b[h]", "a share in a name that is not joined"},
-                 {"a[h] + b = c", "a share is missing in a name that is joined"},
-                 {"a + b[h] = c", "a share is missing in a name that is joined"},
-                 {"a[g] + b[g] = c", "no count is called 'g'"},
-                 {"a = b : rope(g)", "no count is called 'g'"},
-                 {"a + b = c : tied", "a tied rule joins and changes nothing"},
-                 {"a = b + c : tied", "a tied rule joins and changes nothing"},
-                 {"a.{n} = b : tied", "a tied rule joins and changes nothing"},
-                 {"a = b : tied, add(1)", "a tied rule joins and changes nothing"},
-                 {"a = b :", "a transform is missing"},
-                 {"a = b : add(1),", "a transform is missing"},
-                 {"a = b c", "'c' behind a rule"},
-                 {"a b", "neither a directive nor a rule"},
-                 {"a =", "a name is missing"},
-                 {"= b", "a name is missing"},
-                 {"a + = b", "a name"},
-                 {"a = b : add(1", "has no ')'"},
-                 {"[gguf", "is no section"},
-                 {"count H = n", "a count needs a new name of small letters"},
-                 {"count h = n", "a count needs a new name of small letters"},
-                 {"count k =", "a metadata key is missing"},
-                 {"count k n", "'=' is missing"},
-                 {"left a\nleft b", "said twice"},
-                 {"a = b\x01", "a control character"},
-                 {"a\xff = b", "no UTF-8"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof no_rules / sizeof *no_rules; i++) {
         char text[100];
-        snprintf(text, sizeof text, "count h = n\n%s", cases[i].line);
-        is_refused(text, cases[i].why);
+        snprintf(text, sizeof text, "count h = n\n%s", no_rules[i].line);
+        is_refused(text, no_rules[i].why);
         if (!CHECK(strstr(error.text, "some/test.map: line ")))
             return;
     }

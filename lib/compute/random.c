@@ -2,7 +2,7 @@
 /* Random numbers that any one element of a sequence can be made with by itself. */
 #include "config.h"
 
-#include "base/random.h"
+#include "compute/random.h"
 
 #include <math.h>
 #include <stdbool.h>
