@@ -53,11 +53,13 @@ UNIT_TESTS = \
 	tests/unit/base/processors \
 	tests/unit/tensor/elements \
 	tests/unit/compare/full \
+	tests/unit/kernels/distances \
 	tests/unit/kernels/dot \
 	tests/unit/tensor/dtype \
 	tests/unit/compute/gpu \
 	tests/unit/compute/repeat \
 	tests/unit/compare/oracle \
+	tests/unit/compare/pair \
 	tests/unit/tree/msgpack \
 	tests/unit/base/path \
 	tests/unit/base/pipeline \
