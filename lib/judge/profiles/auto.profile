@@ -79,6 +79,9 @@ worst_column_step_gain? <= 1.35
 worst_row_far? <= 15
 worst_row_beyond_step? <= 16 if coarser == Q8_0,Q8_1,Q8_K,APR_Q8,MXFP4,NVFP4
 
+# A single number: without an importance matrix none is further away than a step and a little.
+most_steps? <= 2 if coarser == Q8_0,Q8_1,Q8_K,APR_Q8,APR_Q4,MXFP4,NVFP4
+
 # Nothing is rounded among integers; F8_E8M0 holds scales.
 max_diff <= 0 if coarser == BOOL,U8,I8,U16,I16,U32,I32,U64,I64,F8_E8M0
 
