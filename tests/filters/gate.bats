@@ -260,12 +260,19 @@ END
         echo "$output" > $jobs.txt
     done
     cmp 1.txt 3.txt
-    run -2 gate-power --json --time-limit 1 --fault nan,swap-rows --match w --gate 'cat > /dev/null; [ ! -e begun ] || { sleep 1.2; exit 1; }; : > begun' a.tsr a.tsr
+    # a clock that the gate moves on when it sees the first damage
+    mkdir -p bin
+    printf '#!/bin/sh\ncat "%s"\n' "$PWD/clock" > bin/date
+    chmod +x bin/date
+    echo 1000 > clock
+    PATH=$PWD/bin:$PATH run -2 gate-power --json --time-limit 10 --fault nan,swap-rows --match w --gate 'cat > /dev/null; [ ! -e begun ] || { echo 1010 > clock; exit 1; }; : > begun' a.tsr a.tsr
     says '"fault":"nan","dtype":"F32","tensor":"w","result":"caught","tried":1' '"unrun":2,' '"result":"not run","tried":0' '"verdict":"unfinished","caught":1' '"unrun":5}'
-    run -1 gate-power --time-limit 1 --fault nan,swap-rows --seeds 9 --match w --gate 'cat > /dev/null; [ ! -e seen ] || sleep 1.2; : > seen' a.tsr a.tsr
+    echo 1000 > clock
+    PATH=$PWD/bin:$PATH run -1 gate-power --time-limit 10 --fault nan,swap-rows --seeds 9 --match w --gate 'cat > /dev/null; [ ! -e seen ] || echo 1010 > clock; : > seen' a.tsr a.tsr
     grep -q '^nan  *F32  *missed  *0  *0  *1  *w  *- (8 not run)$' <<< "$output"
     grep -q '^swap-rows  *F32  *not run' <<< "$output"
     says "1 missed, 0 too slight to be one, 0 trouble, 17 not run: the time was over"
+    rm -r bin
     refuses "--time-limit: '0' is no number" gate-power --time-limit 0 a.tsr a.tsr
     refuses "-j: 'x' is no number" gate-power -j x a.tsr a.tsr
 }
