@@ -585,6 +585,45 @@ void TU_KERNEL(dot64)(const float *restrict w, size_t rows, size_t columns, cons
         y[r] = dot_wide(w + r * columns, x, columns);
 }
 
+/* One row with one or two rows of x, which share what is made of it. */
+static inline void dot_doubles(const float *restrict w, const double *restrict x, size_t n,
+                               size_t vectors, double *restrict sums)
+{
+    double lanes[2][TU_LANES] = {{0}};
+    size_t i = 0;
+    for (; i + TU_LANES <= n; i += TU_LANES)
+        for (size_t v = 0; v < vectors; v++)
+            for (size_t l = 0; l < TU_LANES; l++)
+                lanes[v][l] += (double)w[i + l] * x[v * n + i + l];
+    for (size_t l = 0; i + l < n; l++)
+        for (size_t v = 0; v < vectors; v++)
+            lanes[v][l] += (double)w[i + l] * x[v * n + i + l];
+    for (size_t v = 0; v < vectors; v++) {
+        sums[v] = 0;
+        for (size_t l = 0; l < TU_LANES; l++)
+            sums[v] += lanes[v][l];
+    }
+}
+
+tu_dot64_wide_fn TU_KERNEL(dot64_wide);
+void TU_KERNEL(dot64_wide)(const float *restrict w, size_t rows, size_t columns,
+                           const double *restrict x, size_t n, double *restrict y)
+{
+    double sums[2];
+    for (size_t r = 0; r < rows; r++) {
+        size_t i = 0;
+        for (; i + 2 <= n; i += 2) {
+            dot_doubles(w + r * columns, x + i * columns, columns, 2, sums);
+            y[i * rows + r] = sums[0];
+            y[(i + 1) * rows + r] = sums[1];
+        }
+        if (i < n) {
+            dot_doubles(w + r * columns, x + i * columns, columns, 1, sums);
+            y[i * rows + r] = sums[0];
+        }
+    }
+}
+
 /* Several rows beside one another, because each add has to wait for the one before it. */
 static inline void fold_rows(const float *restrict w, size_t rows, size_t columns, size_t block,
                              const float *restrict x, float *restrict y)

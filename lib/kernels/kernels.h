@@ -171,6 +171,11 @@ typedef void tu_dot_fn(const uint8_t *restrict w, size_t blocks, const struct tu
 typedef void tu_dot64_fn(const float *restrict w, size_t rows, size_t columns,
                          const float *restrict x, double *restrict y);
 
+/* The same with n rows of x that float32 does not hold: y[i * rows + r] is that of row r of w with
+ * row i of x.  Products are rounded to float64. */
+typedef void tu_dot64_wide_fn(const float *restrict w, size_t rows, size_t columns,
+                              const double *restrict x, size_t n, double *restrict y);
+
 /* The same in float32: products are rounded and added from left to right, in blocks of so many
  * columns first, and then block by block. */
 typedef void tu_fold_fn(const float *restrict w, size_t rows, size_t columns, size_t block,
@@ -283,6 +288,7 @@ struct tu_kernels {
     struct tu_attend_kernels attend;
     tu_dot_fn *dot[TENSOR_DTYPE_LIMIT]; /* of a type of weights; NULL: not as integers */
     tu_dot64_fn *dot64;
+    tu_dot64_wide_fn *dot64_wide;
     tu_fold_fn *fold;
 };
 

@@ -80,6 +80,7 @@ extern tu_column_distances_fn BASE_KERNEL(column_distances);
 extern tu_reduce_fn TU_KERNEL(reduce);
 extern tu_largest_fn TU_KERNEL(largest_diff), TU_KERNEL(largest_rel_diff);
 extern tu_dot64_fn BASE_KERNEL(dot64);
+extern tu_dot64_wide_fn BASE_KERNEL(dot64_wide);
 extern tu_fold_fn BASE_KERNEL(fold);
 
 /* As the members of struct tu_full_kernels. */
@@ -158,5 +159,6 @@ const struct tu_kernels TU_KERNEL(kernels) = {
 #undef ROW
         },
     .dot64 = BASE_KERNEL(dot64),
+    .dot64_wide = BASE_KERNEL(dot64_wide),
     .fold = BASE_KERNEL(fold),
 };

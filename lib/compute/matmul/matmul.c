@@ -19,6 +19,9 @@
  * order for another number of rows. */
 enum { TILE = 4 * TU_TILE, DECODED = TU_TILE, RESULTS = 1 << 20 };
 
+/* Rows of x in float64 that are multiplied at a time. */
+enum { PAIR = 2 };
+
 /* ---- Paths ---- */
 
 const char *const tu_path_names[] = {"auto", "f64", "f32", "row", "block", "fused", NULL};
@@ -336,6 +339,28 @@ static double dot_wide(const double *hi, const double *lo, const struct tu_vecto
     return sum;
 }
 
+/* Whether sums need more than a float32 on one side, or a float64 on the other. */
+static bool needs_wide(const struct job *j, const struct tu_vectors *x)
+{
+    return j->decoder.decode_wide || (x->hi && x->lo);
+}
+
+/* The same of an x in float64. */
+static void multiply_doubles(const struct job *j, const struct tu_product *p, const struct piece *t,
+                             uint64_t row, size_t rows)
+{
+    size_t columns = (size_t)j->columns;
+    uint64_t first = first_vector(j, p, row), vectors = vectors_of(j, p);
+    for (uint64_t i = 0; i < vectors; i += PAIR) {
+        size_t n = vectors - i < PAIR ? (size_t)(vectors - i) : PAIR;
+        j->w->kernels->dot64_wide(t->values, rows, columns, p->x->hi + (first + i) * columns, n,
+                                  t->results64);
+        for (size_t v = 0; v < n; v++)
+            for (size_t r = 0; r < rows; r++)
+                put_result(j, p, row + r, i + v, t->results64[v * rows + r]);
+    }
+}
+
 /* Rows [row, row + rows), whose values are those of the piece. */
 static void multiply_values(const struct job *j, const struct tu_product *p, const struct piece *t,
                             uint64_t row, size_t rows)
@@ -358,10 +383,13 @@ static void multiply_values(const struct job *j, const struct tu_product *p, con
                 put_result(j, p, row + r, i, (double)t->results[i * rows + r]);
         return;
     }
+    if (p->path == TU_PATH_F64 && x->hi && !needs_wide(j, x)) {
+        multiply_doubles(j, p, t, row, rows);
+        return;
+    }
     for (uint64_t i = 0; i < vectors; i++) {
-        const float *values = x->values + (first + i) * columns;
-        bool wide = p->path == TU_PATH_F64 && (j->decoder.decode_wide || x->hi);
-        if (wide)
+        const float *values = x->values ? x->values + (first + i) * columns : NULL;
+        if (p->path == TU_PATH_F64 && needs_wide(j, x))
             for (size_t r = 0; r < rows; r++)
                 t->results64[r] =
                     dot_wide(t->hi + r * columns, t->lo + r * columns, x, first + i, columns);
@@ -418,7 +446,7 @@ static int make_buffers(const struct job *j, struct piece *t, struct tu_error *e
     if (!(t->raw = allocate(length + blocks_over, 1, error)) ||
         !(t->values = allocate(decoded, sizeof *t->values, error)) ||
         !(t->results = allocate(results + j->decoded_rows, sizeof *t->results, error)) ||
-        !(t->results64 = allocate(j->decoded_rows, sizeof *t->results64, error)))
+        !(t->results64 = allocate(PAIR * j->decoded_rows, sizeof *t->results64, error)))
         return -1;
     if (j->wide && (!(t->hi = allocate(decoded, sizeof *t->hi, error)) ||
                     !(t->lo = allocate(decoded, sizeof *t->lo, error))))
@@ -440,7 +468,8 @@ static int take(void *context, void *slot, struct tu_error *error)
                      &t->length);
     if (!t->raw && make_buffers(j, t, error) < 0)
         return -1;
-    return j->w->member.model || read_in_order(j, t, error) == 0 ? 1 : -1;
+    bool anywhere = j->w->member.model || j->w->read;
+    return anywhere || read_in_order(j, t, error) == 0 ? 1 : -1;
 }
 
 static int work(void *context, void *slot, void *scratch, struct tu_error *error)
@@ -448,9 +477,14 @@ static int work(void *context, void *slot, void *scratch, struct tu_error *error
     (void)scratch;
     const struct job *j = context;
     struct piece *t = slot;
-    const struct tu_member *m = &j->w->member;
-    if (m->model &&
-        tu_model_read(m->model, m->tensor, t->offset, t->raw, (size_t)t->length, error) < 0)
+    const struct tu_matrix *w = j->w;
+    const struct tu_member *m = &w->member;
+    int result = 0;
+    if (w->read)
+        result = w->read(w->context, t->offset, t->raw, (size_t)t->length, error);
+    else if (m->model)
+        result = tu_model_read(m->model, m->tensor, t->offset, t->raw, (size_t)t->length, error);
+    if (result < 0)
         return -1;
     for (size_t k = 0; k < j->count; k++)
         if (j->products[k].path == TU_PATH_FUSED)
@@ -488,6 +522,10 @@ static int open_decoder(struct job *j, struct tu_error *error)
     const struct tu_matrix *w = j->w;
     uint8_t head[8] = {0};
     unsigned bytes = w->geometry.dtype->head;
+    if (w->read) {
+        j->decoder = w->decoder;
+        return 0;
+    }
     if (bytes && w->member.model) {
         if (tu_model_read(w->member.model, w->member.tensor, 0, head, bytes, error) < 0)
             return -1;
@@ -543,7 +581,7 @@ int tu_multiply(const struct tu_matrix *w, const struct tu_product *products, si
     for (size_t k = 0; k < count; k++) {
         const struct tu_vectors *x = products[k].x;
         j.decodes = j.decodes || products[k].path != TU_PATH_FUSED;
-        j.wide = j.wide || (products[k].path == TU_PATH_F64 && (j.decoder.decode_wide || x->hi));
+        j.wide = j.wide || (products[k].path == TU_PATH_F64 && needs_wide(&j, x));
         uint64_t vectors = vectors_of(&j, &products[k]);
         j.vectors = j.vectors < vectors ? vectors : j.vectors;
         if (products[k].path == TU_PATH_F32 && check_blas(&j, x, error) < 0)

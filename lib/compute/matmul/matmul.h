@@ -38,7 +38,7 @@ struct tu_vectors {
     uint64_t rows, columns;
     uint8_t *raw;    /* of a type of activations: as it was stored */
     float *values;   /* rows * columns */
-    double *hi, *lo; /* of a type that float32 does not hold */
+    double *hi, *lo; /* of a type that float32 does not hold: the sum of both; lo may be NULL */
 
     const struct tu_dtype *rounded;    /* the type that what follows is of, or NULL */
     struct tu_activation *activations; /* one for each row */
@@ -57,13 +57,19 @@ int tu_vectors_round(struct tu_vectors *x, const struct tu_dtype *type,
 int tu_vectors_rounded(const struct tu_vectors *x, struct tu_vectors *out,
                        struct tu_error *error) TU_MUST_CHECK;
 
-/* A matrix that can be read: the current tensor of a feed, or a tensor of a model. */
+/* A matrix that can be read: the current tensor of a feed, a tensor of a model, or what a function
+ * reads. */
 struct tu_matrix {
     const struct tu_kernels *kernels;
     const struct tu_tensor *tensor;
     struct tu_geometry geometry;
     struct tu_feed *feed;    /* read in order and once, unless there is a model */
     struct tu_member member; /* read in any order */
+    /* The same of what has neither: bytes from an offset on, from several threads. */
+    int (*read)(const void *context, uint64_t offset, void *buffer, size_t length,
+                struct tu_error *error);
+    const void *context;
+    struct tu_decoder decoder; /* of what is read so */
 };
 
 /* Sizes of a tensor of two dimensions, or of three. */

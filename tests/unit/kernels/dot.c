@@ -205,6 +205,30 @@ TEST(sums_of_decoded_values_have_their_order)
     free(x);
 }
 
+/* Values of float64 have the order of those of float32: with numbers that both hold, their bits. */
+TEST(sums_of_doubles_have_the_order_of_those_of_floats)
+{
+    enum { ROWS = 5, COLUMNS = 150, ROWS_OF_X = 3 };
+    uint64_t state = 5;
+    const struct tu_kernels *k;
+    bool supported;
+    float w[ROWS * COLUMNS], x[ROWS_OF_X * COLUMNS];
+    double wide[ROWS_OF_X * COLUMNS], y[ROWS_OF_X * ROWS];
+    fill_floats(w, ROWS * COLUMNS, &state);
+    fill_floats(x, ROWS_OF_X * COLUMNS, &state);
+    for (size_t i = 0; i < ROWS_OF_X * COLUMNS; i++)
+        wide[i] = (double)x[i];
+    for (size_t i = 0; (k = tu_kernels_built(i, &supported)); i++)
+        for (size_t columns = 1; supported && columns <= COLUMNS && !tap_failed; columns += 7)
+            for (size_t n = 1; n <= ROWS_OF_X; n++) {
+                k->dot64_wide(w, ROWS, columns, wide, n, y);
+                for (size_t v = 0; v < n; v++)
+                    for (size_t r = 0; r < ROWS; r++)
+                        CHECK_REAL(y[v * ROWS + r],
+                                   lanes_by_hand(w + r * columns, x + v * columns, columns));
+            }
+}
+
 /* 006 of aprender-serve: for these numbers a sum from left to right has the bits of eight fused
  * lanes that are added in one tree, and in another tree has not. */
 TEST(left_to_right_is_a_tree_of_fused_lanes_for_one_tree_only)
