@@ -8,9 +8,27 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A map of first, count and ids_digest. */
+static int read_token_map(const struct tensor_value *map, struct tu_scope *out,
+                          struct tu_error *error)
+{
+    const struct tensor_value *ids = tu_value_get(map, "ids_digest");
+    uint64_t count;
+    out->has_tokens = true;
+    if (!tu_value_uint(tu_value_get(map, "first"), &out->tokens[0]) ||
+        !tu_value_uint(tu_value_get(map, "count"), &count) ||
+        __builtin_add_overflow(out->tokens[0], count, &out->tokens[1]))
+        return tu_fail(error, TU_EINVALID, "its tokens have no first and count");
+    if (ids && !tu_value_string(ids, &out->ids, &out->ids_length))
+        return tu_fail(error, TU_EINVALID, "its ids_digest is no string");
+    return 0;
+}
+
 static int read_tokens(const struct tensor_value *value, struct tu_scope *out,
                        struct tu_error *error)
 {
+    if (value && value->type == TENSOR_MAP)
+        return read_token_map(value, out, error);
     out->has_tokens = value != NULL;
     if (value && (value->type != TENSOR_ARRAY || value->array.count != 2 ||
                   !tu_value_uint(&value->array.items[0], &out->tokens[0]) ||
@@ -37,10 +55,25 @@ int tu_scope_copy(struct tu_arena *arena, const struct tu_scope *p, struct tu_sc
                   struct tu_error *error)
 {
     *out = *p;
-    if (!p->stage)
-        return 0;
-    out->stage = tu_arena_copy(arena, p->stage, p->stage_length);
-    return out->stage ? 0 : tu_fail_memory(error);
+    if (p->stage && !(out->stage = tu_arena_copy(arena, p->stage, p->stage_length)))
+        return tu_fail_memory(error);
+    if (p->ids && !(out->ids = tu_arena_copy(arena, p->ids, p->ids_length)))
+        return tu_fail_memory(error);
+    return 0;
+}
+
+/* In records of their own, as those of comparisons, tokens are a range alone. */
+static int put_tokens(struct tu_builder *b, const char *key, const struct tu_scope *p,
+                      const char *suffix, struct tu_error *error)
+{
+    if (!p->ids || *suffix)
+        return tu_put_shape(b, key, p->tokens, 2, error);
+    if (tu_builder_open(b, key, strlen(key), TENSOR_MAP, TENSOR_NULL, error) < 0 ||
+        tu_put_uint(b, "first", p->tokens[0], error) < 0 ||
+        tu_put_uint(b, "count", p->tokens[1] - p->tokens[0], error) < 0 ||
+        tu_put_bytes(b, "ids_digest", p->ids, p->ids_length, error) < 0)
+        return -1;
+    return tu_builder_close(b, error);
 }
 
 int tu_scope_put(struct tu_builder *b, const struct tu_scope *p, const char *suffix,
@@ -53,7 +86,7 @@ int tu_scope_put(struct tu_builder *b, const struct tu_scope *p, const char *suf
     if ((p->stage && tu_put_bytes(b, stage, p->stage, p->stage_length, error) < 0) ||
         (p->has_layer && tu_put_uint(b, layer, p->layer, error) < 0))
         return -1;
-    return p->has_tokens ? tu_put_shape(b, tokens, p->tokens, 2, error) : 0;
+    return p->has_tokens ? put_tokens(b, tokens, p, suffix, error) : 0;
 }
 
 bool tu_scope_differs(const struct tu_scope *a, const struct tu_scope *b, char *room, size_t size)
@@ -70,8 +103,15 @@ bool tu_scope_differs(const struct tu_scope *a, const struct tu_scope *b, char *
         snprintf(room, size, "layer %" PRIu64 " against %" PRIu64, a->layer, b->layer);
         return true;
     }
-    if (!a->has_tokens || !b->has_tokens || memcmp(a->tokens, b->tokens, sizeof a->tokens) == 0)
+    if (!a->has_tokens || !b->has_tokens)
         return false;
+    if (memcmp(a->tokens, b->tokens, sizeof a->tokens) == 0) {
+        bool same = !a->ids || !b->ids ||
+                    (a->ids_length == b->ids_length && memcmp(a->ids, b->ids, a->ids_length) == 0);
+        if (!same)
+            snprintf(room, size, "other token ids at the same places");
+        return !same;
+    }
     snprintf(room, size, "tokens [%" PRIu64 ", %" PRIu64 "] against [%" PRIu64 ", %" PRIu64 "]",
              a->tokens[0], a->tokens[1], b->tokens[0], b->tokens[1]);
     return true;

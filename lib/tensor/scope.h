@@ -18,6 +18,8 @@ struct tu_scope {
     bool has_layer, has_tokens;
     uint64_t layer;
     uint64_t tokens[2]; /* the first, and the one behind the last */
+    const char *ids;    /* a digest of what the tokens are; NULL: not said */
+    size_t ids_length;
 };
 
 /* From the keys of a `tensor` record, which it goes on using; nothing is said where there are none.
