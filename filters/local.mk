@@ -14,6 +14,7 @@ bin_PROGRAMS += \
 	filters/tensor-quant \
 	filters/tensor-rand \
 	filters/tensor-save \
+	filters/tensor-trace \
 	filters/verdict
 
 LDADD = libtensorutils.la
@@ -23,3 +24,4 @@ filters_tensor_attn_LDADD = libattention.la $(LDADD)
 filters_tensor_attn_gpu_LDADD = libattention.la $(LDADD)
 filters_tensor_heads_LDADD = libattention.la $(LDADD)
 filters_tensor_matmul_LDADD = libmatmul.la $(LDADD)
+filters_tensor_trace_LDADD = libtrace.la $(LDADD)

@@ -19,6 +19,7 @@ include lib/stream/local.mk
 include lib/model/local.mk
 include lib/map/local.mk
 include lib/compute/local.mk
+include lib/trace/local.mk
 include lib/compare/local.mk
 include lib/judge/local.mk
 include lib/tool/local.mk

@@ -26,6 +26,7 @@ dist_man_MANS = \
 	man/tensor-save.1 \
 	man/tensor-rules.5 \
 	man/tensor-stream.5 \
+	man/tensor-trace.1 \
 	man/tensor-types.7 \
 	man/tensorutils.7 \
 	man/verdict.1

@@ -45,6 +45,7 @@ BATS_TESTS = \
 	tests/suite/runtime.bats \
 	tests/filters/save.bats \
 	tests/filters/scales.bats \
+	tests/filters/trace.bats \
 	tests/filters/verdict.bats
 
 UNIT_TESTS = \
@@ -122,12 +123,14 @@ EXTRA_DIST += $(BATS_TESTS) \
 	tests/tools/make-samples \
 	tests/tools/make-sparse \
 	tests/tools/make-tiny-llama \
+	tests/tools/make-traceable \
 	tests/tools/need-tools \
 	tests/reference/reference_attention.py \
 	tests/reference/reference_compare.py \
 	tests/reference/reference_decode.py \
 	tests/reference/reference_matmul.py \
 	tests/reference/reference_random.py \
+	tests/reference/reference_trace.py \
 	tests/tools/samples_apr.py \
 	tests/tools/samples_gguf.py \
 	tests/tools/samples_npy.py \

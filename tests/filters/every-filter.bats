@@ -21,6 +21,7 @@ readers() {
         tensor-map) echo "$filter --map rename.map" ;;
         tensor-quant) echo "$filter --to bf16" ;;
         tensor-save) echo "$filter out.safetensors" ;;
+        tensor-trace) echo "$filter --tokens 1 -" ;;
         verdict) echo "$filter --min 0" ;;
         *) echo "$filter" ;;
         esac
@@ -39,6 +40,7 @@ writers() {
         tensor-map) echo "$filter --map rename.map a.tsr" ;;
         tensor-quant) echo "$filter --to bf16 a.tsr" ;;
         tensor-save) ;;
+        tensor-trace) echo "$filter --tokens 1,0 tiny.tsr" ;;
         verdict) echo "$filter --min 0 results.tsr" ;;
         *) echo "$filter a.tsr" ;;
         esac
@@ -49,6 +51,7 @@ setup() {
     make-model a.tsr 'w F32 2x2 = 1 2 3 4' 'b F32 3 = 1 2 3' 'q F32 1x1x1 = 1' 'k F32 1x1x1 = 1' 'v F32 1x1x1 = 1' 'attn_out F32 1x1x1 = 1'
     tensor-cos a.tsr a.tsr > results.tsr
     echo 'w = renamed' > rename.map
+    tensor-rand --like qwen2 --num-layers 1 --hidden 4 --heads 1 --kv-heads 1 --head-dim 4 --ffn 4 --vocab 4 > tiny.tsr
 }
 
 # The tags of the options that a page describes.

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: MIT */
+/* tensor-trace: the forward pass of a model from its files, stage by stage. */
+#include "config.h"
+
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "model/facts/gather.h"
+#include "model/source-record.h"
+#include "tool/main.h"
+#include "tool/output.h"
+#include "trace/forward.h"
+#include "trace/record.h"
+#include "trace/stat.h"
+
+static struct tu_tool tool;
+static struct tu_output output;
+static const char *tokens_value, *start;
+static struct tu_list stages;
+static bool wide = true, fused, planning, measuring, stopping, logits_only;
+
+static int parse_precision(void *target, const char *text, struct tu_error *error)
+{
+    *(bool *)target = strcmp(text, "f64") == 0;
+    return *(bool *)target || strcmp(text, "f32") == 0
+               ? 0
+               : tu_fail(error, TU_EUSAGE, "'%s' is neither f32 nor f64", text);
+}
+
+static int parse_weights(void *target, const char *text, struct tu_error *error)
+{
+    *(bool *)target = strcmp(text, "fused") == 0;
+    return *(bool *)target || strcmp(text, "decoded") == 0
+               ? 0
+               : tu_fail(error, TU_EUSAGE, "'%s' is neither decoded nor fused", text);
+}
+
+static const struct tu_option options[] = {
+    {0, "tokens", "LIST", "token ids, as 1,2,3; @FILE or @- reads them", tu_option_string,
+     &tokens_value},
+    {0, "precision", "f64|f32", "f64 (default): the oracle; or f32: products by OpenBLAS",
+     parse_precision, &wide},
+    {0, "weights", "decoded|fused", "with f32: decoded (default), or as GGUF runtimes multiply",
+     parse_weights, &fused},
+    {0, "layers", "LIST", "only stages of these layers, as 0-3,27", tu_select_layers,
+     &tool.session.selection},
+    {0, "stages", "GLOB", "only stages that match, as q_* or layers.0.*; may be repeated",
+     tu_option_list, &stages},
+    {0, "logits-only", NULL, "only the logits", tu_option_flag, &logits_only},
+    {0, "start-from", "TRACE", "compute each stage from the stages before it that TRACE recorded",
+     tu_option_string, &start},
+    {0, "plan", NULL, "list the stages, compute nothing", tu_option_flag, &planning},
+    {0, "stat", NULL, "statistics and digests of the stages instead of their values",
+     tu_option_flag, &measuring},
+    {0, "stop-on-nan", NULL, "stop behind the first stage with NaN or infinity", tu_option_flag,
+     &stopping},
+    TU_JOBS_OPTION(tool),
+    TU_OUTPUT_OPTIONS(tool),
+    TU_INPUT_OPTION(tool),
+    TU_PROGRESS_OPTIONS(tool),
+    TU_OPTIONS_END,
+};
+
+/* Everything that a run works with. */
+struct run {
+    const char *path;
+    struct tu_operand operand, trace;
+    struct tu_recorded recorded;
+    struct tu_arena arena, stage_arena;
+    struct tu_gathered gathered;
+    struct tu_trace_config config;
+    struct tu_weights weights;
+    struct tu_token_list tokens;
+    struct tu_trace_about about;
+    struct tu_stat stat;
+    uint64_t seen;      /* values of the current stage */
+    uint64_t first_bad; /* the first of them that is NaN or infinite; UINT64_MAX: none */
+    double bad;
+};
+
+/* ---- What is put out of a stage ---- */
+
+static bool matches(const struct tu_stage *s)
+{
+    for (size_t i = 0; i < stages.count; i++)
+        if (fnmatch(stages.items[i], s->stage, 0) == 0 || fnmatch(stages.items[i], s->name, 0) == 0)
+            return true;
+    return stages.count == 0;
+}
+
+static bool wants(void *context, const struct tu_stage *s)
+{
+    const struct tu_tensor named = {.name = s->name, .name_length = strlen(s->name)};
+    (void)context;
+    if (logits_only && strcmp(s->stage, "logits") != 0)
+        return false;
+    return matches(s) && tu_selects(&tool.session.selection, &named);
+}
+
+/* A record of the stage without its values. */
+static int put_stage_record(const struct run *r, const char *kind, const struct tu_stage *s,
+                            struct tu_stat *stat, struct tu_arena *arena, struct tu_error *error)
+{
+    struct tu_builder b;
+    struct tensor_value record;
+    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    if (tu_put_string(&b, "kind", kind, error) == 0 && tu_stage_put(&b, &r->about, s, error) == 0 &&
+        (!stat || tu_stat_put(stat, &b, error) == 0) && tu_builder_end(&b, &record, error) == 0)
+        return tu_output_record(&output, &record, error);
+    tu_builder_cancel(&b);
+    return -1;
+}
+
+static int list_stage(void *context, const struct tu_stage *s, struct tu_error *error)
+{
+    struct run *r = context;
+    int result = put_stage_record(r, "stage", s, NULL, &r->stage_arena, error);
+    tu_arena_free(&r->stage_arena);
+    return result;
+}
+
+static int begin_stage(void *context, const struct tu_stage *s, struct tu_error *error)
+{
+    struct run *r = context;
+    struct tu_tensor t;
+    struct tensor_value extra;
+    r->seen = 0;
+    r->first_bad = UINT64_MAX;
+    if (measuring)
+        return tu_stat_begin(&r->stat, s->dtype, error);
+    int result = tu_stage_tensor(&r->about, s, &r->stage_arena, &t, &extra, error);
+    if (result == 0)
+        result = tu_output_tensor(&output, &t, &extra, error);
+    tu_arena_free(&r->stage_arena);
+    return result;
+}
+
+static void look_for_bad(struct run *r, const struct tu_stage *s, const void *values, size_t count)
+{
+    const float *narrow = values;
+    const double *doubles = values;
+    for (size_t i = 0; i < count && s->dtype != TENSOR_I32 && r->first_bad == UINT64_MAX; i++) {
+        double x = s->dtype == TENSOR_F64 ? doubles[i] : (double)narrow[i];
+        if (!isfinite(x)) {
+            r->first_bad = r->seen + i;
+            r->bad = x;
+        }
+    }
+    r->seen += count;
+}
+
+static int put_values(void *context, const struct tu_stage *s, const void *values, size_t count,
+                      struct tu_error *error)
+{
+    struct run *r = context;
+    if (stopping)
+        look_for_bad(r, s, values, count);
+    if (measuring) {
+        tu_stat_add(&r->stat, values, count);
+        return 0;
+    }
+    size_t size = s->dtype == TENSOR_F64 ? sizeof(double) : sizeof(float);
+    return tu_writer_bytes(&output.writer, values, count * size, error);
+}
+
+static int end_stage(void *context, const struct tu_stage *s, struct tu_error *error)
+{
+    struct run *r = context;
+    int result = 0;
+    if (measuring)
+        result = put_stage_record(r, "stat", s, &r->stat, &r->stage_arena, error);
+    tu_stat_end(&r->stat);
+    tu_arena_free(&r->stage_arena);
+    if (result == 0 && r->first_bad != UINT64_MAX)
+        return tu_fail(error, TU_EINVALID, "%s: %s: element %" PRIu64 " is %s (--stop-on-nan)",
+                       r->path, s->name, r->first_bad,
+                       isnan(r->bad) ? "NaN"
+                       : r->bad > 0  ? "infinity"
+                                     : "-infinity");
+    return result;
+}
+
+/* ---- The run ---- */
+
+static void show_progress(void *context, uint64_t done, uint64_t total)
+{
+    (void)context;
+    tu_progress(&tool.session, done, total);
+}
+
+static int put_sources(struct run *r, struct tu_error *error)
+{
+    struct tensor_value record;
+    for (size_t i = 0; i < r->operand.model_count; i++) {
+        if (tu_source_record(&r->operand.models[i], i ? NULL : &r->gathered.facts, i, &r->arena,
+                             &record, error) < 0 ||
+            tu_output_record(&output, &record, error) < 0)
+            return -1;
+    }
+    return tu_trace_record(&r->about, &r->arena, &record, error) < 0
+               ? -1
+               : tu_output_record(&output, &record, error);
+}
+
+/* What a trace leaves out of account is said. */
+static int warn_unused(struct run *r, struct tu_error *error)
+{
+    const char *first = NULL;
+    if (tu_weights_unused(&r->weights, &r->about.unused, &first, error) < 0)
+        return -1;
+    if (r->about.unused)
+        tu_warn(&tool.session, "%s: the graph of %s does not use %" PRIu64 " tensors (%.100s%s)",
+                tu_operand_name(r->path), r->config.arch->name, r->about.unused, first,
+                r->about.unused > 1 ? ", ..." : "");
+    return 0;
+}
+
+static int compute(struct run *r, struct tu_error *error)
+{
+    const bool listing = planning || (!measuring && !tu_output_streams(&output));
+    const struct tu_stage_sink nobody = {.wants = wants},
+                               list = {.wants = wants, .begin = list_stage, .context = r},
+                               sink = {.wants = wants,
+                                       .begin = begin_stage,
+                                       .put = put_values,
+                                       .end = end_stage,
+                                       .context = r};
+    struct tu_forward f = {.config = &r->config,
+                           .weights = &r->weights,
+                           .ids = r->tokens.ids,
+                           .tokens = r->tokens.count,
+                           .options = {.wide = wide,
+                                       .fused = fused,
+                                       .threads = (unsigned)tool.session.threads,
+                                       .progress = show_progress},
+                           .sink = &nobody,
+                           .recorded = start ? &r->recorded : NULL};
+    uint64_t wanted;
+    if (tu_forward_plan(&f, &wanted, error) < 0)
+        return -1;
+    if (warn_unused(r, error) < 0)
+        return -1;
+    if (wanted == 0)
+        return tu_fail(error, TU_EUSAGE, "%s: no stage is selected (--plan lists them)", r->path);
+    if (start && f.found == 0)
+        return tu_fail(error, TU_EINVALID, "%s: holds no stage of this model (by name: layers.0.q)",
+                       tu_operand_name(start));
+    r->about.recorded = f.found;
+    if (put_sources(r, error) < 0)
+        return -1;
+    f.sink = listing ? &list : &sink;
+    return listing ? tu_forward_plan(&f, &wanted, error) : tu_forward_run(&f, error);
+}
+
+static int open_model(struct run *r, struct tu_error *error)
+{
+    if (tu_operand_open(&r->operand, &tool.session, r->path, TU_ACCESS_RANDOM, error) < 0 ||
+        tu_gather_operand(&r->operand, false, &r->arena, &r->gathered, error) < 0 ||
+        tu_trace_configure(&r->gathered.facts, tu_operand_name(r->path), &r->arena, &r->config,
+                           error) < 0)
+        return -1;
+    r->about = (struct tu_trace_about){.config = &r->config,
+                                       .tokens = &r->tokens,
+                                       .program = "tensor-trace " PACKAGE_VERSION,
+                                       .precision = wide ? "f64" : "f32",
+                                       .weights = fused ? "fused" : "decoded"};
+    return tu_weights_open(&r->weights, &r->operand, &r->config, tool.session.kernels,
+                           tu_operand_name(r->path), error);
+}
+
+/* A trace that is a pipe is copied first: its stages are read in their own order. */
+static int open_trace(struct run *r, struct tu_error *error)
+{
+    if (!start)
+        return 0;
+    r->recorded = (struct tu_recorded){.operand = &r->trace,
+                                       .kernels = tool.session.kernels,
+                                       .tokens = &r->tokens,
+                                       .path = tu_operand_name(start)};
+    return tu_operand_open(&r->trace, &tool.session, start, TU_ACCESS_RANDOM, error);
+}
+
+static int check_options(const char *operand, struct tu_error *error)
+{
+    if (!tokens_value)
+        return tu_fail(error, TU_EUSAGE, "--tokens is not given (token ids, as --tokens 1,2,3)");
+    int minus = (strcmp(operand, "-") == 0) + (strcmp(tokens_value, "@-") == 0) +
+                (start && strcmp(start, "-") == 0);
+    if (minus > 1)
+        return tu_fail(error, TU_EUSAGE, "standard input can be only one of them");
+    if (fused && wide)
+        return tu_fail(error, TU_EUSAGE, "--weights fused goes with --precision f32");
+    if (planning && measuring)
+        return tu_fail(error, TU_EUSAGE, "--plan and --stat exclude one another");
+    if (logits_only && stages.count)
+        return tu_fail(error, TU_EUSAGE, "--logits-only and --stages exclude one another");
+    return 0;
+}
+
+static int open_output(struct tu_tool *t, struct tu_error *error)
+{
+    if (measuring)
+        return tu_output_open(&output, t, "stat", tu_stat_columns, error);
+    return tu_output_open(&output, t, "stage", tu_stage_columns, error);
+}
+
+static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
+{
+    struct run r = {.path = operands[0],
+                    .operand = {.is_stream = true, .fd = -1},
+                    .trace = {.is_stream = true, .fd = -1}};
+    (void)count;
+    if (check_options(r.path, error) < 0 || open_output(t, error) < 0)
+        return -1;
+    int result = tu_tokens_read(&r.tokens, tokens_value, error);
+    if (result == 0)
+        result = open_model(&r, error);
+    if (result == 0)
+        result = open_trace(&r, error);
+    if (result == 0)
+        result = compute(&r, error);
+    if (result == 0)
+        result = tu_operand_unchanged(&r.operand, error);
+    if (result == 0 && start)
+        result = tu_operand_unchanged(&r.trace, error);
+    tu_stat_end(&r.stat);
+    tu_weights_close(&r.weights);
+    tu_operand_close(&r.operand);
+    tu_operand_close(&r.trace);
+    tu_arena_free(&r.stage_arena);
+    tu_arena_free(&r.arena);
+    free(r.tokens.ids);
+    free(stages.items);
+    return result < 0 ? -1 : tu_output_close(&output, error);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct tu_command command = {
+        .name = "tensor-trace",
+        .synopsis = "[OPTION]... MODEL --tokens LIST",
+        .about =
+            "Runs a model from its files over the ids of some tokens, and puts out every stage of\n"
+            "the forward pass, layers.L.STAGE, with what it was computed from.",
+        .options = options,
+        .min_operands = 1,
+        .max_operands = 1,
+        .run = run,
+    };
+    return tu_main(&command, &tool, argc, argv);
+}
