@@ -1,9 +1,19 @@
 # Tests.  A .bats file and a program of tests/unit are one line each; both print TAP.  Those that take
-# longest come first, so that in the end no core waits for another.
+# longest come first, so that in the end no core waits for another.  PLAIN_TESTS have nothing that
+# sanitizers could see: they look at the tree and its pages, or hold numbers of many runs against each
+# other, of code that other tests run.
+PLAIN_TESTS = \
+	tests/filters/gate.bats \
+	tests/judge/profile.bats \
+	tests/house.bats \
+	tests/filters/examples.bats \
+	tests/suite/assertions.bats \
+	tests/suite/doorstep.bats \
+	tests/suite/golden.bats
+
 BATS_TESTS = \
 	tests/formats/hostile.bats \
 	tests/filters/matmul.bats \
-	tests/filters/gate.bats \
 	tests/filters/cache.bats \
 	tests/formats/stream.bats \
 	tests/filters/attn-gpu.bats \
@@ -11,7 +21,6 @@ BATS_TESTS = \
 	tests/filters/oracle.bats \
 	tests/filters/map.bats \
 	tests/filters/cos.bats \
-	tests/house.bats \
 	tests/filters/attn.bats \
 	tests/formats/byte-order.bats \
 	tests/filters/cat.bats \
@@ -22,12 +31,8 @@ BATS_TESTS = \
 	tests/filters/dequant.bats \
 	tests/judge/discharge.bats \
 	tests/judge/evidence.bats \
-	tests/filters/examples.bats \
 	tests/filters/facts.bats \
 	tests/filters/fault.bats \
-	tests/suite/assertions.bats \
-	tests/suite/doorstep.bats \
-	tests/suite/golden.bats \
 	tests/filters/hash.bats \
 	tests/filters/heads.bats \
 	tests/filters/ls.bats \
@@ -36,7 +41,6 @@ BATS_TESTS = \
 	tests/formats/parts.bats \
 	tests/filters/pipeline.bats \
 	tests/formats/plugin.bats \
-	tests/judge/profile.bats \
 	tests/filters/quant.bats \
 	tests/filters/rand.bats \
 	tests/filters/reading.bats \
@@ -89,7 +93,11 @@ check_DATA = tests/environment tools-are-there
 tools-are-there:
 	@BATS='$(BATS)' sh $(srcdir)/tests/tools/need-tools
 .PHONY: tools-are-there
+if SANITIZED
 TESTS += $(BATS_TESTS) $(UNIT_TESTS)
+else
+TESTS += $(PLAIN_TESTS) $(BATS_TESTS) $(UNIT_TESTS)
+endif
 TEST_EXTENSIONS = .bats
 BATS_LOG_COMPILER = $(BATS)
 AM_BATS_LOG_FLAGS = --tap --print-output-on-failure
@@ -98,7 +106,7 @@ STAND_IN = test -n "$$TU_GPU" || { LD_LIBRARY_PATH='$(abs_top_builddir)/tests/pt
 AM_TESTS_ENVIRONMENT = BATS_LIB_PATH='$(srcdir)/tests'; TU_TEST_ENVIRONMENT='$(abs_top_builddir)/tests/environment'; export BATS_LIB_PATH TU_TEST_ENVIRONMENT; $(STAND_IN)
 
 # Makers and checkers: they run in their folder and need nothing but bash and python3.
-EXTRA_DIST += $(BATS_TESTS) \
+EXTRA_DIST += $(PLAIN_TESTS) $(BATS_TESTS) \
 	tests/.shellcheckrc \
 	tests/tools/blocks.py \
 	tests/cross-check \

@@ -34,11 +34,11 @@ noinst_LTLIBRARIES += libkernels-avx2.la libkernels-avx512.la libkernels-avx512w
 libtensorutils_la_LIBADD += libkernels-avx2.la libkernels-avx512.la libkernels-avx512wide.la
 
 libkernels_avx2_la_SOURCES = $(KERNEL_SOURCES)
-libkernels_avx2_la_CFLAGS = $(KERNEL_CFLAGS) -DTU_ISA=avx2 -mavx2 -mfma -mf16c -mbmi2
+libkernels_avx2_la_CFLAGS = $(KERNEL_CFLAGS) $(TU_VECTOR_CFLAGS) -DTU_ISA=avx2 -mavx2 -mfma -mf16c -mbmi2
 
 libkernels_avx512_la_SOURCES = $(KERNEL_SOURCES)
-AVX512_CFLAGS = $(KERNEL_CFLAGS) -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw -mavx512dq -mavx512vl \
-	-mavx512vbmi
+AVX512_CFLAGS = $(KERNEL_CFLAGS) $(TU_VECTOR_CFLAGS) -mavx2 -mfma -mf16c -mbmi2 -mavx512f -mavx512bw \
+	-mavx512dq -mavx512vl -mavx512vbmi
 libkernels_avx512_la_CFLAGS = $(AVX512_CFLAGS) -DTU_ISA=avx512 -mprefer-vector-width=256
 
 # What gains from vectors of 512 bits where the units have as many; the rest is that of avx512.
