@@ -23,8 +23,6 @@ BASE_SOURCES = \
 	lib/base/pipeline.h \
 	lib/base/processors.c \
 	lib/base/processors.h \
-	lib/base/shell.c \
-	lib/base/shell.h \
 	lib/base/source.c \
 	lib/base/source.h \
 	lib/base/text.c \

@@ -36,4 +36,9 @@ bool tu_parse_u64(const char *text, uint64_t *out);
 bool tu_parse_double(const char *text, double *out);
 bool tu_parse_size(const char *text, uint64_t *out);
 
+/* The words, up to NULL, with blanks between them, and quoted where a shell needs that: allocated;
+ * NULL without memory.  Words that do not fit into `most` bytes are left out, and their number is
+ * told in a comment; the first word always fits. */
+char *tu_shell_line(char *const *words, size_t most);
+
 #endif

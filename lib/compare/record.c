@@ -6,6 +6,7 @@
 #include "compare/record.h"
 
 #include <math.h>
+#include <string.h>
 
 const struct tu_column tu_compare_columns[] = {
     {.key = "status", .title = "status", .width = -14},
@@ -380,6 +381,28 @@ static int put_numbers(struct tu_builder *b, const struct tu_pair_result *r, str
     return put_full(b, r, error);
 }
 
+/* Of another layout: the numbers that its record would have if that were the one that is stated. It
+ * has no status of its own, so that who looks for one in a line finds that of the record. */
+static int put_fitted(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
+{
+    struct tu_pair_result fitted = *r;
+    if (!r->layout)
+        return 0;
+    fitted.sums = r->hypothesis.sums;
+    fitted.resolution = r->hypothesis.resolution;
+    fitted.row = r->hypothesis.row;
+    fitted.elements = fitted.sums.elements;
+    fitted.columns = (struct tu_columns_metrics){0};
+    fitted.full = NULL;
+    if (tu_builder_open(b, "fitted", strlen("fitted"), TENSOR_MAP, TENSOR_NULL, error) < 0 ||
+        tu_put_string(b, "dtype_a", tu_dtype(r->a->dtype)->name, error) < 0 ||
+        tu_put_string(b, "dtype_b", tu_dtype(r->b->dtype)->name, error) < 0 ||
+        tu_put_uint(b, "element_count", fitted.elements, error) < 0 ||
+        put_numbers(b, &fitted, error) < 0)
+        return -1;
+    return tu_builder_close(b, error);
+}
+
 static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
     const struct tu_pair_result *r = subject;
@@ -398,7 +421,7 @@ static int fill_compare(struct tu_builder *b, const void *subject, struct tu_err
         return -1;
     if (r->match == TU_MATCH_BOTH && put_numbers(b, r, error) < 0)
         return -1;
-    return put_hypothesis(b, &r->hypothesis, error);
+    return put_hypothesis(b, &r->hypothesis, error) < 0 ? -1 : put_fitted(b, r, error);
 }
 
 int tu_compare_record(const struct tu_pair_result *r, struct tu_arena *arena,

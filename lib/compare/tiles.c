@@ -4,6 +4,8 @@
 
 #include "compare/tiles.h"
 
+#include "compare/metrics/rows.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,11 +79,7 @@ static void place_block(const struct tu_task *task, struct tu_tile *t)
     for (size_t i = 0; i < sizeof places / sizeof *places; i++)
         *places[i] =
             (t->area.row + *places[i] / across) * columns + t->area.column + *places[i] % across;
-    tu_apart_rows_move(&t->sums.rows.apart, t->area.row);
-    t->sums.rows.error_row += t->area.row;
-    t->sums.rows.cosine_row += t->area.row;
-    t->sums.rows.least.row += t->area.row;
-    t->sums.rows.most.row += t->area.row;
+    tu_worst_rows_move(&t->sums.rows, t->area.row);
 }
 
 static struct tu_row *row_sums(const struct tu_tile *t)

@@ -257,6 +257,27 @@ static void weigh(struct tu_court *c, struct hearing *h, struct tu_judged *j, bo
     }
 }
 
+/* Another layout is accepted where what it fits by keeps the rules; a record that does not say how
+ * well it fits is judged by nobody. */
+static void weigh_layout(struct tu_court *c, struct hearing *h, struct tu_judged *j)
+{
+    const struct tensor_value *fitted = tu_value_get(h->record, "fitted");
+    if (!fitted || fitted->type != TENSOR_MAP) {
+        j->outcome = TU_INCOMPARABLE;
+        j->reason = "layout: nothing says how well it fits";
+        return;
+    }
+    const struct tensor_value *record = h->record;
+    h->record = fitted;
+    h->identical = tu_record_identical(fitted);
+    h->integers = !h->identical && tu_record_of_integers(fitted);
+    try_rules(c, h);
+    h->record = record;
+    j->outcome = *h->broken ? TU_FAILED : TU_ALLOWED;
+    if (*h->broken)
+        j->reason = h->broken;
+}
+
 /* False for a record that is none of the court's business: of another kind, and no rule is about
  * it. */
 static bool decide(struct tu_court *c, struct hearing *h, struct tu_judged *j)
@@ -269,6 +290,8 @@ static bool decide(struct tu_court *c, struct hearing *h, struct tu_judged *j)
         j->outcome = TU_LISTED;
     else if (!ok && !allowed)
         j->outcome = is_missing(j->status) ? TU_MISSING : TU_INCOMPARABLE;
+    else if (strcmp(j->status, "layout") == 0)
+        weigh_layout(c, h, j);
     else if (!ok && !numbers)
         j->outcome = TU_ALLOWED;
     else {

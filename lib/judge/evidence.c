@@ -12,7 +12,6 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "base/shell.h"
 #include "tree/json.h"
 #include "judge/canonical.h"
 #include "judge/reports/parts.h"

@@ -247,6 +247,19 @@ static const char *fault_of(const struct tensor_value *value, enum form form, bo
     return isfinite(number) ? NULL : isnan(number) ? "is NaN" : "is infinite";
 }
 
+/* The fields of a compare record, or of a map in it. */
+static int check_fields(const struct tensor_value *record, const struct tensor_value *map, bool ok,
+                        struct tu_error *error)
+{
+    for (size_t i = 0; i < COMPARE_FIELDS; i++) {
+        const struct tensor_value *value = tu_value_get(map, compare_fields[i].name);
+        const char *fault = value ? fault_of(value, compare_fields[i].form, ok) : NULL;
+        if (fault)
+            return refuse(record, compare_fields[i].name, fault, error);
+    }
+    return 0;
+}
+
 int tu_schema_check(const struct tensor_value *record, struct tu_error *error)
 {
     const struct tensor_value *status = tu_value_get(record, "status"),
@@ -257,11 +270,10 @@ int tu_schema_check(const struct tensor_value *record, struct tu_error *error)
         return refuse(record, "its name", name ? "is no text" : "is missing", error);
     if (status && !is_status(status))
         return refuse(record, "its status", "is no word that is known", error);
-    for (size_t i = 0; compare && i < COMPARE_FIELDS; i++) {
-        const struct tensor_value *value = tu_value_get(record, compare_fields[i].name);
-        const char *fault = value ? fault_of(value, compare_fields[i].form, ok) : NULL;
-        if (fault)
-            return refuse(record, compare_fields[i].name, fault, error);
-    }
-    return 0;
+    const struct tensor_value *fitted = compare ? tu_value_get(record, "fitted") : NULL;
+    if (compare && check_fields(record, record, ok, error) < 0)
+        return -1;
+    if (fitted && fitted->type != TENSOR_MAP)
+        return refuse(record, "fitted", "is no map", error);
+    return fitted ? check_fields(record, fitted, true, error) : 0;
 }

@@ -18,7 +18,6 @@
 
 #include "base/processors.h"
 #include "base/clock.h"
-#include "base/shell.h"
 #include "model/tsr.h"
 #include "base/text.h"
 

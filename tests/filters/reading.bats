@@ -82,6 +82,27 @@ numbers() {
     says '"status":"ok"' '"max_diff":0,'
 }
 
+@test "a layout that is accepted still has to be the same weights" {
+    mkdir hf
+    tensor-rand --type BF16 --deviation 0.02 --tensor model.layers.0.self_attn.q_proj.weight=256x512 --tensor w=512x256 |
+        tensor-save hf/model.safetensors
+    echo '{"model_type":"llama","num_attention_heads":8,"num_key_value_heads":8}' > hf/config.json
+    printf '%s\n' 'model.layers.{l}.self_attn.q_proj.weight = blk.{l}.attn_q.weight' 'w = w : transpose' > unturned.map
+    tensor-map --map ./unturned.map --to right hf > there.tsr
+    tensor-quant --to Q8_0 there.tsr > good.tsr
+    tensor-quant --to Q4_K there.tsr | tensor-dequant | tensor-quant --to Q8_0 > poor.tsr
+    tensor-save good.gguf good.tsr
+    tensor-save poor.gguf poor.tsr
+    for file in good poor; do
+        run -1 pipeline "tensor-cos hf $file.gguf | verdict"
+        says "layout: 2 (0 allowed)"
+    done
+    run -0 pipeline "{ tensor-cos hf good.gguf; tensor-cos there.tsr there.tsr; } | verdict --allow layout"
+    says " 2 allowed"
+    run -1 pipeline "{ tensor-cos hf poor.gguf; tensor-cos there.tsr there.tsr; } | verdict --allow layout"
+    says " 2 failed (2 broke a rule" "not step_noise"
+}
+
 @test "NaN is not excused by a layout" {
     tensor-rand --tensor w=48x80 --seed 5 > a.tsr
     echo '* = * : rope(4)' > turn.map

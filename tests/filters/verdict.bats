@@ -296,7 +296,7 @@ setup() {
 }
 
 @test "another layout fails, whoever judges, until it is accepted" {
-    record 'status="layout",hypothesis="rope(4)",remedy="w = w : rope(4)",identical_count=4,max_diff=0'
+    record 'status="layout",hypothesis="rope(4)",remedy="w = w : rope(4)",fitted=dict(r, identical_count=4, max_diff=0, cosine_similarity=1.0)'
     for judge in --profile=auto --profile=exact --min=0.1 --rule=max_diff\<9; do
         run -1 verdict "$judge" record.tsr
         says "layout: 1 (0 allowed)" "(layout; hypothesis: rope(4))"
@@ -306,6 +306,23 @@ setup() {
         run -1 verdict "$judge" --allow 'layout:v*' record.tsr
         run -1 verdict "$judge" --allow shape_mismatch --allow undefined record.tsr
     done
+}
+
+@test "another layout that is accepted is judged as what it fits" {
+    record 'status="layout",hypothesis="rope(4)",hypothesis_cosine=0.99,fitted=dict(r, max_diff=2.0)'
+    for judge in --profile=exact --min=0.999 --rule=max_diff\<1; do
+        run -1 pipeline "cat record.tsr same.tsr | verdict '$judge' --allow layout"
+        says " 1 failed (1 broke a rule"
+    done
+    run -0 pipeline "cat record.tsr same.tsr | verdict --rule 'max_diff < 3' --allow layout"
+    # what says nothing of it is no layout that could be accepted
+    record 'status="layout",hypothesis="rope(4)",hypothesis_cosine=1.0'
+    run -1 pipeline "cat record.tsr same.tsr | verdict --rule 'max_diff < 3' --allow layout"
+    says "nothing says how well it fits"
+    record 'status="layout",hypothesis="rope(4)",fitted="well"'
+    refuses "fitted is no map" verdict --min 0 --allow layout record.tsr
+    record 'status="layout",hypothesis="rope(4)",fitted=dict(r, max_diff="0")'
+    refuses "max_diff is no number" verdict --min 0 --allow layout record.tsr
 }
 
 @test "what was not compared is told: extra tensors, rows of one side" {

@@ -168,6 +168,15 @@ void tu_note_row(struct tu_worst_rows *w, const struct tu_comparison *c, uint64_
     tu_rows_note(w, tu_faint_row(c), index, r);
 }
 
+void tu_worst_rows_move(struct tu_worst_rows *w, uint64_t rows)
+{
+    tu_apart_rows_move(&w->apart, rows);
+    w->error_row += rows;
+    w->cosine_row += rows;
+    w->least.row += rows;
+    w->most.row += rows;
+}
+
 void tu_worst_rows_add(struct tu_worst_rows *sum, const struct tu_worst_rows *next)
 {
     note_gain(sum, &next->least.aa, &next->least.bb, next->least.row);

@@ -15,6 +15,8 @@ struct tu_angle tu_angle_of(const struct tu_row *r);
 double tu_faint_row(const struct tu_comparison *c);
 /* Notes a row whose sums are complete, of a comparison whose faint rows are known. */
 void tu_rows_note(struct tu_worst_rows *w, double faint, uint64_t index, const struct tu_row *r);
+/* Counts rows from so many further up. */
+void tu_worst_rows_move(struct tu_worst_rows *w, uint64_t rows);
 /* Adds the worst of the rows that follow. */
 void tu_worst_rows_add(struct tu_worst_rows *sum, const struct tu_worst_rows *next);
 

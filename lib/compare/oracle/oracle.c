@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "compare/metrics/rows.h"
 #include "compare/oracle/hypotheses.h"
 #include "map/language.h"
 
@@ -52,9 +53,12 @@ struct passage {
     struct tu_comparison comparison;
     struct tu_buffer raw[2];
     struct tu_partial sums;
+    uint64_t row; /* elements of what is taken for a row */
 };
 
-enum { BLOCK_SIDE = 1024, BLOCK = BLOCK_SIDE * BLOCK_SIDE };
+/* Blocks have BLOCK elements at most, and whole rows where these are no longer than WIDE; rows that
+ * are longer than LONG are taken piece by piece, and none of them is the worst. */
+enum { BLOCK_SIDE = 1024, BLOCK = BLOCK_SIDE * BLOCK_SIDE, WIDE = 16 * BLOCK_SIDE, LONG = 1 << 22 };
 
 static void add_piece(struct passage *p, uint64_t first, size_t count)
 {
@@ -75,16 +79,26 @@ static int pass_run(struct tu_search *s, struct passage *p, uint64_t first, size
     return 0;
 }
 
+/* The types that the sides are stored in tell how far apart numbers may be. */
+static void settle_steps(struct passage *p)
+{
+    const enum tensor_dtype types[2] = {stored_type(p->sides[0]), stored_type(p->sides[1])};
+    p->comparison.resolution = tu_resolution_of(p->comparison.decoders, types);
+}
+
 static int pass_runs(struct tu_search *s, struct passage *p)
 {
-    uint64_t elements = p->sides[0]->tensor.elements;
+    const struct tu_tensor *t = &p->sides[0]->tensor;
+    uint64_t elements = t->elements, row = t->rank ? t->shape[t->rank - 1] : 1;
     for (int i = 0; i < 2; i++)
         if (tu_view_decoder(p->sides[i], s->maker.kernels, &p->comparison.decoders[i], s->error) <
             0)
             return -1;
-    p->comparison.row = elements;
+    settle_steps(p);
+    p->row = p->comparison.row = row <= LONG ? row : elements;
+    uint64_t step = row > LONG ? TU_TILE : row > TU_TILE ? row : TU_TILE / row * row;
     for (uint64_t first = 0, n; first < elements; first += n) {
-        n = elements - first < TU_TILE ? elements - first : TU_TILE;
+        n = elements - first < step ? elements - first : step;
         if (pass_run(s, p, first, (size_t)n) < 0)
             return -1;
     }
@@ -94,12 +108,20 @@ static int pass_runs(struct tu_search *s, struct passage *p)
 static int pass_block(struct tu_search *s, struct passage *p, struct tu_area area)
 {
     size_t n = (size_t)(area.rows * area.columns);
+    const struct tu_partial before = p->sums;
     for (int i = 0; i < 2; i++)
         if (tu_buffer_reserve(&p->raw[i], n * p->sides[i]->geometry.dtype->bytes, s->error) < 0 ||
             tu_view_read_area(p->sides[i], area, p->raw[i].bytes, s->error) < 0)
             return -1;
     p->comparison.row = area.columns;
+    p->sums = (struct tu_partial){0};
     add_piece(p, 0, n);
+    struct tu_partial here = p->sums;
+    p->sums = before;
+    if (p->row != area.columns) /* those are pieces of rows */
+        here.rows = (struct tu_worst_rows){0};
+    tu_worst_rows_move(&here.rows, area.row);
+    tu_partial_add(&p->sums, &here);
     return 0;
 }
 
@@ -108,6 +130,8 @@ static int pass_blocks(struct tu_search *s, struct passage *p)
 {
     const struct tu_tensor *t = &p->sides[0]->tensor;
     uint64_t columns = t->shape[t->rank - 1], rows = t->elements / columns;
+    uint64_t across = columns <= WIDE ? columns : BLOCK_SIDE;
+    uint64_t down = columns <= WIDE ? BLOCK / columns : BLOCK_SIDE;
     for (int i = 0; i < 2; i++) {
         const uint64_t shape = BLOCK;
         struct tu_geometry flat;
@@ -119,28 +143,34 @@ static int pass_blocks(struct tu_search *s, struct passage *p)
                 0)
             return -1;
     }
-    for (uint64_t r = 0; r < rows; r += BLOCK_SIDE)
-        for (uint64_t c = 0; c < columns; c += BLOCK_SIDE) {
-            struct tu_area area = {r, rows - r < BLOCK_SIDE ? rows - r : BLOCK_SIDE, c,
-                                   columns - c < BLOCK_SIDE ? columns - c : BLOCK_SIDE};
+    settle_steps(p);
+    p->row = across == columns ? columns : t->elements;
+    for (uint64_t r = 0; r < rows; r += down)
+        for (uint64_t c = 0; c < columns; c += across) {
+            struct tu_area area = {r, rows - r < down ? rows - r : down, c,
+                                   columns - c < across ? columns - c : across};
             if (pass_block(s, p, area) < 0)
                 return -1;
         }
     return 0;
 }
 
-static int confirm(struct tu_search *s, double *cosine, bool *finite)
+/* Compares all elements as the best explanation has them. */
+static int confirm(struct tu_search *s, struct tu_hypothesis *out, bool *finite)
 {
     const struct tu_view *const *sides = s->best.sides;
     struct passage p = {.sides = {sides[0], sides[1]}, .comparison.kernels = s->maker.kernels};
     bool turned = sides[0]->transposed || sides[1]->transposed;
-    *cosine = s->best.cosine;
+    out->cosine = s->best.cosine;
     *finite = true;
-    if (!isnan(*cosine))
+    if (!isnan(out->cosine) && !s->best.layout)
         return 0;
     int result = turned ? pass_blocks(s, &p) : pass_runs(s, &p);
-    *cosine = tu_partial_metrics(&p.sums).cosine_similarity;
+    out->cosine = tu_partial_metrics(&p.sums).cosine_similarity;
     *finite = p.sums.finite == p.sums.elements;
+    out->sums = p.sums;
+    out->resolution = p.comparison.resolution;
+    out->row = p.row;
     free(p.raw[0].bytes);
     free(p.raw[1].bytes);
     return result;
@@ -163,18 +193,19 @@ static bool is_rule(const char *text)
 
 static int answer(struct tu_search *s, struct tu_hypothesis *out)
 {
-    double cosine;
+    struct tu_hypothesis found = {0};
     bool finite;
     double most = fmin(1 - s->level * s->level, s->now / 2);
     if (!s->best.text || s->best.unexplained > most)
         return 0;
-    if (confirm(s, &cosine, &finite) < 0)
+    if (confirm(s, &found, &finite) < 0)
         return -1;
-    if (!(cosine >= s->level))
+    if (!(found.cosine >= s->level))
         return 0;
     const struct tu_candidate *best = &s->best;
-    *out = (struct tu_hypothesis){
-        .text = best->text, .cosine = cosine, .layout = best->layout && finite};
+    found.text = best->text;
+    found.layout = best->layout && finite;
+    *out = found;
     if (!best->from)
         return 0;
     out->remedy =

@@ -40,6 +40,10 @@ struct tu_hypothesis {
     const char *remedy; /* a rule of a map that makes b what a is; NULL: there is none */
     double cosine;      /* over all elements, as the hypothesis has it */
     bool layout;        /* the same numbers lie in another order, or under another shape */
+    /* Of a layout: what the two come to where b is seen as the hypothesis has it. */
+    struct tu_partial sums;
+    struct tu_resolution resolution;
+    uint64_t row; /* elements of what is taken for a row */
 };
 
 /* Whether the result of a comparison needs explaining. */
