@@ -161,6 +161,42 @@ layers.2.q exchange(layers.1.q) 1' wrong=mislaid/exchanged.safetensors
     [ -z "$(hypotheses)" ]
 }
 
+@test "channels of convolutions, and 512 experts, that lie elsewhere; the remedy brings them back" {
+    python3 - "$srcdir/tests/tools" << 'END'
+import random, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1])
+import formats
+random.seed(2)
+O, I, H, W = 8, 16, 3, 5
+a = [random.gauss(0, 1) for _ in range(O * I * H * W)]
+at = lambda o, i, h, w: a[((o * I + i) * H + h) * W + w]
+mlx = [at(o, i, h, w) for o in range(O) for h in range(H) for w in range(W) for i in range(I)]
+keras = [at(o, i, h, w) for h in range(H) for w in range(W) for i in range(I) for o in range(O)]
+order = list(range(512))
+random.shuffle(order)
+e = [[random.gauss(0, 1) for _ in range(32)] for _ in order]
+mixed = [e[n] for n in order]
+def save(name, conv, shape, experts):
+    open(name, "wb").write(formats.safetensors([
+        formats.Tensor("conv", "F32", shape, formats.values("F32", conv)),
+        formats.Tensor("experts", "F32", [512, 4, 8], formats.values("F32", [x for row in experts for x in row]))]))
+save("own.safetensors", a, [O, I, H, W], e)
+save("mlx.safetensors", mlx, [O, H, W, I], mixed)
+save("keras.safetensors", keras, [H, W, I, O], mixed)
+END
+    for other in mlx keras; do
+        for pair in "own.safetensors $other.safetensors" "$other.safetensors own.safetensors"; do
+            # shellcheck disable=SC2086
+            tensor-cos --json $pair > results
+            [ "$(grep -c '"status":"layout".*"hypothesis":"permute(\|"status":"layout".*"hypothesis":"experts(' results)" -eq 2 ]
+            sed -n 's/.*"remedy":"\([^"]*\)".*/\1/p' results > fix.map
+            run -0 pipeline "tensor-map --map ./fix.map --to right ${pair#* } | tensor-cos ${pair% *} - | verdict --profile exact"
+            says " 2 passed"
+        done
+    done
+}
+
 @test "another layout is a status of its own, which is excused alone, and the reports name it" {
     tensor-cos "$right" mislaid/pairs.safetensors > results.tsr
     run -1 verdict --report markdown=v.md,html=v.html,json=v.json,junit=v.xml results.tsr

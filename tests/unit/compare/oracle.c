@@ -193,6 +193,50 @@ TEST(a_matrix_the_other_way_round)
     end();
 }
 
+/* Axes that moved, in each way that convolutions have them; b is told by the axes of a that are its own, in order. */
+TEST(convolutions_of_other_frameworks)
+{
+    static const struct {
+        uint32_t rank;
+        uint64_t shape[4], axes[4]; /* of a; which of them the axes of b are */
+        const char *text, *remedy;
+    } cases[] = {
+        {4, {8, 16, 3, 5}, {0, 2, 3, 1}, "permute(0,3,1,2)", "w = w : reshape(8,15,16), transpose, reshape(8,16,3,5)"},
+        {4, {8, 3, 5, 16}, {0, 3, 1, 2}, "permute(0,2,3,1)", "w = w : reshape(8,16,15), transpose, reshape(8,3,5,16)"},
+        {4, {8, 16, 3, 5}, {2, 3, 1, 0}, "permute(3,2,0,1)",
+         "w = w : reshape(15,128), transpose, reshape(16,8,15), permute(1,0,2), reshape(8,16,3,5)"},
+        {4, {3, 5, 16, 8}, {3, 2, 0, 1}, "permute(2,3,1,0)",
+         "w = w : reshape(8,16,15), permute(1,0,2), reshape(128,15), transpose, reshape(3,5,16,8)"},
+        {3, {8, 16, 7}, {2, 1, 0}, "permute(2,1,0)",
+         "w = w : reshape(7,128), transpose, reshape(16,8,7), permute(1,0,2), reshape(8,16,7)"},
+        {3, {8, 16, 7}, {1, 2, 0}, "permute(2,0,1)", "w = w : reshape(1,112,8), transpose, reshape(8,16,7)"},
+    };
+    for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+        const uint64_t *own = cases[n].shape, *axes = cases[n].axes;
+        uint32_t rank = cases[n].rank;
+        uint64_t turned[4], all = 1;
+        for (uint32_t i = 0; i < rank; i++) {
+            turned[i] = own[axes[i]];
+            all *= own[i];
+        }
+        fill(va, all, n + 1);
+        for (uint64_t i = 0; i < all; i++) {
+            uint64_t place[4], rest = i, at = 0;
+            for (uint32_t k = rank; k--; rest /= turned[k])
+                place[axes[k]] = rest % turned[k];
+            for (uint32_t k = 0; k < rank; k++)
+                at = at * own[k] + place[k];
+            vb[i] = va[at];
+        }
+        begin();
+        CHECK_STRING(ask(add("w", TENSOR_F32, own, rank, va), add("w", TENSOR_F32, turned, rank, vb), 0, 0, NULL, 0),
+                     cases[n].text);
+        CHECK_STRING(w.found.remedy, cases[n].remedy);
+        CHECK(w.found.layout && w.found.sums.max_diff == 0 && w.found.sums.elements == all);
+        end();
+    }
+}
+
 static size_t pairs_of_4(size_t i)
 {
     size_t size = R / 4, head = i / size, at = i % size;
