@@ -5,6 +5,7 @@
 
 #include "compare/pair.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -144,6 +145,32 @@ TEST(what_was_seen_of_it_stays_too)
     }
 }
 
+/* Tiles that the other side cuts begin where the last one ended, or up to 512 bytes before, but not
+ * before that one began. */
+TEST(tiles_of_a_stream_overlap_by_less_than_a_block)
+{
+    static const struct {
+        size_t offset, length;
+    } tiles[] = {{0, 3},     {0, 1000},    {1000, 1000}, {1990, 600},  {2078, 1000}, {2566, 70000},
+                 {72566, 1}, {72566, 300}, {72600, 501}, {72700, 401}, {73101, 512}, {73101, 600}};
+    begin();
+    struct tu_pair *p = pair_of_stream(1);
+    struct tu_origin *place = &p->places[1];
+    static uint8_t got[BYTES];
+    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
+        size_t n = tiles[i].length;
+        memset(got, 0xa5, sizeof got);
+        CHECK(tu_origin_read(place, tiles[i].offset, got, n, &s.error) == 0);
+        CHECK(memcmp(got, bytes + tiles[i].offset, n) == 0 && got[n] == 0xa5);
+        CHECK_UINT(place->read, tiles[i].offset + n);
+        if (i > 0) /* the first tile has three of them */
+            CHECK(memcmp(place->head, bytes, sizeof place->head) == 0);
+    }
+    CHECK(p->places[1].where == TU_IN_STREAM && s.reader.tensor_left == BYTES - place->read);
+    tu_pair_free(p);
+    end();
+}
+
 TEST(a_stream_that_ends_early_does_not_stay)
 {
     begin();
@@ -196,4 +223,39 @@ TEST(a_side_that_is_seen_as_a_view)
     CHECK_REAL((double)got[1], (double)values[ELEMENTS / 100]);
     tu_pair_free(p);
     end();
+}
+
+/* Of one without a partner, whichever side it is on, what is left is said. */
+TEST(what_is_left_of_one_that_met_others)
+{
+    for (int side = 0; side < 2; side++) {
+        struct tu_coverage shown = {0};
+        bool again;
+        begin();
+        struct tu_pair *p = pair_of_stream(side);
+        CHECK(tu_coverage_add(&shown, (struct tu_portion){0, ELEMENTS / 2, false}, &again,
+                              &s.error) == 0);
+        CHECK(!p->partial);
+        tu_pair_set_partial(p, &shown);
+        CHECK(p->partial);
+        CHECK_UINT(p->elements, ELEMENTS / 2);
+        CHECK_STRING(p->reason, "rows 50 to 99 of 100 met nothing");
+        tu_coverage_free(&shown);
+        tu_pair_free(p);
+        end();
+    }
+}
+
+TEST(temporary_files_are_given_back)
+{
+    for (int side = 0; side < 2; side++) {
+        begin();
+        struct tu_pair *p = pair_of_stream(side);
+        CHECK(tu_pair_keep(p, side, NULL, 0, &s.error) == 0);
+        int fd = p->spools[side].fd;
+        CHECK(fcntl(fd, F_GETFD) >= 0);
+        tu_pair_free(p);
+        CHECK(fcntl(fd, F_GETFD) < 0);
+        end();
+    }
 }

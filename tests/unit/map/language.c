@@ -302,6 +302,86 @@ TEST(patterns_and_names)
           !matches("ww", "w"));
 }
 
+TEST(numbers_have_at_most_nine_digits)
+{
+    static const struct {
+        const char *text;
+        size_t digits;
+        uint64_t number;
+    } cases[] = {{"0", 1, 0},          {"7.w", 1, 7},  {"123456789", 9, 123456789},
+                 {"1234567890", 0, 0}, {"01", 0, 0},   {"00", 0, 0},
+                 {"", 0, 0},           {"x1", 0, 0},   {"-1", 0, 0},
+                 {"999999999x", 9, 999999999}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint64_t number;
+        CHECK_UINT(tu_pattern_number(cases[i].text, strlen(cases[i].text), &number),
+                   cases[i].digits);
+        if (cases[i].digits)
+            CHECK_UINT(number, cases[i].number);
+    }
+    uint64_t number;
+    CHECK(tu_pattern_number("123", 2, &number) == 2 && number == 12);
+    CHECK(tu_pattern_number("123", 0, &number) == 0);
+}
+
+TEST(parts_are_weights_and_biases)
+{
+    CHECK(matches("a.{part}", "a.weight") && bound.part_length == 6);
+    CHECK(matches("a.{part}", "a.bias") && bound.part_length == 4);
+    CHECK(!matches("a.{part}", "a.scale") && !matches("a.{part}", "a.weigh") &&
+          !matches("a.{part}", "a.bia") && !matches("a.{part}", "a.") &&
+          !matches("a.{part}", "a.weights"));
+    CHECK(matches("a.{part}.{n}", "a.bias.2") && matches("a.{part}.{n}", "a.weight.0"));
+}
+
+/* What was bound before has to come again. */
+TEST(bound_placeholders)
+{
+    const struct tu_map_rule *r = rule_of("a.{n}.{m}.{part} = b.{m}.{n}.{part}");
+    static const struct {
+        const char *name;
+        bool matches;
+    } cases[] = {{"b.4.3.weight", true}, {"b.3.4.weight", false}, {"b.4.3.bias", false},
+                 {"b.4.33.weight", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct tu_bindings b = {0};
+        CHECK(tu_pattern_matches(&r->left[0], "a.3.4.weight", 12, &b) && b.bound == 3 &&
+              b.numbers[0] == 3 && b.numbers[1] == 4);
+        CHECK(tu_pattern_matches(&r->right[0], cases[i].name, strlen(cases[i].name), &b) ==
+              cases[i].matches);
+    }
+    tu_map_free(&map);
+}
+
+TEST(prefixes_of_both_are_left_out)
+{
+    static const struct {
+        const char *pattern, *name;
+        bool matches;
+    } cases[] = {{"model.layers.{n}.w", "layers.3.w", true},
+                 {"layers.{n}.w", "model.layers.3.w", true},
+                 {"transformer.h.{n}", "model.h.3", true},
+                 {"model.w", "w", true},
+                 {"model.w", "module.w", true},
+                 {"model.{n}", "3", true},
+                 {"{n}.w", "model.3.w", true},
+                 {"{part}", "model.weight", true},
+                 {"model.{part}", "bias", true},
+                 {"layers.{n}.w", "other.layers.3.w", false},
+                 {"model.layers.{n}.w", "layer.3.w", false},
+                 {"model.layers.{n}.w", "lay", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[100];
+        struct tu_bindings b = {0};
+        snprintf(text, sizeof text, "%s = z.%s", cases[i].pattern, cases[i].pattern);
+        const struct tu_map_rule *r = rule_of(text);
+        if (tu_pattern_matches(&r->left[0], cases[i].name, strlen(cases[i].name), &b) !=
+            cases[i].matches)
+            tap_fail(__FILE__, __LINE__, "'%s' and '%s'", cases[i].pattern, cases[i].name);
+        tu_map_free(&map);
+    }
+}
+
 TEST(names_without_what_says_nothing)
 {
     static const struct {
