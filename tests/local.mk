@@ -81,6 +81,7 @@ UNIT_TESTS = \
 	tests/unit/kernels/steps \
 	tests/unit/stream/reader \
 	tests/unit/base/text \
+	tests/unit/trace/trace \
 	tests/unit/tree/value \
 	tests/unit/tree/yaml
 

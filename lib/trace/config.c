@@ -126,12 +126,13 @@ static int reals(const struct desk *d, enum tu_fact_id id, uint64_t length, cons
         return tu_fail(d->error, TU_EINVALID,
                        "%s: %s has %zu numbers; %" PRIu64 " pairs of a head are turned", d->path,
                        name_of(id), v->type == TENSOR_ARRAY ? v->array.count : 0, length);
-    for (size_t i = 0; i < length; i++)
-        if (!tu_value_number(&v->array.items[i], &list[i]) || !(list[i] > 0 && isfinite(list[i])))
+    for (size_t i = 0; i < length; i++) {
+        bool is_number = tu_value_number(&v->array.items[i], &list[i]);
+        list[i] = is_number ? (double)(float)list[i] : 0;
+        if (!(list[i] > 0 && isfinite(list[i])))
             return tu_fail(d->error, TU_EINVALID, "%s: number %zu of %s is not above 0", d->path, i,
                            name_of(id));
-    for (size_t i = 0; i < length; i++)
-        list[i] = (double)(float)list[i];
+    }
     *out = list;
     return 0;
 }

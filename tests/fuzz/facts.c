@@ -5,10 +5,12 @@
 
 #include "fuzz.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "compare/facts.h"
+#include "trace/rope.h"
 #include "tree/json.h"
 
 /* A model does not differ from itself. */
@@ -44,6 +46,32 @@ static void carry(const struct tu_model_facts *facts, struct tu_arena *arena,
     FUZZ_WORKS(tu_facts_get(tu_value_get(&unpacked, "facts"), arena, out, &error), &error);
 }
 
+/* What a forward pass would be configured with can be computed with. */
+static void configure(const struct tu_model_facts *facts, struct tu_arena *arena)
+{
+    struct tu_error error = {0};
+    struct tu_trace_config c;
+    struct tu_builder b;
+    struct tensor_value map;
+    if (tu_trace_configure(facts, "file", arena, &c, &error) < 0) {
+        FUZZ_CHECK(strncmp(error.text, "file: ", 6) == 0);
+        return;
+    }
+    FUZZ_CHECK(c.layers > 0 && c.layers <= TU_TRACE_LAYERS_MAX && c.hidden <= TU_TRACE_WIDTH_MAX);
+    FUZZ_CHECK(c.kv_heads > 0 && c.heads % c.kv_heads == 0 && c.rope.dim % 2 == 0);
+    FUZZ_CHECK(c.rope.dim > 0 && c.rope.dim <= c.head_dim && c.used <= c.experts);
+    double *frequencies = tu_arena_alloc(arena, (size_t)(c.rope.dim / 2) * sizeof *frequencies);
+    for (uint64_t i = 0; frequencies && i < 4; i++) {
+        tu_rope_frequencies(&c.rope, i % 2, i < 2 ? 1 : 1 << 20, frequencies);
+        for (uint64_t k = 0; k < c.rope.dim / 2; k++)
+            FUZZ_CHECK(isfinite(frequencies[k]));
+    }
+    FUZZ_WORKS(tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, &error), &error);
+    FUZZ_WORKS(tu_trace_put_config(&b, "config", &c, &error), &error);
+    FUZZ_WORKS(tu_builder_end(&b, &map, &error), &error);
+    fuzz_json_text(&map, arena);
+}
+
 static void check_dialect(enum tu_dialect dialect, const struct tensor_value *map,
                           struct tu_arena *arena)
 {
@@ -60,6 +88,7 @@ static void check_dialect(enum tu_dialect dialect, const struct tensor_value *ma
         return;
     carry(&facts, arena, &carried);
     FUZZ_CHECK(carried.dialect == facts.dialect);
+    configure(&facts, arena);
     compare(&facts, &facts, arena);
     compare(&facts, &carried, arena);
     compare(&carried, &facts, arena);
