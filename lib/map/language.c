@@ -234,7 +234,7 @@ static int read_shape(struct parser *p, const char *text, struct tu_step *s)
     return open <= 1 ? 0 : bad(p, "a shape with more than one *");
 }
 
-/* Axes in a new order: the last stays, or the last two change places. */
+/* Axes in a new order.  Where the last two alone change places that is a transpose. */
 static int read_axes(struct parser *p, const char *text, struct tu_step *s)
 {
     unsigned seen = 0;
@@ -244,12 +244,11 @@ static int read_axes(struct parser *p, const char *text, struct tu_step *s)
         seen |= s->shape[i] < s->rank ? 1u << s->shape[i] : 0;
     if (seen != (1u << s->rank) - 1)
         return bad(p, "'%s' does not have every axis once", text);
-    if (s->shape[s->rank - 1] == s->rank - 1)
-        return 0;
-    for (uint32_t i = 0; i + 2 < s->rank; i++)
-        if (s->shape[i] != i)
-            return bad(p, "of the axes '%s', the last has to stay, or only the last two may change",
-                       text);
+    for (uint32_t i = 0; i < s->rank; i++) {
+        bool turned = i + 2 >= s->rank && s->rank >= 2;
+        if (s->shape[i] != (turned ? 2 * s->rank - 3 - i : i))
+            return 0;
+    }
     s->kind = TU_STEP_TRANSPOSE;
     return 0;
 }

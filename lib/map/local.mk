@@ -2,6 +2,8 @@
 MAP_SOURCES = \
 	lib/map/apply.c \
 	lib/map/apply.h \
+	lib/map/axes.c \
+	lib/map/axes.h \
 	lib/map/catalogue.c \
 	lib/map/catalogue.h \
 	lib/map/coverage.c \

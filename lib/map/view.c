@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include "map/view.h"
+#include "map/axes.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -220,6 +221,8 @@ const struct tu_view *tu_view_permute(const struct tu_view_maker *m, const struc
                 rank);
         return NULL;
     }
+    if (axes[rank - 1] != rank - 1)
+        return tu_view_permute_all(m, of, axes, rank, undo, error);
     if (!(of = tu_view_plain(m, of, error)))
         return NULL;
     for (uint32_t i = rank - 1; i-- > 0; stride *= of->tensor.shape[i])

@@ -151,7 +151,10 @@ TEST(what_a_tensor_does_not_have)
 TEST(axes_permuted_and_back)
 {
     static const uint64_t orders[][4] = {{1, 0, 2, 3}, {2, 0, 1, 3}, {1, 2, 0, 3},
-                                         {2, 1, 0, 3}, {0, 2, 1, 3}, {0, 1, 2, 3}};
+                                         {2, 1, 0, 3}, {0, 2, 1, 3}, {0, 1, 2, 3},
+                                         {0, 1, 3, 2}, {0, 3, 1, 2}, {0, 2, 3, 1},
+                                         {3, 2, 0, 1}, {2, 3, 1, 0}, {3, 2, 1, 0},
+                                         {1, 0, 3, 2}, {3, 0, 1, 2}};
     begin();
     for (size_t o = 0; o < sizeof orders / sizeof *orders; o++)
         EACH_TYPE(i)
@@ -160,7 +163,8 @@ TEST(axes_permuted_and_back)
             struct plain p = plain(SHAPE(2, 3, 4, 5), types[i].size);
             const struct tu_view *of = leaf(&p, types[i].dtype);
             struct plain want = plain(
-                SHAPE(p.shape[axes[0]], p.shape[axes[1]], p.shape[axes[2]], 5), types[i].size);
+                SHAPE(p.shape[axes[0]], p.shape[axes[1]], p.shape[axes[2]], p.shape[axes[3]]),
+                types[i].size);
             uint64_t at[4];
             for (uint64_t n = 0; n < p.count; n++) {
                 uint64_t left = n, from[4];
