@@ -11,6 +11,9 @@
 
 #include "compute/matmul/matmul.h"
 
+/* Elements of a weight that are decoded, and multiplied, at a time: 4 MB for each thread. */
+enum { TILE = 1 << 20 };
+
 /* ---- Names and room ---- */
 
 const char *tu_pass_weight_name(struct tu_pass *p, struct tu_error *error, const char *format, ...)
@@ -200,7 +203,8 @@ int tu_pass_multiply(struct tu_pass *p, const char *name, const struct tu_values
                                 .geometry = w->view->geometry,
                                 .read = read_view,
                                 .context = w->view,
-                                .decoder = w->decoder};
+                                .decoder = w->decoder,
+                                .tile = TILE};
     struct tu_vectors v = {.kernels = kernels,
                            .geometry = {.dtype = tu_dtype(TENSOR_F32), .elements = x->count},
                            .name = name,

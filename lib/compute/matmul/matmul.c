@@ -587,8 +587,9 @@ int tu_multiply(const struct tu_matrix *w, const struct tu_product *products, si
         if (products[k].path == TU_PATH_F32 && check_blas(&j, x, error) < 0)
             return -1;
     }
-    j.tile_rows = j.columns < TILE ? (size_t)(TILE / j.columns) : 1;
-    j.decoded_rows = j.columns < DECODED ? (size_t)(DECODED / j.columns) : 1;
+    size_t tile = w->tile ? w->tile : TILE, decoded = w->tile ? w->tile : DECODED;
+    j.tile_rows = j.columns < tile ? (size_t)(tile / j.columns) : 1;
+    j.decoded_rows = j.columns < decoded ? (size_t)(decoded / j.columns) : 1;
     if (j.vectors && j.decoded_rows > RESULTS / j.vectors)
         j.decoded_rows = j.vectors < RESULTS ? (size_t)(RESULTS / j.vectors) : 1;
     j.tile_rows = j.tile_rows < j.matrix_rows ? j.tile_rows : (size_t)j.matrix_rows;

@@ -70,6 +70,9 @@ struct tu_matrix {
                 struct tu_error *error);
     const void *context;
     struct tu_decoder decoder; /* of what is read so */
+    /* Elements of a tile, all of which are decoded at once; 0: as tensor-matmul(1) says.  A BLAS
+     * gains from larger ones where x has many rows, and may add up in another order. */
+    size_t tile;
 };
 
 /* Sizes of a tensor of two dimensions, or of three. */
