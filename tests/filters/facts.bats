@@ -164,3 +164,15 @@ json.dump({"model_type": "llama", "num_hidden_layers": 2**40, "num_key_value_hea
     [ "$(wc -l < wanted)" -gt 80 ]
     diff wanted got
 }
+
+@test "a SafeTensors file alone states what its metadata says" {
+    local sizes='--num-layers 1 --hidden 64 --ffn 32 --vocab 16'
+    # the same shapes, paired otherwise
+    tensor-rand --like qwen2 $sizes --heads 4 --kv-heads 2 --head-dim 16 | tensor-save a.safetensors
+    tensor-rand --like qwen2 $sizes --heads 8 --kv-heads 4 --head-dim 8 | tensor-save b.safetensors
+    run -0 pipeline 'tensor-cos a.safetensors a.safetensors | verdict'
+    run -1 pipeline 'tensor-cos a.safetensors b.safetensors | verdict'
+    says "heads: 4 given by num_attention_heads in its metadata"
+    run -1 pipeline 'tensor-cat a.safetensors | tensor-cos - b.safetensors | verdict'
+    says "heads: 4"
+}

@@ -202,6 +202,11 @@ int tu_gather_operand(const struct tu_operand *o, bool tokens, struct tu_arena *
         own.file = "APR";
     if (o->folder && state_folder(o->folder, tokens && !states, arena, &beside, error) < 0)
         return -1;
+    if (!states && beside.dialect == TU_DIALECT_NONE) {
+        beside.metadata = &m->metadata;
+        beside.dialect = tu_dialect_of(m->format->name, &m->metadata);
+        beside.file = "its metadata";
+    }
     if (!states) {
         beside.tensors_known = own.tensors_known;
         beside.embedding_rows = own.embedding_rows;
