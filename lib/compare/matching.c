@@ -90,6 +90,7 @@ static int drain(struct tu_matching *matching, struct tu_error *error)
             return -1;
     if (more == TU_ENDED) {
         matching->draining = false;
+        matching->drained = true;
         matching->lead = 0;
         /* What was looked up while b passed by is looked up anew. */
         tu_partners_close(&matching->partners);
@@ -103,6 +104,28 @@ static int give_up_lead(struct tu_matching *matching, struct tu_pair *p, struct 
     p->present[1] = false;
     matching->draining = true;
     return tu_side_unmeet(&matching->sides[1], error);
+}
+
+/* What a map that the user names states of a tensor that has a namesake; its rules take a's names
+ * as left ones, so where b leads, a has to. */
+static int find_stated(struct tu_matching *matching, struct tu_pair *p, struct tu_origin *out,
+                       struct tu_error *error)
+{
+    const struct tu_view_maker maker = tu_pair_maker(p, matching->terms.kernels);
+    int side = !matching->lead;
+    struct tu_found f;
+    if (!uses_maps(matching) || strcmp(matching->options->map, "auto") == 0 ||
+        (matching->sides[side].operand.is_stream && !matching->drained))
+        return TU_ENDED;
+    if (open_partners(matching, error) < 0)
+        return -1;
+    const struct tu_tensor *like = &p->tensors[matching->lead];
+    int found = tu_partners_stated(&matching->partners, side, like, &maker, &f, error);
+    if (found != TU_FOUND)
+        return found;
+    if (matching->lead == 1)
+        return give_up_lead(matching, p, error) < 0 ? -1 : AGAIN;
+    return place_found(matching, p, side, &f, out, error);
 }
 
 static bool only_renamed(const struct tu_found *f, const struct tu_tensor *like)
@@ -225,7 +248,9 @@ static int fill_pair(struct tu_matching *matching, struct tu_pair *p, struct tu_
     struct tu_origin partner;
     int more = fill_first(matching, p, error);
     if (more == TU_FOUND && p->present[matching->lead] && !p->present[!matching->lead]) {
-        int found = tu_side_find(&matching->sides[!matching->lead], &p->tensors[matching->lead],
+        int found = find_stated(matching, p, &partner, error);
+        if (found == TU_ENDED)
+            found = tu_side_find(&matching->sides[!matching->lead], &p->tensors[matching->lead],
                                  &record, &partner, error);
         if (found == TU_ENDED)
             found = find_by_map(matching, p, &partner, error);

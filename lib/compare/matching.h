@@ -19,6 +19,7 @@ struct tu_matching {
     struct tu_conventions conventions; /* once the partners are open */
     struct tu_terms terms;
     bool draining;       /* b, a stream that led, is being moved to its temporary file */
+    bool drained;        /* it was: all of it can be looked at */
     bool warned, mapped; /* a partner was found by way of a map */
 };
 

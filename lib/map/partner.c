@@ -33,19 +33,36 @@ void tu_partners_close(struct tu_partners *p)
     p->open = false;
 }
 
+static struct tu_resolver resolver_of(const struct tu_partners *p, int side,
+                                      const struct tu_tensor *like,
+                                      const struct tu_view_maker *maker)
+{
+    return (struct tu_resolver){.map = p->map,
+                                .in = &p->catalogues[side],
+                                .facts = p->facts,
+                                .section = TU_ANY_SECTION,
+                                .like = like,
+                                .maker = *maker};
+}
+
 int tu_partners_find(const struct tu_partners *p, int side, const struct tu_tensor *like,
                      bool without_rope, const struct tu_view_maker *maker, struct tu_found *out,
                      struct tu_error *error)
 {
-    const struct tu_resolver r = {.map = p->map,
-                                  .in = &p->catalogues[side],
-                                  .facts = p->facts,
-                                  .section = TU_ANY_SECTION,
-                                  .like = like,
-                                  .without_rope = without_rope,
-                                  .maker = *maker};
+    struct tu_resolver r = resolver_of(p, side, like, maker);
+    r.without_rope = without_rope;
     int found = tu_resolve(&r, like->name, like->name_length, out, error);
     return found ? found : tu_compose(&r, like->name, like->name_length, out, error);
+}
+
+int tu_partners_stated(const struct tu_partners *p, int side, const struct tu_tensor *like,
+                       const struct tu_view_maker *maker, struct tu_found *out,
+                       struct tu_error *error)
+{
+    struct tu_resolver r = resolver_of(p, side, like, maker);
+    r.by_rules = true;
+    int found = tu_resolve(&r, like->name, like->name_length, out, error);
+    return found > 0 && !out->tied && *out->steps ? found : found < 0 ? -1 : 0;
 }
 
 bool tu_partners_extra(const struct tu_partners *p, const struct tu_tensor *t)

@@ -26,6 +26,12 @@ int tu_partners_find(const struct tu_partners *p, int side, const struct tu_tens
                      bool without_rope, const struct tu_view_maker *maker, struct tu_found *out,
                      struct tu_error *error) TU_MUST_CHECK;
 
+/* The same by a rule of the map whose left name is that of the tensor and which changes what it
+ * names, also where the side has a namesake. */
+int tu_partners_stated(const struct tu_partners *p, int side, const struct tu_tensor *like,
+                       const struct tu_view_maker *maker, struct tu_found *out,
+                       struct tu_error *error) TU_MUST_CHECK;
+
 /* Whether a map says that a tensor has no partner and needs none. */
 bool tu_partners_extra(const struct tu_partners *p, const struct tu_tensor *t);
 

@@ -76,8 +76,17 @@ numbers() {
     comes_to '1 shape_mismatch' a.tsr other.tsr
     run -0 tensor-cos --json --oracle never a.tsr turn.tsr
     says '"status":"shape_mismatch"'
-    # what a map states is no other layout
-    run -0 tensor-cos --json --map ./turn.map a.tsr turn.tsr
+    # what a map states is no other layout, and what it does not state is one
+    for how in label turn split; do
+        run -0 tensor-cos --json --map ./$how.map a.tsr $how.tsr
+        says '"status":"ok"' '"max_diff":0,'
+    done
+    run -0 pipeline "tensor-cat turn.tsr | tensor-cos --json --map ./turn.map a.tsr -"
+    says '"status":"ok"' '"max_diff":0,'
+    run -0 pipeline "tensor-cat a.tsr | tensor-cos --json --map ./turn.map - turn.tsr"
+    says '"status":"ok"' '"max_diff":0,'
+    run -0 tensor-cos --json --map ./turn.map a.tsr a.tsr
+    [[ $output != *'"status":"ok"'* ]]
     run -0 tensor-cos --json --transpose always a.tsr turn.tsr
     says '"status":"ok"' '"max_diff":0,'
 }
