@@ -25,7 +25,9 @@ bool tu_same_shape(const struct tu_tensor *a, const struct tu_tensor *b)
 {
     const uint64_t *x, *y;
     uint32_t n = tu_shape_core(a, &x);
-    return n == tu_shape_core(b, &y) && memcmp(x, y, n * sizeof *x) == 0;
+    if (n != tu_shape_core(b, &y))
+        return false;
+    return n == 0 || memcmp(x, y, n * sizeof *x) == 0; /* a scalar may have no shape to point to */
 }
 
 void tu_pair_set_view(struct tu_pair *p, int i, const struct tu_view *v)
