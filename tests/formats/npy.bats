@@ -172,7 +172,7 @@ assert [m.file_size for m in members] == [4400000128, 136] and members[1].header
 }
 
 @test "numpy reads what we write, and writes what we read" {
-    python3 -c 'import numpy' 2> /dev/null || skip "no numpy here"
+    python3 -c 'import numpy' 2> /dev/null || skip "python3-numpy is not installed"
     make-model m.tsr 'w/x F32 2x3 = 1 2 3 4 5 6' 'größe F16 3 = 1 2 3' 's F64 - = 7' 'e U8 0x3 : ' 'k BOOL 2 : 0100' 'c C64 1 : 0000803f00000040'
     tensor-save a.npz m.tsr
     python3 - << 'END'

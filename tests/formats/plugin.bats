@@ -131,7 +131,7 @@ END
         refuses "bad.hello: byte 8: it has 1 floats, not 2" tensor-ls bad.hello
         compilers=$((compilers + 1))
     done
-    [ $compilers -gt 0 ] || skip "no g++, no clang++"
+    [ $compilers -gt 0 ] || skip "neither g++ nor clang++ is installed"
 }
 
 @test "pkg-config knows where plugins go" {

@@ -17,7 +17,7 @@ setup_file() {
 }
 
 setup() {
-    command -v ssh-keygen > /dev/null || skip "no ssh-keygen (openssh-client)"
+    command -v ssh-keygen > /dev/null || skip "ssh-keygen (openssh-client) is not installed"
     cp -pr "$BATS_FILE_TMPDIR"/* "$BATS_TEST_TMPDIR/work"
     cd "$BATS_TEST_TMPDIR/work" || return
 }

@@ -172,9 +172,32 @@ breaks() {
     breaks --x
     cp whole tree/configure
     builds 'configure ' make --
-    # configured in place: other folders cannot be built
+}
+
+@test "a build takes back what configure did in the source folder" {
+    tree
+    builds 'configure ' clean make --
+    printf 'distclean:\n\techo distclean >> out/ran; rm config.status Makefile object\n' > tree/Makefile
+    printf '#!/bin/sh\necho "--prefix=/opt $*"\n' > tree/config.status
+    touch tree/object
+    : > tree/out/ran
+    run --separate-stderr -0 sh tree/scripts/build tree/out
+    [ "${stderr_lines[0]}" = "build: this folder was configured in place: 'make distclean' makes way here (to have it back: ./configure --prefix=/opt --config)" ]
+    diff tree/out/ran <(printf '%s\n' distclean make)
+    [ ! -e tree/object ]
+    # configure broke off before there was anything to make
+    echo 'exit 1' > tree/config.status
+    builds make --
+    [ ! -e tree/config.status ]
+    # what cannot be taken back is said
     touch tree/config.status
-    refuses "make distclean" sh tree/scripts/build tree/out
+    printf 'distclean:\n\t@echo "no space"; exit 1\n' > tree/Makefile
+    run -2 sh tree/scripts/build tree/out
+    says "no space"
+    rm tree/Makefile
+    # a build in the source folder is one
+    (cd tree && sh scripts/build . && : > ran && sh scripts/build .)
+    diff tree/ran <(echo make)
 }
 
 @test "every shell script is clean for shellcheck" {
