@@ -138,7 +138,11 @@ static int hash_model(struct tu_error *error)
     if (output.mode == TU_MODE_TABLE && !check_path)
         printf("# model %s %s %s\n", tu_algorithm_name(hashing.algorithm),
                hashing.decoded ? "decoded" : "stored", digest);
-    return tu_output_built(&output, fill_hash, &(struct hash){.digest = digest}, error);
+    if (output.mode == TU_MODE_JSON)
+        output.kind = "model_hash";
+    int result = tu_output_built(&output, fill_hash, &(struct hash){.digest = digest}, error);
+    output.kind = "hash";
+    return result;
 }
 
 static int hash_items(struct tu_feed *feed, struct tu_hasher *hasher, struct tu_error *error)

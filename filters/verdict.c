@@ -331,12 +331,15 @@ static int collect_artifacts(struct tu_artifacts *a, struct tu_error *error)
     for (size_t i = 0; i < artifact_paths.count; i++)
         if (tu_artifacts_add(a, artifact_paths.items[i], error) < 0)
             return -1;
-    if (a->count == 0)
+    size_t files = 0;
+    for (size_t i = 0; i < a->count; i++)
+        files += a->items[i].path != NULL;
+    if (files == 0)
         return tu_fail(error, TU_EINVALID,
                        "--evidence: the results name no file that was compared (--artifact does)");
     bool exists = stat(evidence_path, &st) == 0;
     for (size_t i = 0; i < a->count && exists; i++)
-        if (is_same(&st, a->items[i].path))
+        if (a->items[i].path && is_same(&st, a->items[i].path))
             return tu_fail(error, TU_EUSAGE, "--evidence: %s is one of the artifacts",
                            evidence_path);
     if (tu_artifacts_hash(a, (unsigned)tool.session.threads, error) < 0)

@@ -367,6 +367,19 @@ static int say_sources(struct run *run, struct tu_error *error)
     return result;
 }
 
+/* A map of a folder of maps lies elsewhere on another machine: its name says which it is. */
+static int describe_map(const struct tu_map *map, struct tu_arena *arena, struct tensor_value *out,
+                        struct tu_error *error)
+{
+    char sha256[TU_DIGEST_TEXT];
+    if (!map->named)
+        return tu_artifact_record("map", map->path, &map->read, arena, out, error);
+    return tu_map_digest(map, sha256, error) < 0
+               ? -1
+               : tu_named_artifact_record("map", map->name, (uint64_t)map->read.st_size, sha256,
+                                          arena, out, error);
+}
+
 /* Names the map by which tensors met, if any did. */
 static int say_map(const struct run *run, struct tu_error *error)
 {
@@ -375,7 +388,7 @@ static int say_map(const struct run *run, struct tu_error *error)
         return 0;
     struct tu_arena arena = {0};
     struct tensor_value record;
-    int result = tu_artifact_record("map", map->path, &map->read, &arena, &record, error);
+    int result = describe_map(map, &arena, &record, error);
     if (result == 0)
         result = run->sink->record(&record, error);
     tu_arena_free(&arena);

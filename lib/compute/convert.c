@@ -22,6 +22,7 @@ struct job {
     struct tu_decoder decoder;
     struct tu_geometry to;
     tu_encode_fn *encode;
+    tu_decode_fn *decode;    /* of what was made */
     struct tu_scales scales; /* no values: none */
     uint64_t unit, next;
 };
@@ -190,21 +191,26 @@ static bool fits(uint64_t bits, bool negative, const struct tu_dtype *to)
     return negative ? is_signed(to) && ~bits <= most : bits <= most;
 }
 
-/* Whether all are numbers.  Without a branch for each, and in steps that compilers vectorize. */
-static bool are_finite(const float *values, size_t count)
+/* F16, which most blocks have their scales in, ends below 2^16. */
+enum { LARGE = 16, FINITE = 128 };
+
+/* Whether all are below 2^exponent.  Without a branch for each, and in steps that
+ * compilers vectorize. */
+static bool are_below(const float *values, size_t count, int exponent)
 {
     enum { STEP = 16 };
+    const uint32_t rest = (uint32_t)(129 - exponent) << 23; /* to the sign */
     uint32_t most[STEP] = {0}, bits;
     size_t i = 0;
     for (; i + STEP <= count; i += STEP) {
         uint32_t step[STEP];
         memcpy(step, values + i, sizeof step);
         for (int k = 0; k < STEP; k++)
-            most[k] |= (step[k] & 0x7f800000u) + 0x00800000u;
+            most[k] |= (step[k] & 0x7f800000u) + rest;
     }
     for (; i < count; i++) {
         memcpy(&bits, values + i, sizeof bits);
-        most[0] |= (bits & 0x7f800000u) + 0x00800000u;
+        most[0] |= (bits & 0x7f800000u) + rest;
     }
     for (int k = 1; k < STEP; k++)
         most[0] |= most[k];
@@ -213,7 +219,7 @@ static bool are_finite(const float *values, size_t count)
 
 static int check_finite(const struct job *c, const struct piece *p, struct tu_error *error)
 {
-    if (are_finite(p->values, p->count))
+    if (are_below(p->values, p->count, FINITE))
         return 0;
     for (size_t i = 0; i < p->count; i++)
         if (!isfinite(p->values[i]))
@@ -221,6 +227,30 @@ static int check_finite(const struct job *c, const struct piece *p, struct tu_er
                            "tensor '%s': element %" PRIu64 " is %s: %s has no such number",
                            c->from->name, p->first + i, isnan(p->values[i]) ? "NaN" : "infinite",
                            c->to.dtype->name);
+    return 0;
+}
+
+/* Where numbers are too large for the scale of a block, what was made of them is NaN, infinite or
+ * next to nothing, and that is no quantization. */
+static int check_held(const struct job *c, const struct piece *p, struct tu_error *error)
+{
+    const struct tu_dtype *to = c->to.dtype;
+    float made[TU_BLOCK_MAX];
+    for (size_t i = 0; i < p->count; i += to->elements) {
+        const float *block = p->values + i;
+        double wanted = 0, held = 0;
+        size_t largest = 0;
+        c->decode(p->made + i / to->elements * to->bytes, 1, made);
+        for (size_t k = 0; k < to->elements; k++) {
+            wanted += (double)block[k] * (double)block[k];
+            held += (double)made[k] * (double)made[k];
+            largest = fabsf(block[k]) > fabsf(block[largest]) ? k : largest;
+        }
+        if (!isfinite(held) || held < wanted / 64)
+            return tu_fail(error, TU_EINVALID,
+                           "tensor '%s': element %" PRIu64 " is %g: a block of %s cannot hold it",
+                           c->from->name, p->first + i + largest, (double)block[largest], to->name);
+    }
     return 0;
 }
 
@@ -300,10 +330,11 @@ static int work(void *context, void *slot, void *scratch, struct tu_error *error
         return tu_fail_memory(error);
     if (make_floats(c, p, p->values, error) < 0)
         return -1;
-    if (to->kind == TENSOR_KIND_QUANT && check_finite(c, p, error) < 0)
+    bool large = to->kind == TENSOR_KIND_QUANT && !are_below(p->values, p->count, LARGE);
+    if (large && check_finite(c, p, error) < 0)
         return -1;
     c->encode(p->values, blocks, p->made);
-    return 0;
+    return large && !to->head ? check_held(c, p, error) : 0;
 }
 
 static int put(void *context, void *slot, struct tu_error *error)
@@ -371,7 +402,8 @@ int tu_convert_bytes(struct tu_feed *feed, const struct tu_item *item, const str
                     .sink = sink,
                     .sink_context = context,
                     .from = &item->tensor,
-                    .encode = feed->session->kernels->encode[to->code]};
+                    .encode = feed->session->kernels->encode[to->code],
+                    .decode = feed->session->kernels->decode[to->code]};
     if (describe(&item->tensor, to, &made, &c.to, error) < 0)
         return -1;
     if (scales &&

@@ -13,11 +13,19 @@
 
 enum { READ_BYTES = 1 << 20 };
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static bool is_there(const struct tu_artifacts *a, const struct tu_artifact *new)
 {
-    for (size_t i = 0; i < a->count; i++)
-        if (strcmp(a->items[i].path, new->path) == 0 && strcmp(a->items[i].role, new->role) == 0)
+    for (size_t i = 0; i < a->count; i++) {
+        const struct tu_artifact *x = &a->items[i];
+        if (is_same_text(x->path, new->path) && is_same_text(x->name, new->name) &&
+            strcmp(x->role, new->role) == 0 && strcmp(x->sha256, new->sha256) == 0)
             return true;
+    }
     return false;
 }
 
@@ -80,10 +88,32 @@ static const char *role_of(const struct tensor_value *record)
     return "artifact";
 }
 
+static bool is_digest(const char *text)
+{
+    return text && strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
+/* A map without a path, which its name and its digest tell from others. */
+static int add_named(struct tu_artifacts *a, const struct tensor_value *record,
+                     struct tu_error *error)
+{
+    const char *digest = copy(a, tu_value_get(record, "sha256"));
+    struct tu_artifact new = {.role = "map", .name = copy(a, tu_value_get(record, "name"))};
+    if (!new.name || !is_digest(digest) ||
+        !tu_value_uint(tu_value_get(record, "bytes"), &new.bytes))
+        return tu_fail(error, TU_EINVALID,
+                       "an artifact record has neither a path nor a name, bytes and sha256");
+    memcpy(new.sha256, digest, strlen(digest) + 1);
+    return add(a, &new, error);
+}
+
 int tu_artifacts_record(struct tu_artifacts *a, const struct tensor_value *record,
                         struct tu_error *error)
 {
-    return add_stated(a, record, role_of(record), error);
+    const char *role = role_of(record);
+    return strcmp(role, "map") == 0 && !tu_value_get(record, "path")
+               ? add_named(a, record, error)
+               : add_stated(a, record, role, error);
 }
 
 int tu_artifacts_source(struct tu_artifacts *a, const struct tensor_value *record,
@@ -132,6 +162,8 @@ static int check_stated(const struct tu_artifact *a, const struct tu_source *s,
 static int hash_file(struct tu_artifact *a, struct tu_error *error)
 {
     struct tu_source source;
+    if (!a->path)
+        return 0;
     if (strcmp(a->path, "-") == 0)
         return tu_fail(error, TU_EINVALID, "standard input was compared, which is no file");
     if (tu_source_open_part(&source, a->path, error) < 0)

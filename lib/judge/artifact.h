@@ -8,7 +8,8 @@
 #include "tree/value.h"
 
 struct tu_artifact {
-    const char *path;   /* "-": standard input, which is no file any more */
+    const char *path;   /* "-": standard input, which is no file any more; NULL: it has a name */
+    const char *name;   /* of a map that is known by it on any machine: its digest is stated */
     const char *role;   /* "a", "b", "config", "index", "map", or "artifact" */
     const char *format; /* NULL: unknown */
     /* As a record states them, until there is a digest: UINT64_MAX where none does. */

@@ -230,7 +230,7 @@ static int put_artifacts(struct tu_builder *b, const struct tu_artifacts *a, str
     for (size_t i = 0; i < a->count; i++) {
         const struct tu_artifact *x = &a->items[i];
         if (open_member(b, NULL, TENSOR_MAP, error) < 0 ||
-            tu_put_string(b, "path", x->path, error) < 0 ||
+            tu_put_string(b, x->path ? "path" : "name", x->path ? x->path : x->name, error) < 0 ||
             tu_put_string(b, "role", x->role, error) < 0 ||
             (x->format && tu_put_string(b, "format", x->format, error) < 0) ||
             tu_put_uint(b, "size_bytes", x->bytes, error) < 0 ||

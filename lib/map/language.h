@@ -78,6 +78,7 @@ struct tu_map {
     struct tu_arena arena;
     const char *name; /* that of its file, without folder and suffix */
     const char *path; /* of its file; NULL: it was not read from one */
+    bool named;       /* that file was found by the name of the map, in a folder of maps */
     struct stat read; /* the file as it was when it was read */
     const char *about, *left;
     struct tu_word_list architectures, model_types, sections;

@@ -129,7 +129,7 @@ static int distrust(const char *path, const char *why, struct tu_error *error)
                : 0;
 }
 
-static int load_file(struct tu_maps *maps, const char *path, struct tu_error *error)
+static int load_file(struct tu_maps *maps, const char *path, bool named, struct tu_error *error)
 {
     char *text;
     size_t length;
@@ -145,6 +145,7 @@ static int load_file(struct tu_maps *maps, const char *path, struct tu_error *er
     struct tu_map *map = &maps->list[maps->count];
     map->path = tu_arena_copy(&map->arena, path, strlen(path));
     map->read = read;
+    map->named = named;
     if (!map->path) {
         tu_map_free(map);
         return tu_fail_memory(error);
@@ -189,7 +190,7 @@ static int load_folder(struct tu_maps *maps, const char *folder, const char *onl
             snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path)
             result = tu_fail(error, TU_EUSAGE, "%s: its name is too long", folder);
         else if (result == 0 && wanted && (result = distrust(path, doubt(path), error)) == 0)
-            result = load_file(maps, path, error);
+            result = load_file(maps, path, true, error);
         free(entries[i]);
     }
     free(entries);
@@ -219,11 +220,29 @@ int tu_maps_load(struct tu_maps *maps, struct tu_error *error)
 int tu_maps_load_one(struct tu_maps *maps, const char *what, struct tu_error *error)
 {
     if (strchr(what, '/') || ends_in_suffix(what))
-        return distrust(what, tu_distrust_file(what), error) < 0 ? -1
-                                                                 : load_file(maps, what, error);
+        return distrust(what, tu_distrust_file(what), error) < 0
+                   ? -1
+                   : load_file(maps, what, false, error);
     if (load_folders(maps, what, error) < 0)
         return -1;
     return maps->count ? 0 : tu_fail(error, TU_EUSAGE, "no map is called '%s'", what);
+}
+
+int tu_map_digest(const struct tu_map *map, char out[static TU_DIGEST_TEXT], struct tu_error *error)
+{
+    char *text;
+    size_t length;
+    struct stat now;
+    if (read_whole(map->path, &text, &length, &now, error) < 0) {
+        free(text);
+        return -1;
+    }
+    int result = now.st_size == map->read.st_size && now.st_ino == map->read.st_ino &&
+                         tu_modified(&now) == tu_modified(&map->read)
+                     ? tu_sha256(text, length, out, error)
+                     : tu_fail(error, TU_EINVALID, "%s: was changed while it was used", map->path);
+    free(text);
+    return result;
 }
 
 void tu_maps_free(struct tu_maps *maps)

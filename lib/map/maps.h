@@ -3,6 +3,7 @@
 #ifndef TU_MAPS_H
 #define TU_MAPS_H
 
+#include "base/digest.h"
 #include "map/catalogue.h"
 #include "map/language.h"
 
@@ -26,6 +27,9 @@ struct tu_maps {
 int tu_maps_load(struct tu_maps *maps, struct tu_error *error) TU_MUST_CHECK;
 /* Loads one: a file, where what has a slash or ends in ".map", or else a map by its name. */
 int tu_maps_load_one(struct tu_maps *maps, const char *what, struct tu_error *error) TU_MUST_CHECK;
+/* The SHA-256 of the file of a map, which must be as it was when it was read. */
+int tu_map_digest(const struct tu_map *map, char out[static TU_DIGEST_TEXT],
+                  struct tu_error *error) TU_MUST_CHECK;
 void tu_maps_free(struct tu_maps *maps);
 
 /* How many tensors have names that stand on the right of the map alone. */

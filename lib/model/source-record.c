@@ -199,6 +199,23 @@ int tu_artifact_record(const char *role, const char *path, const struct stat *re
     return -1;
 }
 
+int tu_named_artifact_record(const char *role, const char *name, uint64_t bytes, const char *sha256,
+                             struct tu_arena *arena, struct tensor_value *out,
+                             struct tu_error *error)
+{
+    struct tu_builder b;
+    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    if (tu_put_string(&b, "kind", "artifact", error) == 0 &&
+        tu_put_string(&b, "role", role, error) == 0 &&
+        tu_put_string(&b, "name", name, error) == 0 &&
+        tu_put_uint(&b, "bytes", bytes, error) == 0 &&
+        tu_put_string(&b, "sha256", sha256, error) == 0)
+        return tu_builder_end(&b, out, error);
+    tu_builder_cancel(&b);
+    return -1;
+}
+
 static bool fits(const struct tensor_value *v, enum tensor_value_type type)
 {
     static const int64_t least[] = {[TENSOR_INT8] = INT8_MIN,

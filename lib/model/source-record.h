@@ -30,6 +30,12 @@ int tu_artifact_record(const char *role, const char *path, const struct stat *re
                        struct tu_arena *arena, struct tensor_value *out,
                        struct tu_error *error) TU_MUST_CHECK;
 
+/* The same of a file that is known by a name on any machine, wherever it lies: its digest says what
+ * it is. */
+int tu_named_artifact_record(const char *role, const char *name, uint64_t bytes, const char *sha256,
+                             struct tu_arena *arena, struct tensor_value *out,
+                             struct tu_error *error) TU_MUST_CHECK;
+
 /* The metadata in a `source` record, with the types that its meta_types states: values that do not
  * fit a type keep the one they have. */
 int tu_source_metadata(const struct tensor_value *record, struct tu_arena *arena,

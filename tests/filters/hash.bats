@@ -38,6 +38,8 @@ digest_of() {
     says "# model sha256 stored $want"
     run -0 tensor-hash --table b.gguf
     says "# model sha256 stored $want"
+    run -0 tensor-hash --json b.gguf
+    says "{\"kind\":\"model_hash\",\"algorithm\":\"sha256\",\"of\":\"stored\",\"digest\":\"$want\"}"
 }
 
 @test "--decoded: the same weights in another type have one digest" {

@@ -138,6 +138,39 @@ repeat() {
     done
 }
 
+@test "numbers that are too large for the scale of a block end the run at their place" {
+    local type
+    tensor-rand --tensor w=2x256 --seed 4 > small.tsr
+    for scale in 1e6 1e20 1e38; do
+        echo "w = w : scale($scale)" > s.map
+        tensor-map --map ./s.map --to right small.tsr > large.tsr
+        for type in Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4 NVFP4 Q1_0 Q2_0 APR_Q4; do
+            # either it says so, or what came is the tensor, as far as the type can tell
+            status=0
+            tensor-quant --to "$type" large.tsr > q.tsr 2> said || status=$?
+            echo "$scale $type: $status $(< said)"
+            if [ $status -eq 2 ]; then
+                [[ $(< said) =~ ^"tensor-quant: tensor 'w': element "[0-9]+" is "[-0-9.e+]+": a block of $type cannot hold it"$ ]]
+            else
+                [ $status -eq 0 ]
+                tensor-quant --to "$type" small.tsr | tensor-cos --json small.tsr - > want
+                tensor-cos --json large.tsr q.tsr > got
+                python3 -c '
+import json, sys
+want, got = (json.load(open(name)) for name in ("want", "got"))
+assert got["status"] == "ok" and abs(got["cosine_similarity"] - want["cosine_similarity"]) < 0.02, (want, got)'
+            fi
+        done > log || { cat log; return 1; }
+        cat log >> all
+    done
+    # F16 holds 65504: a block of Q8_0 127 times that, at most
+    grep -q '1e6 Q8_0: 0' all
+    grep -q '1e20 Q8_0: 2' all
+    grep -q '1e20 Q4_K: 2' all
+    grep -q '1e38 Q8_K: 0' all
+    grep -q '1e20 MXFP4: 0' all
+}
+
 @test "a float64 number beyond float32 is no number for a block" {
     make-model a.tsr "w F64 1x32 = 1e300 $(repeat 1 31)"
     refuses "'w'" pipeline 'tensor-quant --to q8_0 a.tsr > /dev/null'

@@ -248,6 +248,56 @@ END
     says 'lm.map'
 }
 
+@test "a map that was found by its name is that name and its digest, wherever it lies" {
+    make-model x.safetensors 'l.0.x F32 2 = 1 2' 'l.0.y F32 2 = 1 2' 'l.0.z F32 2 = 1 2' -- \
+        y.safetensors 'm.0.x F32 2 = 1 2' 'm.0.y F32 2 = 1 2' 'm.0.z F32 2 = 1 2'
+    for folder in here there; do
+        mkdir $folder
+        printf 'l.{n}.%s = m.{n}.%s\n' x x y y z z > $folder/lm.map
+        TENSORUTILS_MAPS=$PWD/$folder tensor-cos --map lm x.safetensors y.safetensors > r.tsr
+        verdict --contract contract.yaml --claim C --evidence $folder.json r.tsr
+    done
+    digest=$(sha256sum < here/lm.map)
+    python3 -c '
+import json, sys
+here, there = (json.load(open(name))["artifacts"] for name in ("here.json", "there.json"))
+assert here == there, (here, there)
+assert here[-1] == {"name": "lm", "role": "map", "size_bytes": 54, "sha256": sys.argv[1]}, here' "${digest%% *}"
+    run -0 verdict --check-evidence there.json --contract contract.yaml
+    # a map is no model: results that name nothing else have no evidence
+    show-stream r.tsr | grep -q '"role": "map", "name": "lm", "bytes": 54'
+    python3 - "${digest%% *}" << 'END' > only-map.tsr
+import sys
+import formats
+record = {"kind": "artifact", "role": "map", "name": "lm", "bytes": 54, "sha256": sys.argv[1]}
+sys.stdout.buffer.write(formats.stream([], [formats.pack({
+    "kind": "compare", "name": n, "status": "ok", "shape_a": [2], "dtype_a": "F32", "shape_b": [2], "dtype_b": "F32",
+    "element_count": 2, "cosine_similarity": 1.0, "max_diff": 0.0, "norm_a": 1, "norm_b": 1}) for n in "xyz"]
+    + [formats.pack(record)]))
+END
+    refuses 'name no file that was compared' verdict --contract contract.yaml --claim C --evidence t.json only-map.tsr
+}
+
+@test "what is said of a map without a path has to be whole" {
+    map() {
+        python3 - "$@" << 'END' > m.tsr
+import sys
+import formats
+pairs = (a.split("=", 1) for a in sys.argv[1:])
+record = {"kind": "artifact", "role": "map", **{k: int(v) if k == "bytes" else v for k, v in pairs}}
+sys.stdout.buffer.write(formats.stream([], [formats.pack(record)]))
+END
+        refuses 'an artifact record has neither a path nor a name, bytes and sha256' \
+            verdict --contract contract.yaml --claim C --evidence t.json m.tsr
+    }
+    digest=$(printf '%064d' 7)
+    map "bytes=9" "sha256=$digest"
+    map "name=x" "sha256=$digest"
+    map "name=x" "bytes=9"
+    map "name=x" "bytes=9" "sha256=${digest}0"
+    map "name=x" "bytes=9" "sha256=${digest%7}G"
+}
+
 @test "the same path is not the same file, and standard input is none" {
     tensor-cat a.safetensors > saved.tsr
     cp -p a.safetensors again
