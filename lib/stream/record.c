@@ -83,14 +83,10 @@ int tu_put_tensor(struct tu_builder *b, const struct tu_tensor *t, struct tu_err
 static bool describes_tensor(const struct tensor_value *key, const struct tu_scope *p)
 {
     static const char *const keys[] = {"kind", "name", "dtype", "shape", "nbytes", "packing"};
-    if ((p->stage && tu_value_equals(key, "stage")) ||
-        (p->has_layer && tu_value_equals(key, "layer")) ||
-        (p->has_tokens && tu_value_equals(key, "tokens")))
-        return true;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (tu_value_equals(key, keys[i]))
             return true;
-    return false;
+    return tu_scope_puts(p, key);
 }
 
 static int put_extra(struct tu_builder *b, const struct tu_tensor *t,

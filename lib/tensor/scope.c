@@ -8,6 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What a record says of the operation. */
+static const char *const operation_keys[] = {
+    "order", "axes",         "layout", "mask",       "op",      "inputs", "weight",
+    "bias",  "weight_dtype", "k_dim",  "arithmetic", "experts", "arch",   "program"};
+enum { OPERATION_KEYS = sizeof operation_keys / sizeof *operation_keys };
+
 /* A map of first, count and ids_digest. */
 static int read_token_map(const struct tensor_value *map, struct tu_scope *out,
                           struct tu_error *error)
@@ -43,12 +49,41 @@ int tu_scope_from_value(const struct tensor_value *map, struct tu_scope *out,
 {
     const struct tensor_value *stage = tu_value_get(map, "stage");
     const struct tensor_value *layer = tu_value_get(map, "layer");
-    *out = (struct tu_scope){.has_layer = layer != NULL};
+    *out = (struct tu_scope){.has_layer = layer != NULL,
+                             .operation = tu_value_get(map, "op") ? map : NULL};
     if (stage && !tu_value_string(stage, &out->stage, &out->stage_length))
         return tu_fail(error, TU_EINVALID, "its stage is no string");
     if (layer && !tu_value_uint(layer, &out->layer))
         return tu_fail(error, TU_EINVALID, "its layer is no natural number");
     return read_tokens(tu_value_get(map, "tokens"), out, error);
+}
+
+static int put_operation(struct tu_builder *b, const struct tensor_value *operation,
+                         struct tu_error *error)
+{
+    for (size_t i = 0; i < OPERATION_KEYS; i++) {
+        const char *key = operation_keys[i];
+        const struct tensor_value *value = tu_value_get(operation, key);
+        if (value && tu_builder_put_tree(b, key, strlen(key), value, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int copy_operation(struct tu_arena *arena, const struct tensor_value *operation,
+                          const struct tensor_value **out, struct tu_error *error)
+{
+    struct tu_builder b;
+    struct tensor_value *copy = tu_arena_alloc(arena, sizeof *copy);
+    if (!copy)
+        return tu_fail_memory(error);
+    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+        return -1;
+    *out = copy;
+    if (put_operation(&b, operation, error) == 0)
+        return tu_builder_end(&b, copy, error);
+    tu_builder_cancel(&b);
+    return -1;
 }
 
 int tu_scope_copy(struct tu_arena *arena, const struct tu_scope *p, struct tu_scope *out,
@@ -59,7 +94,7 @@ int tu_scope_copy(struct tu_arena *arena, const struct tu_scope *p, struct tu_sc
         return tu_fail_memory(error);
     if (p->ids && !(out->ids = tu_arena_copy(arena, p->ids, p->ids_length)))
         return tu_fail_memory(error);
-    return 0;
+    return p->operation ? copy_operation(arena, p->operation, &out->operation, error) : 0;
 }
 
 /* In records of their own, as those of comparisons, tokens are a range alone. */
@@ -76,17 +111,45 @@ static int put_tokens(struct tu_builder *b, const char *key, const struct tu_sco
     return tu_builder_close(b, error);
 }
 
+static int put_operation_map(struct tu_builder *b, const char *key,
+                             const struct tensor_value *operation, struct tu_error *error)
+{
+    if (tu_builder_open(b, key, strlen(key), TENSOR_MAP, TENSOR_NULL, error) < 0 ||
+        put_operation(b, operation, error) < 0)
+        return -1;
+    return tu_builder_close(b, error);
+}
+
 int tu_scope_put(struct tu_builder *b, const struct tu_scope *p, const char *suffix,
                  struct tu_error *error)
 {
-    char stage[16], layer[16], tokens[16];
+    char stage[16], layer[16], tokens[16], operation[16];
     snprintf(stage, sizeof stage, "stage%s", suffix);
     snprintf(layer, sizeof layer, "layer%s", suffix);
     snprintf(tokens, sizeof tokens, "tokens%s", suffix);
+    snprintf(operation, sizeof operation, "operation%s", suffix);
     if ((p->stage && tu_put_bytes(b, stage, p->stage, p->stage_length, error) < 0) ||
         (p->has_layer && tu_put_uint(b, layer, p->layer, error) < 0))
         return -1;
-    return p->has_tokens ? put_tokens(b, tokens, p, suffix, error) : 0;
+    if (p->has_tokens && put_tokens(b, tokens, p, suffix, error) < 0)
+        return -1;
+    if (!p->operation)
+        return 0;
+    return *suffix ? put_operation_map(b, operation, p->operation, error)
+                   : put_operation(b, p->operation, error);
+}
+
+bool tu_scope_puts(const struct tu_scope *p, const struct tensor_value *key)
+{
+    if ((p->stage && tu_value_equals(key, "stage")) ||
+        (p->has_layer && tu_value_equals(key, "layer")) ||
+        (p->has_tokens && tu_value_equals(key, "tokens")))
+        return true;
+    for (size_t i = 0; i < OPERATION_KEYS && p->operation; i++)
+        if (tu_value_equals(key, operation_keys[i]) &&
+            tu_value_get(p->operation, operation_keys[i]))
+            return true;
+    return false;
 }
 
 bool tu_scope_differs(const struct tu_scope *a, const struct tu_scope *b, char *room, size_t size)
