@@ -168,8 +168,9 @@ static int run_facts(struct tu_tool *t, char **operands, struct tu_error *error)
     return tu_output_close(&output, error);
 }
 
-static int put_result(const struct tu_pair_result *r, struct tu_error *error)
+static int put_result(void *context, const struct tu_pair_result *r, struct tu_error *error)
 {
+    (void)context;
     struct tu_arena arena = {0};
     struct tensor_value record;
     tell_facts();
@@ -186,8 +187,9 @@ static int put_result(const struct tu_pair_result *r, struct tu_error *error)
     return result;
 }
 
-static int put_record(const struct tensor_value *map, struct tu_error *error)
+static int put_record(void *context, const struct tensor_value *map, struct tu_error *error)
 {
+    (void)context;
     if (tu_value_equals(tu_value_get(map, "kind"), "fact"))
         return put_fact(map, error);
     return tu_output_record(&output, map, error);
@@ -206,8 +208,9 @@ static struct {
     const struct tu_way *way; /* of the present run */
 } runs;
 
-static int keep_result(const struct tu_pair_result *r, struct tu_error *error)
+static int keep_result(void *context, const struct tu_pair_result *r, struct tu_error *error)
 {
+    (void)context;
     if (!TU_GROW(runs.records, runs.count, runs.capacity) ||
         !TU_GROW(runs.repeats, runs.count, runs.repeats_capacity))
         return tu_fail_memory(error);
@@ -217,8 +220,9 @@ static int keep_result(const struct tu_pair_result *r, struct tu_error *error)
     return tu_compare_record(r, &runs.arena, &runs.records[runs.count++], error);
 }
 
-static int check_result(const struct tu_pair_result *r, struct tu_error *error)
+static int check_result(void *context, const struct tu_pair_result *r, struct tu_error *error)
 {
+    (void)context;
     struct tu_arena arena = {0};
     struct tensor_value record;
     size_t i = runs.position++;
@@ -233,9 +237,9 @@ static int check_result(const struct tu_pair_result *r, struct tu_error *error)
     return result;
 }
 
-static int drop_record(const struct tensor_value *map, struct tu_error *error)
+static int drop_record(void *context, const struct tensor_value *map, struct tu_error *error)
 {
-    (void)map, (void)error;
+    (void)context, (void)map, (void)error;
     return 0;
 }
 
@@ -256,8 +260,8 @@ static int put_repeats(struct tu_error *error)
 /* One run through both files. */
 static int run_once(struct tu_tool *t, char **operands, bool first, struct tu_error *error)
 {
-    static const struct tu_pair_sink keep = {keep_result, drop_record},
-                                     check = {check_result, drop_record};
+    static const struct tu_pair_sink keep = {.pair = keep_result, .record = drop_record},
+                                     check = {.pair = check_result, .record = drop_record};
     struct tu_session varied = t->session;
     varied.kernels = runs.way->kernels;
     varied.threads = runs.way->threads;
@@ -291,8 +295,9 @@ static int run_repeatedly(struct tu_tool *t, char **operands, struct tu_error *e
 
 static struct tu_apr_diff aprdiff;
 
-static int note_result(const struct tu_pair_result *r, struct tu_error *error)
+static int note_result(void *context, const struct tu_pair_result *r, struct tu_error *error)
 {
+    (void)context;
     return tu_apr_diff_add(&aprdiff, r, error);
 }
 
@@ -312,7 +317,7 @@ static void warn_of_absent(struct tu_tool *t)
 /* The limit is about the order of names, which is known at the end. */
 static int run_compatible(struct tu_tool *t, char **operands, struct tu_error *error)
 {
-    static const struct tu_pair_sink sink = {note_result, drop_record};
+    static const struct tu_pair_sink sink = {.pair = note_result, .record = drop_record};
     uint64_t limit = t->session.selection.limit;
     if (t->mode != TU_MODE_JSON || repeat || how_to_pair.cache)
         return tu_fail(error, TU_EUSAGE, "--compat goes with --json%s",
@@ -348,7 +353,7 @@ static bool is_file(const char *path)
 
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
-    static const struct tu_pair_sink sink = {put_result, put_record};
+    static const struct tu_pair_sink sink = {.pair = put_result, .record = put_record};
     (void)count;
     if (only_facts)
         return run_facts(t, operands, error);

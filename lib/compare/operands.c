@@ -250,7 +250,7 @@ static int put_pair(struct run *run, const struct work *w, struct tu_error *erro
     }
     run->done += p->stored[p->lead].nbytes;
     tu_progress(run->matching.session, run->done, run->total);
-    return run->sink->pair(&result, error);
+    return run->sink->pair(run->sink->context, &result, error);
 }
 
 /* What explains a pair may follow from other tensors: it is not kept in a cache.  Where what
@@ -276,7 +276,7 @@ static int put(void *context, void *slot, struct tu_error *error)
     struct slot *s = slot;
     struct work *w = s->work;
     if (s->passing) {
-        int passed = run->sink->record(&s->passing->map, error);
+        int passed = run->sink->record(run->sink->context, &s->passing->map, error);
         tu_passing_free(s->passing);
         s->passing = NULL;
         return passed;
@@ -360,7 +360,7 @@ static int say_sources(struct run *run, struct tu_error *error)
             result = tu_compared_source(&o->models[k], run->matching.sources++, i ? "b" : "a",
                                         &arena, &map, error);
             if (result == 0)
-                result = run->sink->record(&map, error);
+                result = run->sink->record(run->sink->context, &map, error);
         }
     }
     tu_arena_free(&arena);
@@ -390,7 +390,7 @@ static int say_map(const struct run *run, struct tu_error *error)
     struct tensor_value record;
     int result = describe_map(map, &arena, &record, error);
     if (result == 0)
-        result = run->sink->record(&record, error);
+        result = run->sink->record(run->sink->context, &record, error);
     tu_arena_free(&arena);
     return result;
 }

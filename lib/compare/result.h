@@ -71,9 +71,10 @@ struct tu_pair_options {
 
 /* What becomes of the results: called in order, from one thread at a time. */
 struct tu_pair_sink {
-    int (*pair)(const struct tu_pair_result *result, struct tu_error *error);
+    int (*pair)(void *context, const struct tu_pair_result *result, struct tu_error *error);
     /* A record of a kind that is not compared, which stood in a stream before what comes next. */
-    int (*record)(const struct tensor_value *map, struct tu_error *error);
+    int (*record)(void *context, const struct tensor_value *map, struct tu_error *error);
+    void *context;
 };
 
 #endif

@@ -217,6 +217,16 @@ static int apply(const struct tu_option *o, const char *text, struct tu_error *e
     return tu_fail(error, inner.code, "--%s: %s", o->name, inner.text);
 }
 
+/* The second argument of an option that takes two, which getopt does not know. */
+static int apply_second(const struct tu_option *o, int argc, char **argv, struct tu_error *error)
+{
+    if (!o->argument || !strchr(o->argument, ' '))
+        return 0;
+    if (optind >= argc)
+        return tu_fail(error, TU_EUSAGE, "--%s needs two arguments: %s", o->name, o->argument);
+    return apply(o, argv[optind++], error);
+}
+
 static int bad_option(const struct tu_command *c, int value, char *const *argv,
                       struct tu_error *error)
 {
@@ -243,7 +253,8 @@ int tu_parse_options(const struct tu_command *c, int argc, char **argv, struct t
             result = result < 0 ? -1 : tell(c, value);
         else if (value == '?' || value == ':')
             result = bad_option(c, value, argv, error);
-        else if (apply(option_of(c, count, value), optarg, error) < 0)
+        else if (apply(option_of(c, count, value), optarg, error) < 0 ||
+                 apply_second(option_of(c, count, value), argc, argv, error) < 0)
             result = -1;
     }
     free(longs);

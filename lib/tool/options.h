@@ -13,9 +13,9 @@ typedef int tu_option_fn(void *target, const char *text, struct tu_error *error)
 struct tu_option {
     char letter;          /* 0: none */
     const char *name;     /* long name; NULL ends a table */
-    const char *argument; /* as shown in the help; NULL: a flag */
+    const char *argument; /* as shown in the help; NULL: a flag; "A B": two of them */
     const char *help;     /* one line, lower case */
-    tu_option_fn *parse;
+    tu_option_fn *parse;  /* of two arguments: called with each */
     void *target;
 };
 
