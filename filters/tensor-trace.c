@@ -9,11 +9,11 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "model/facts/gather.h"
 #include "model/source-record.h"
 #include "tool/main.h"
 #include "tool/output.h"
 #include "trace/forward.h"
+#include "trace/model.h"
 #include "trace/record.h"
 #include "trace/stat.h"
 
@@ -68,12 +68,10 @@ static const struct tu_option options[] = {
 /* Everything that a run works with. */
 struct run {
     const char *path;
-    struct tu_operand operand, trace;
+    struct tu_trace_model model;
+    struct tu_operand trace;
     struct tu_recorded recorded;
     struct tu_arena arena, stage_arena;
-    struct tu_gathered gathered;
-    struct tu_trace_config config;
-    struct tu_weights weights;
     struct tu_token_list tokens;
     struct tu_trace_about about;
     struct tu_stat stat;
@@ -196,9 +194,9 @@ static void show_progress(void *context, uint64_t done, uint64_t total)
 static int put_sources(struct run *r, struct tu_error *error)
 {
     struct tensor_value record;
-    for (size_t i = 0; i < r->operand.model_count; i++) {
-        if (tu_source_record(&r->operand.models[i], i ? NULL : &r->gathered.facts, i, &r->arena,
-                             &record, error) < 0 ||
+    for (size_t i = 0; i < r->model.operand.model_count; i++) {
+        if (tu_source_record(&r->model.operand.models[i], i ? NULL : &r->model.gathered.facts, i,
+                             &r->arena, &record, error) < 0 ||
             tu_output_record(&output, &record, error) < 0)
             return -1;
     }
@@ -211,11 +209,11 @@ static int put_sources(struct run *r, struct tu_error *error)
 static int warn_unused(struct run *r, struct tu_error *error)
 {
     const char *first = NULL;
-    if (tu_weights_unused(&r->weights, &r->about.unused, &first, error) < 0)
+    if (tu_weights_unused(&r->model.weights, &r->about.unused, &first, error) < 0)
         return -1;
     if (r->about.unused)
         tu_warn(&tool.session, "%s: the graph of %s does not use %" PRIu64 " tensors (%.100s%s)",
-                tu_operand_name(r->path), r->config.arch->name, r->about.unused, first,
+                tu_operand_name(r->path), r->model.config.arch->name, r->about.unused, first,
                 r->about.unused > 1 ? ", ..." : "");
     return 0;
 }
@@ -230,8 +228,8 @@ static int compute(struct run *r, struct tu_error *error)
                                        .put = put_values,
                                        .end = end_stage,
                                        .context = r};
-    struct tu_forward f = {.config = &r->config,
-                           .weights = &r->weights,
+    struct tu_forward f = {.config = &r->model.config,
+                           .weights = &r->model.weights,
                            .ids = r->tokens.ids,
                            .tokens = r->tokens.count,
                            .options = {.wide = wide,
@@ -259,18 +257,14 @@ static int compute(struct run *r, struct tu_error *error)
 
 static int open_model(struct run *r, struct tu_error *error)
 {
-    if (tu_operand_open(&r->operand, &tool.session, r->path, TU_ACCESS_RANDOM, error) < 0 ||
-        tu_gather_operand(&r->operand, false, &r->arena, &r->gathered, error) < 0 ||
-        tu_trace_configure(&r->gathered.facts, tu_operand_name(r->path), &r->arena, &r->config,
-                           error) < 0)
+    if (tu_trace_model_open(&r->model, &tool.session, r->path, error) < 0)
         return -1;
-    r->about = (struct tu_trace_about){.config = &r->config,
+    r->about = (struct tu_trace_about){.config = &r->model.config,
                                        .tokens = &r->tokens,
                                        .program = "tensor-trace " PACKAGE_VERSION,
                                        .precision = wide ? "f64" : "f32",
                                        .weights = fused ? "fused" : "decoded"};
-    return tu_weights_open(&r->weights, &r->operand, &r->config, tool.session.kernels,
-                           tu_operand_name(r->path), error);
+    return 0;
 }
 
 /* A trace that is a pipe is copied first: its stages are read in their own order. */
@@ -312,7 +306,7 @@ static int open_output(struct tu_tool *t, struct tu_error *error)
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
     struct run r = {.path = operands[0],
-                    .operand = {.is_stream = true, .fd = -1},
+                    .model = TU_TRACE_MODEL_CLOSED,
                     .trace = {.is_stream = true, .fd = -1}};
     (void)count;
     if (check_options(r.path, error) < 0 || open_output(t, error) < 0)
@@ -325,12 +319,11 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (result == 0)
         result = compute(&r, error);
     if (result == 0)
-        result = tu_operand_unchanged(&r.operand, error);
+        result = tu_operand_unchanged(&r.model.operand, error);
     if (result == 0 && start)
         result = tu_operand_unchanged(&r.trace, error);
     tu_stat_end(&r.stat);
-    tu_weights_close(&r.weights);
-    tu_operand_close(&r.operand);
+    tu_trace_model_close(&r.model);
     tu_operand_close(&r.trace);
     tu_arena_free(&r.stage_arena);
     tu_arena_free(&r.arena);

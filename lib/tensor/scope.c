@@ -49,8 +49,9 @@ int tu_scope_from_value(const struct tensor_value *map, struct tu_scope *out,
 {
     const struct tensor_value *stage = tu_value_get(map, "stage");
     const struct tensor_value *layer = tu_value_get(map, "layer");
-    *out = (struct tu_scope){.has_layer = layer != NULL,
-                             .operation = tu_value_get(map, "op") ? map : NULL};
+    *out = (struct tu_scope){.has_layer = layer != NULL};
+    if (tu_value_get(map, "op"))
+        out->operation = *map;
     if (stage && !tu_value_string(stage, &out->stage, &out->stage_length))
         return tu_fail(error, TU_EINVALID, "its stage is no string");
     if (layer && !tu_value_uint(layer, &out->layer))
@@ -70,20 +71,26 @@ static int put_operation(struct tu_builder *b, const struct tensor_value *operat
     return 0;
 }
 
+static bool has_operation(const struct tu_scope *p)
+{
+    return p->operation.type == TENSOR_MAP;
+}
+
 static int copy_operation(struct tu_arena *arena, const struct tensor_value *operation,
-                          const struct tensor_value **out, struct tu_error *error)
+                          struct tensor_value *out, struct tu_error *error)
 {
     struct tu_builder b;
-    struct tensor_value *copy = tu_arena_alloc(arena, sizeof *copy);
-    if (!copy)
-        return tu_fail_memory(error);
+    struct tensor_value copy;
     if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
         return -1;
+    if (put_operation(&b, operation, error) < 0) {
+        tu_builder_cancel(&b);
+        return -1;
+    }
+    if (tu_builder_end(&b, &copy, error) < 0)
+        return -1;
     *out = copy;
-    if (put_operation(&b, operation, error) == 0)
-        return tu_builder_end(&b, copy, error);
-    tu_builder_cancel(&b);
-    return -1;
+    return 0;
 }
 
 int tu_scope_copy(struct tu_arena *arena, const struct tu_scope *p, struct tu_scope *out,
@@ -94,7 +101,7 @@ int tu_scope_copy(struct tu_arena *arena, const struct tu_scope *p, struct tu_sc
         return tu_fail_memory(error);
     if (p->ids && !(out->ids = tu_arena_copy(arena, p->ids, p->ids_length)))
         return tu_fail_memory(error);
-    return p->operation ? copy_operation(arena, p->operation, &out->operation, error) : 0;
+    return has_operation(p) ? copy_operation(arena, &p->operation, &out->operation, error) : 0;
 }
 
 /* In records of their own, as those of comparisons, tokens are a range alone. */
@@ -133,10 +140,10 @@ int tu_scope_put(struct tu_builder *b, const struct tu_scope *p, const char *suf
         return -1;
     if (p->has_tokens && put_tokens(b, tokens, p, suffix, error) < 0)
         return -1;
-    if (!p->operation)
+    if (!has_operation(p))
         return 0;
-    return *suffix ? put_operation_map(b, operation, p->operation, error)
-                   : put_operation(b, p->operation, error);
+    return *suffix ? put_operation_map(b, operation, &p->operation, error)
+                   : put_operation(b, &p->operation, error);
 }
 
 bool tu_scope_puts(const struct tu_scope *p, const struct tensor_value *key)
@@ -145,9 +152,9 @@ bool tu_scope_puts(const struct tu_scope *p, const struct tensor_value *key)
         (p->has_layer && tu_value_equals(key, "layer")) ||
         (p->has_tokens && tu_value_equals(key, "tokens")))
         return true;
-    for (size_t i = 0; i < OPERATION_KEYS && p->operation; i++)
+    for (size_t i = 0; i < OPERATION_KEYS && has_operation(p); i++)
         if (tu_value_equals(key, operation_keys[i]) &&
-            tu_value_get(p->operation, operation_keys[i]))
+            tu_value_get(&p->operation, operation_keys[i]))
             return true;
     return false;
 }

@@ -21,8 +21,8 @@ struct tu_scope {
     const char *ids;    /* a digest of what the tokens are; NULL: not said */
     size_t ids_length;
     /* A map that says among other things what operation made the values, and of what: the keys that
-     * tensor-trace(1) has from "order" on; NULL: not said. */
-    const struct tensor_value *operation;
+     * tensor-trace(1) has from "order" on; of no type: not said. */
+    struct tensor_value operation;
 };
 
 /* From the keys of a `tensor` record, which it goes on using; nothing is said where there are none.

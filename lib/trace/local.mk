@@ -19,6 +19,7 @@ libtrace_la_SOURCES = \
 	lib/trace/experts.c \
 	lib/trace/feed-forward.c \
 	lib/trace/forward.c lib/trace/forward.h \
+	lib/trace/model.c lib/trace/model.h \
 	lib/trace/pass.c lib/trace/pass.h \
 	lib/trace/record.c lib/trace/record.h \
 	lib/trace/recorded.c lib/trace/recorded.h \
