@@ -11,6 +11,7 @@ bin_PROGRAMS += \
 	filters/tensor-ls \
 	filters/tensor-matmul \
 	filters/tensor-map \
+	filters/tensor-origin \
 	filters/tensor-quant \
 	filters/tensor-rand \
 	filters/tensor-save \
@@ -24,4 +25,5 @@ filters_tensor_attn_LDADD = libattention.la $(LDADD)
 filters_tensor_attn_gpu_LDADD = libattention.la $(LDADD)
 filters_tensor_heads_LDADD = libattention.la $(LDADD)
 filters_tensor_matmul_LDADD = libmatmul.la $(LDADD)
+filters_tensor_origin_LDADD = libhunt.la $(LDADD)
 filters_tensor_trace_LDADD = libtrace.la $(LDADD)

@@ -22,4 +22,5 @@ include lib/compute/local.mk
 include lib/trace/local.mk
 include lib/compare/local.mk
 include lib/judge/local.mk
+include lib/hunt/local.mk
 include lib/tool/local.mk

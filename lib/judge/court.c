@@ -349,6 +349,33 @@ static bool hear_fact(struct tu_court *c, struct hearing *h, struct tu_judged *j
     return true;
 }
 
+/* ---- Origins ---- */
+
+/* What tensor-origin says of a stage is judged by its word; rules about its numbers come on top. */
+static bool hear_origin(struct tu_court *c, struct hearing *h, struct tu_judged *j)
+{
+    static const enum tu_outcome outcomes[] = {TU_PASSED, TU_PASSED, TU_FAILED,  TU_PASSED,
+                                               TU_LISTED, TU_LISTED, TU_UNJUDGED};
+    const struct tensor_value *verdict = tu_value_get(h->record, "verdict");
+    const char *reason = "";
+    size_t length = 0;
+    for (size_t i = 0; i < sizeof outcomes / sizeof *outcomes; i++)
+        if (tu_value_equals(verdict, tu_origin_verdicts[i]))
+            j->outcome = outcomes[i];
+    if (j->outcome == TU_PASSED)
+        try_rules(c, h);
+    if (*h->broken)
+        j->outcome = TU_FAILED;
+    else if (j->outcome != TU_PASSED &&
+             tu_value_string(tu_value_get(h->record, "reason"), &reason, &length))
+        snprintf(h->broken, sizeof h->broken, "%.*s", (int)length, reason);
+    if (j->outcome == TU_FAILED && tu_rules_allowed(&c->rules, h->record, "made", j->name))
+        j->outcome = TU_ALLOWED;
+    c->unmeasured += j->outcome == TU_UNJUDGED;
+    j->reason = h->broken;
+    return true;
+}
+
 /* ---- What has come before ---- */
 
 static int compare_names(const void *a, const void *b)
@@ -359,7 +386,7 @@ static int compare_names(const void *a, const void *b)
 /* Whether records of a kind are about what they name, and come once. */
 static bool comes_once(const struct tensor_value *kind)
 {
-    static const char *const kinds[] = {"compare", "fact", "repeat", "hash", "entry"};
+    static const char *const kinds[] = {"compare", "fact", "repeat", "hash", "entry", "origin"};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (tu_value_equals(kind, kinds[i]))
             return true;
@@ -490,7 +517,8 @@ int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_er
     look_at(c, record, &h, &j);
     bool fact = tu_value_equals(tu_value_get(record, "kind"), "fact");
     c->facts_alone |= tu_value_equals(tu_value_get(record, "kind"), "facts");
-    bool heard = fact ? hear_fact(c, &h, &j) : decide(c, &h, &j);
+    bool origin = tu_value_equals(tu_value_get(record, "kind"), "origin");
+    bool heard = fact ? hear_fact(c, &h, &j) : origin ? hear_origin(c, &h, &j) : decide(c, &h, &j);
     if ((heard || fact) && note_name(c, &h, &j, error) < 0)
         return -1;
     if (!heard)
@@ -671,8 +699,14 @@ void tu_court_trouble(const struct tu_court *c, char *out, size_t size)
         say_nothing(c, out, size);
         return;
     case TU_NOT_ALL_JUDGED:
-        snprintf(out, size, "%zu records have no rule about them (--allow unjudged accepts it)",
-                 c->counts[TU_UNJUDGED]);
+        if (c->unmeasured)
+            snprintf(out, size,
+                     "%zu stages may have made an error, which was not measured (tensor-origin "
+                     "--models A B measures it)",
+                     c->unmeasured);
+        else
+            snprintf(out, size, "%zu records have no rule about them (--allow unjudged accepts it)",
+                     c->counts[TU_UNJUDGED]);
         return;
     }
 }

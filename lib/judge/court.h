@@ -87,6 +87,7 @@ struct tu_court {
     size_t substantial;              /* of those that passed, the ones that are not empty */
     size_t facts, differing, listed; /* facts; those that differ, and those of one side */
     bool facts_alone;        /* they are what was to be compared, as a `facts` record says */
+    size_t unmeasured;       /* stages of which tensor-origin could not tell what they made */
     size_t below;            /* records that broke a rule on the leading field */
     size_t streams, foreign; /* segments, and those that held no comparison */
     bool is_foreign;         /* the current one did not yet */

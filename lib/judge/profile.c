@@ -22,7 +22,7 @@ enum { PROFILE_MAX = 1 << 20, INCLUDES_MAX = 8, PROFILES_MAX = 1000 };
 
 const char *const tu_statuses[] = {"only_a",   "only_b",    "shape_mismatch", "incomparable",
                                    "not_real", "nonfinite", "undefined",      "layout",
-                                   "differs",  "unjudged"};
+                                   "differs",  "made",      "unjudged"};
 const size_t tu_status_count = sizeof tu_statuses / sizeof *tu_statuses;
 
 /* ---- One by one ---- */

@@ -117,11 +117,18 @@ static const char *const other_fields[] = {
     "p10_ms", "p90_ms", "gb_per_s", "share_of_peak", "gflop_per_s",
     /* explain */
     "dtype_against", "dtype_rounded", "rms", "share", "explains",
+    /* origin, origins */
+    "verdict", "error_in", "error_out", "gain", "own_error", "own_models", "own_a", "own_b",
+    "floor", "excess", "cause", "weight", "fact", "from", "order", "op", "stage", "layer", "stages",
+    "first", "clean", "carried", "made", "healed", "routing", "absent", "unknown",
     /* mapping, head, device */
     "mapping", "right", "right_cosine", "heads", "kv_heads", "head", "query_head", "key_head",
     "right_key_head", "cosines", "device", "capability", "multiprocessors", "memory",
     "peak_gb_per_s"};
 enum { OTHER_FIELDS = sizeof other_fields / sizeof *other_fields };
+
+const char *const tu_origin_verdicts[TU_ORIGIN_VERDICTS] = {
+    "clean", "carried", "made", "healed", "routing", "absent", "unknown"};
 
 static const char *const statuses[] = {"ok", "only_a", "only_b", "shape_mismatch", "incomparable",
                                        "not_real", "nonfinite", "undefined", "layout", "extra",
@@ -201,6 +208,14 @@ static bool is_status(const struct tensor_value *value)
     return false;
 }
 
+static bool is_origin_verdict(const struct tensor_value *value)
+{
+    for (size_t i = 0; i < TU_ORIGIN_VERDICTS; i++)
+        if (value && tu_value_equals(value, tu_origin_verdicts[i]))
+            return true;
+    return false;
+}
+
 /* A record is named by its tensor, whose name may be the very thing that is wrong. */
 static int refuse(const struct tensor_value *record, const char *field, const char *what,
                   struct tu_error *error)
@@ -266,6 +281,9 @@ int tu_schema_check(const struct tensor_value *record, struct tu_error *error)
                               *name = tu_value_get(record, "name");
     bool compare = tu_value_equals(tu_value_get(record, "kind"), "compare");
     bool ok = !status || tu_value_equals(status, "ok");
+    if (tu_value_equals(tu_value_get(record, "kind"), "origin") &&
+        !is_origin_verdict(tu_value_get(record, "verdict")))
+        return refuse(record, "its verdict", "is no word that is known", error);
     if (name ? name->type != TENSOR_STRING || !name->string.length : compare)
         return refuse(record, "its name", name ? "is no text" : "is missing", error);
     if (status && !is_status(status))

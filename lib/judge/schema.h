@@ -11,6 +11,11 @@ bool tu_schema_has(const char *field);
 /* The field whose name is most like one that is none; NULL where nothing is like it. */
 const char *tu_schema_nearest(const char *field);
 
+/* What tensor-origin says of a stage. */
+enum { TU_ORIGIN_VERDICTS = 7 };
+extern const char
+    *const tu_origin_verdicts[TU_ORIGIN_VERDICTS]; /* "clean", "carried", "made", ... */
+
 /* Whether a record says what one of its kind may say: its name is text, its status a known word,
  * the element types of a compare record are those of tensor-types(7), its counts are natural
  * numbers, and its numbers are finite where its status lets them be.  The message names the tensor
