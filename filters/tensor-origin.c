@@ -69,13 +69,15 @@ static int take_source(struct run *r, const struct tensor_value *record, struct 
     return tu_output_record(&output, record, error);
 }
 
-static int take_item(struct run *r, const struct tu_item *item, struct tu_error *error)
+static int take_item(struct run *r, const char *path, const struct tu_item *item,
+                     struct tu_error *error)
 {
     if (item->kind == TU_KIND_SOURCE)
         return take_source(r, &item->map, error);
     if (item->kind == TU_KIND_TENSOR)
         return tu_fail(error, TU_EINVALID,
-                       "these are tensors, and no results (tensor-cos a.tsr b.tsr comes first)");
+                       "%s: these are tensors, and no results (tensor-cos a.tsr b.tsr comes first)",
+                       tu_operand_name(path));
     if (item->kind != TU_KIND_RESULT)
         return 0;
     if (tu_hunt_take(&r->hunt, &item->map, error) < 0)
@@ -92,7 +94,7 @@ static int take_results(struct run *r, char **operands, size_t count, struct tu_
     int more;
     tu_feed_open(&feed, &tool.session, operands, count, false);
     while ((more = tu_feed_next(&feed, &item, error)) > 0) {
-        if (take_item(r, &item, error) < 0) {
+        if (take_item(r, count ? operands[0] : "-", &item, error) < 0) {
             more = -1;
             break;
         }
@@ -209,7 +211,7 @@ static int open_trace(struct run *r, int side, struct tu_error *error)
              strcmp(path, "-") == 0)
         return 0;
     r->traced[side] = true;
-    if (tu_hunt_trace_open(&r->traces[side], &tool.session, path, tokens, error) < 0)
+    if (tu_hunt_trace_open(&r->traces[side], &tool.session, path, tokens, &r->hunt, error) < 0)
         return -1;
     return check_trace(r, side, error);
 }
@@ -233,8 +235,7 @@ static int measure_all(struct run *r, struct tu_error *error)
     for (int side = 0; side < 2; side++)
         if (!r->traced[side])
             return tu_fail(error, TU_EUSAGE,
-                           "the trace of %c went by in a pipe: its operations cannot be computed "
-                           "again (--traces A B names files)",
+                           "the results do not name the trace of %c (--traces A B does)",
                            "ab"[side]);
     if (measure(r, TU_RUN_MODELS, 1, 0, error) < 0 || measure(r, TU_RUN_A, 0, 0, error) < 0 ||
         measure(r, TU_RUN_B, 1, 1, error) < 0)

@@ -20,6 +20,7 @@ dist_man_MANS = \
 	man/tensor-matmul.1 \
 	man/tensor-map.1 \
 	man/tensor-maps.5 \
+	man/tensor-origin.1 \
 	man/tensor-performance.7 \
 	man/tensor-quant.1 \
 	man/tensor-rand.1 \

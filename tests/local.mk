@@ -20,6 +20,7 @@ BATS_TESTS = \
 	tests/filters/every-filter.bats \
 	tests/filters/oracle.bats \
 	tests/filters/map.bats \
+	tests/filters/origin.bats \
 	tests/filters/cos.bats \
 	tests/filters/attn.bats \
 	tests/formats/byte-order.bats \
@@ -62,6 +63,7 @@ UNIT_TESTS = \
 	tests/unit/kernels/dot \
 	tests/unit/tensor/dtype \
 	tests/unit/compute/gpu \
+	tests/unit/hunt/decide \
 	tests/unit/compute/repeat \
 	tests/unit/compare/oracle \
 	tests/unit/compare/pair \
@@ -87,6 +89,7 @@ UNIT_TESTS = \
 
 check_PROGRAMS += $(UNIT_TESTS)
 tests_unit_compute_attention_LDADD = libattention.la $(LDADD)
+tests_unit_hunt_decide_LDADD = libhunt.la $(LDADD)
 tests_unit_compute_gpu_LDADD = libattention.la $(LDADD)
 # Looked for when tests run: what was not there when configure ran may be now.  Checked before they do.
 BATS = bats

@@ -199,7 +199,7 @@ static bool began_at(const struct tu_hunt *h, const struct tu_hunt_stage *s, enu
 static bool is_healed(const struct tu_hunt *h, const struct tu_hunt_stage *s, double floor)
 {
     const double rest = 1e-3;
-    return began_at(h, s, TU_MADE) && s->error_in > floor &&
+    return began_at(h, s, TU_MADE) && isfinite(s->error) && s->error_in > floor &&
            (s->error <= floor || s->error <= rest * s->error_in);
 }
 

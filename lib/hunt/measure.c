@@ -70,12 +70,25 @@ static bool is_stream_file(const struct tu_operand *o)
     return o->model_count == 1 && strcmp(o->models[0].format->name, "tsr") == 0;
 }
 
+static bool holds_stages(const struct tu_operand *o, const struct tu_hunt *h)
+{
+    for (size_t i = 0; i < h->count; i++)
+        if (tu_operand_find(o, h->stages[i].name, strlen(h->stages[i].name)).tensor)
+            return true;
+    return false;
+}
+
 int tu_hunt_trace_open(struct tu_hunt_trace *t, struct tu_session *session, const char *path,
-                       const char *tokens, struct tu_error *error)
+                       const char *tokens, const struct tu_hunt *h, struct tu_error *error)
 {
     *t = (struct tu_hunt_trace){.path = path, .operand = {.is_stream = true, .fd = -1}};
     if (tu_operand_open(&t->operand, session, path, TU_ACCESS_RANDOM, error) < 0)
         return -1;
+    if (!holds_stages(&t->operand, h))
+        return tu_fail(error, TU_EUSAGE,
+                       "%s: holds none of the stages that were compared (a trace that went by in a "
+                       "pipe is gone: --traces A B names files)",
+                       tu_operand_name(path));
     if (tokens)
         return tu_tokens_read(&t->tokens, tokens, error);
     if (is_stream_file(&t->operand) && find_ids(t, error) < 0)

@@ -188,7 +188,7 @@ static const char *explain(struct tu_court *c, const struct tensor_value *record
 {
     j->hypothesis = copy_string(c, tu_value_get(record, "hypothesis"), NULL);
     j->remedy = copy_string(c, tu_value_get(record, "remedy"), NULL);
-    if (!j->hypothesis || !tu_outcome_fails(j->outcome))
+    if (!j->hypothesis || !tu_outcome_fails(j->outcome) || strstr(j->reason, j->hypothesis))
         return printable(c, j->reason, strlen(j->reason));
     size_t size = strlen(j->reason) + strlen(j->hypothesis) + sizeof "; hypothesis: ";
     char *both = tu_arena_alloc(&c->arena, size);

@@ -39,6 +39,7 @@ writers() {
         tensor-attn-gpu) ;; # prints what a device has made: attn-gpu.bats
         tensor-fault) echo "$filter --fault bit a.tsr" ;;
         tensor-map) echo "$filter --map rename.map a.tsr" ;;
+        tensor-origin) echo "$filter stages.tsr" ;;
         tensor-quant) echo "$filter --to bf16 a.tsr" ;;
         tensor-save) ;;
         tensor-trace) echo "$filter --tokens 1,0 tiny.tsr" ;;
@@ -53,6 +54,8 @@ setup() {
     tensor-cos a.tsr a.tsr > results.tsr
     echo 'w = renamed' > rename.map
     tensor-rand --like qwen2 --num-layers 1 --hidden 4 --heads 1 --kv-heads 1 --head-dim 4 --ffn 4 --vocab 4 > tiny.tsr
+    tensor-trace --tokens 1,0 tiny.tsr > trace.tsr
+    tensor-cos trace.tsr trace.tsr > stages.tsr
 }
 
 # The tags of the options that a page describes.
