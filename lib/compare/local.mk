@@ -18,6 +18,8 @@ COMPARE_SOURCES = \
 	lib/compare/metrics/distances.h \
 	lib/compare/metrics/full.c \
 	lib/compare/metrics/full.h \
+	lib/compare/metrics/logits.c \
+	lib/compare/metrics/logits.h \
 	lib/compare/metrics/rows.c \
 	lib/compare/metrics/rows.h \
 	lib/compare/metrics/scaled.c \

@@ -72,7 +72,7 @@ static struct tu_pair_result describe(const struct run *run, const struct work *
         .column_rows = w->task.tally.columns.rows,
         .hypothesis = p->hypothesis,
         .buckets = run->matching.options->buckets ? &w->task.tally.buckets : NULL,
-        .cache = p->explained ? NULL : run->cache,
+        .cache = p->explained || w->task.plan.has_logits ? NULL : run->cache,
         .known = w->known,
         .key = w->key};
 }
@@ -84,7 +84,7 @@ static int look_up(struct run *run, struct work *w, struct tu_error *error)
     struct tu_pair_result result = describe(run, w);
     struct tu_cache_pair pair = {.result = &result, .lead = p->lead, .addend = p->addend};
     struct tensor_value record;
-    if (!run->cache || p->match != TU_MATCH_BOTH)
+    if (!result.cache || p->match != TU_MATCH_BOTH)
         return 0;
     for (int i = 0; i < 2; i++) {
         const struct tu_origin *place = &p->places[i];
@@ -237,12 +237,55 @@ static int work(void *context, void *slot, void *room, struct tu_error *error)
     return s->passing || s->compared ? 0 : tu_tile_compare(&s->tile, room, error);
 }
 
+/* The tokens of logits, where either side says them, and they are as many, and below the logits. */
+static int find_tokens(struct tu_pair *p, const uint32_t **out, struct tu_error *error)
+{
+    const struct tu_tensor *t = &p->stored[0];
+    uint64_t width = t->shape[t->rank - 1], count = t->elements / width, id;
+    *out = NULL;
+    for (int side = 0; side < 2; side++) {
+        const struct tensor_value *ids = tu_value_get(&p->stored[side].scope.operation, "ids");
+        if (!ids || ids->type != TENSOR_ARRAY || ids->array.count != count)
+            continue;
+        uint32_t *tokens = tu_arena_alloc(&p->arena, (size_t)count * sizeof *tokens);
+        if (!tokens)
+            return tu_fail_memory(error);
+        uint64_t i = 0;
+        for (; i < count && tu_value_uint(&ids->array.items[i], &id) && id < width; i++)
+            tokens[i] = (uint32_t)id;
+        *out = i == count ? tokens : NULL;
+        return 0;
+    }
+    return 0;
+}
+
+static int compare_logits(const struct run *run, const struct work *w, struct tu_logits *out,
+                          struct tu_error *error)
+{
+    struct tu_pair *p = w->task.pair;
+    const struct tu_kernels *kernels = run->matching.terms.kernels;
+    const uint32_t *tokens;
+    const struct tu_view *views[2];
+    for (int i = 0; i < 2; i++)
+        if (!(views[i] = tu_pair_view(p, i, kernels, error)))
+            return -1;
+    if (find_tokens(p, &tokens, error) < 0)
+        return -1;
+    return tu_logits_compare(views, kernels, tokens, &p->arena, out, error);
+}
+
 static int put_pair(struct run *run, const struct work *w, struct tu_error *error)
 {
     struct tu_pair_result result = describe(run, w);
     const struct tu_pair *p = w->task.pair;
     struct tu_full_metrics metrics;
+    struct tu_logits logits;
     result.columns = tu_columns_metrics(&w->task.tally.columns);
+    if (w->task.plan.has_logits) {
+        if (compare_logits(run, w, &logits, error) < 0)
+            return -1;
+        result.logits = &logits;
+    }
     if (w->task.plan.has_full) {
         metrics = tu_full_metrics(&w->task.tally.full);
         result.full = &w->task.tally.full;

@@ -400,6 +400,30 @@ static void settle_full(const struct tu_pair *p, struct tu_plan *plan)
     align_tiles(p, plan);
 }
 
+/* Of a stage by that name, whoever calls it so. */
+static bool is_logits(const struct tu_tensor *t)
+{
+    static const char name[] = "logits";
+    const struct tu_scope *s = &t->scope;
+    return tu_logits_shape(t) &&
+           (s->stage ? s->stage_length == strlen(name) && memcmp(s->stage, name, strlen(name)) == 0
+                     : strcmp(t->name, name) == 0);
+}
+
+/* Logits are read once more, row by row: those of a stream have to stay. */
+static int settle_logits(const struct tu_terms *terms, struct tu_pair *p, struct tu_plan *plan,
+                         struct tu_error *error)
+{
+    const struct tu_tensor *a = &p->stored[0], *b = &p->stored[1];
+    plan->has_logits = is_logits(a) && is_logits(b) && a->rank == b->rank &&
+                       memcmp(a->shape, b->shape, a->rank * sizeof *a->shape) == 0 &&
+                       !*p->transform;
+    for (int i = 0; i < 2 && plan->has_logits; i++)
+        if (!tu_pair_view(p, i, terms->kernels, error))
+            return -1;
+    return 0;
+}
+
 int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_plan *plan,
                    struct tu_error *error)
 {
@@ -423,7 +447,8 @@ int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_pl
     p->match = !same && !turning ? TU_MATCH_SHAPES : real ? TU_MATCH_BOTH : TU_MATCH_NOT_REAL;
     if (p->match != TU_MATCH_BOTH)
         return tu_plan_puzzles(terms, p, NULL) ? keep_both(p, error) : 0;
-    if ((turning ? turn(terms, p, error) : check_rope(terms, p, error)) < 0)
+    if ((turning ? turn(terms, p, error) : check_rope(terms, p, error)) < 0 ||
+        (terms->full && settle_logits(terms, p, plan, error) < 0))
         return -1;
     if ((is_transposed(&p->places[0]) || is_transposed(&p->places[1])
              ? settle_blocks(terms, p, plan, error)

@@ -27,7 +27,8 @@ struct tu_plan {
     /* Where one is transposed, tiles are blocks of a matrix instead. */
     const struct tu_view *blocks[2]; /* a, b; NULL: tiles are runs */
     uint64_t block_rows, block_columns;
-    bool has_full; /* there are full numbers, of this plan */
+    bool has_logits; /* the pair has views, of logits */
+    bool has_full;   /* there are full numbers, of this plan */
     struct tu_column_plan columns;
     struct tu_full_plan full;
 };

@@ -100,6 +100,14 @@ const struct tu_column tu_compare_columns[] = {
      .title = "worst_column_step_gain",
      .width = -12,
      .detail = true},
+    {.key = "positions", .title = "positions", .width = 10, .detail = true},
+    {.key = "argmax_agreement", .title = "argmax_agreement", .width = -12, .detail = true},
+    {.key = "top5_overlap", .title = "top5_overlap", .width = -12, .detail = true},
+    {.key = "kl_divergence", .title = "kl_divergence", .width = -12, .detail = true},
+    {.key = "worst_kl_divergence", .title = "worst_kl_divergence", .width = -12, .detail = true},
+    {.key = "worst_kl_position", .title = "worst_kl_position", .width = 10, .detail = true},
+    {.key = "nll_a", .title = "nll_a", .width = -12, .detail = true},
+    {.key = "nll_b", .title = "nll_b", .width = -12, .detail = true},
     {0},
 };
 
@@ -358,6 +366,41 @@ static int put_full(struct tu_builder *b, const struct tu_pair_result *r, struct
     return put_ulps(b, r->full, error);
 }
 
+static int put_positions(struct tu_builder *b, const char *key, const double *x, uint64_t count,
+                         struct tu_error *error)
+{
+    if (tu_builder_open(b, key, strlen(key), TENSOR_ARRAY, TENSOR_FLOAT64, error) < 0)
+        return -1;
+    for (uint64_t i = 0; i < count; i++)
+        if (tu_put_real(b, NULL, x[i], error) < 0)
+            return -1;
+    return tu_builder_close(b, error);
+}
+
+/* Of logits: each position, and all of them. */
+static int put_logits(struct tu_builder *b, const struct tu_logits *l, struct tu_error *error)
+{
+    static const char *const likelihoods[] = {"nll_a", "nll_b"};
+    if (!l)
+        return 0;
+    unsigned n = (unsigned)l->positions;
+    if (tu_put_uint(b, "positions", l->positions, error) < 0 ||
+        tu_put_real(b, "argmax_agreement", (double)l->agreeing / (double)l->positions, error) < 0 ||
+        tu_put_real(b, "top5_overlap", l->top_share, error) < 0 ||
+        tu_put_real(b, "kl_divergence", l->mean, error) < 0 ||
+        tu_put_real(b, "worst_kl_divergence", l->most, error) < 0 ||
+        tu_put_uint(b, "worst_kl_position", l->most_position, error) < 0 ||
+        tu_put_shape(b, "argmax_a", l->argmax[0], n, error) < 0 ||
+        tu_put_shape(b, "argmax_b", l->argmax[1], n, error) < 0 ||
+        tu_put_shape(b, "top5_overlaps", l->overlap, n, error) < 0 ||
+        put_positions(b, "kl_divergences", l->divergence, l->positions, error) < 0)
+        return -1;
+    for (int i = 0; i < 2; i++)
+        if (!isnan(l->likelihood[i]) && tu_put_real(b, likelihoods[i], l->likelihood[i], error) < 0)
+            return -1;
+    return 0;
+}
+
 static int put_hypothesis(struct tu_builder *b, const struct tu_hypothesis *h,
                           struct tu_error *error)
 {
@@ -378,7 +421,7 @@ static int put_numbers(struct tu_builder *b, const struct tu_pair_result *r, str
     if (put_worst_rows(b, r, error) < 0 || put_noise(b, r, &m, error) < 0 ||
         put_steps(b, r, error) < 0 || put_relation(b, r, error) < 0)
         return -1;
-    return put_full(b, r, error);
+    return put_full(b, r, error) < 0 ? -1 : put_logits(b, r->logits, error);
 }
 
 /* Of another layout: the numbers that its record would have if that were the one that is stated. It
@@ -394,6 +437,7 @@ static int put_fitted(struct tu_builder *b, const struct tu_pair_result *r, stru
     fitted.elements = fitted.sums.elements;
     fitted.columns = (struct tu_columns_metrics){0};
     fitted.full = NULL;
+    fitted.logits = NULL;
     if (tu_builder_open(b, "fitted", strlen("fitted"), TENSOR_MAP, TENSOR_NULL, error) < 0 ||
         tu_put_string(b, "dtype_a", tu_dtype(r->a->dtype)->name, error) < 0 ||
         tu_put_string(b, "dtype_b", tu_dtype(r->b->dtype)->name, error) < 0 ||

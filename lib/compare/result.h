@@ -5,6 +5,7 @@
 
 #include "compare/apr/buckets.h"
 #include "compare/metrics/full.h"
+#include "compare/metrics/logits.h"
 #include "compare/oracle/oracle.h"
 #include "compare/metrics/sums.h"
 
@@ -47,6 +48,7 @@ struct tu_pair_result {
     /* BOTH, where it was asked for and there are elements; else NULL. */
     const struct tu_full *full;
     const struct tu_full_metrics *full_metrics;
+    const struct tu_logits *logits; /* BOTH, of logits, where full is there; else NULL */
     struct tu_hypothesis hypothesis;
 };
 

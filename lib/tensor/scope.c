@@ -10,8 +10,8 @@
 
 /* What a record says of the operation. */
 static const char *const operation_keys[] = {
-    "order", "axes",         "layout", "mask",       "op",      "inputs", "weight",
-    "bias",  "weight_dtype", "k_dim",  "arithmetic", "experts", "arch",   "program"};
+    "order",        "axes",  "layout",     "mask",    "op",  "inputs", "weight", "bias",
+    "weight_dtype", "k_dim", "arithmetic", "experts", "ids", "arch",   "program"};
 enum { OPERATION_KEYS = sizeof operation_keys / sizeof *operation_keys };
 
 /* A map of first, count and ids_digest. */

@@ -73,6 +73,19 @@ static int put_text(struct tu_builder *b, const char *key, const char *text, str
     return text ? tu_put_string(b, key, text, error) : 0;
 }
 
+static int put_ids(struct tu_builder *b, const struct tu_token_list *tokens, struct tu_error *error)
+{
+    static const char key[] = "ids";
+    if (tu_builder_open(b, key, strlen(key), TENSOR_ARRAY, TENSOR_UINT32, error) < 0)
+        return -1;
+    for (size_t i = 0; i < tokens->count; i++) {
+        const struct tensor_value v = {.type = TENSOR_UINT32, .uint = tokens->ids[i]};
+        if (tu_builder_add(b, NULL, 0, &v, error) < 0)
+            return -1;
+    }
+    return tu_builder_close(b, error);
+}
+
 static int put_stage(struct tu_builder *b, const struct tu_trace_about *about,
                      const struct tu_stage *s, struct tu_error *error)
 {
@@ -86,6 +99,7 @@ static int put_stage(struct tu_builder *b, const struct tu_trace_about *about,
         put_text(b, "weight_dtype", s->weight_dtype, error) < 0 ||
         (s->k_dim && tu_put_uint(b, "k_dim", s->k_dim, error) < 0) ||
         tu_put_string(b, "arithmetic", s->arithmetic, error) < 0 ||
+        (strcmp(s->stage, "logits") == 0 && put_ids(b, about->tokens, error) < 0) ||
         tu_put_uint(b, "source", 0, error) < 0 ||
         tu_put_string(b, "arch", about->config->arch->name, error) < 0)
         return -1;
@@ -143,19 +157,13 @@ int tu_stage_put(struct tu_builder *b, const struct tu_trace_about *about, const
 static int put_tokens(struct tu_builder *b, const struct tu_token_list *tokens,
                       struct tu_error *error)
 {
-    static const char key[] = "tokens", ids[] = "ids";
+    static const char key[] = "tokens";
     if (tu_builder_open(b, key, strlen(key), TENSOR_MAP, TENSOR_NULL, error) < 0 ||
         tu_put_uint(b, "first", 0, error) < 0 ||
         tu_put_uint(b, "count", tokens->count, error) < 0 ||
-        tu_put_string(b, "ids_digest", tokens->digest, error) < 0 ||
-        tu_builder_open(b, ids, strlen(ids), TENSOR_ARRAY, TENSOR_UINT32, error) < 0)
+        tu_put_string(b, "ids_digest", tokens->digest, error) < 0 || put_ids(b, tokens, error) < 0)
         return -1;
-    for (size_t i = 0; i < tokens->count; i++) {
-        const struct tensor_value v = {.type = TENSOR_UINT32, .uint = tokens->ids[i]};
-        if (tu_builder_add(b, NULL, 0, &v, error) < 0)
-            return -1;
-    }
-    return tu_builder_close(b, error) < 0 ? -1 : tu_builder_close(b, error);
+    return tu_builder_close(b, error);
 }
 
 int tu_trace_record(const struct tu_trace_about *about, struct tu_arena *arena,

@@ -212,13 +212,13 @@ int tu_put_string(struct tu_builder *b, const char *key, const char *text, struc
 int tu_put_uint(struct tu_builder *b, const char *key, uint64_t number, struct tu_error *error)
 {
     struct tensor_value value = {.type = TENSOR_UINT64, .uint = number};
-    return tu_builder_add(b, key, strlen(key), &value, error);
+    return tu_builder_add(b, key, key ? strlen(key) : 0, &value, error);
 }
 
 int tu_put_real(struct tu_builder *b, const char *key, double number, struct tu_error *error)
 {
     struct tensor_value value = {.type = TENSOR_FLOAT64, .real = number};
-    return tu_builder_add(b, key, strlen(key), &value, error);
+    return tu_builder_add(b, key, key ? strlen(key) : 0, &value, error);
 }
 
 int tu_put_shape(struct tu_builder *b, const char *key, const uint64_t *shape, unsigned rank,

@@ -310,3 +310,80 @@ assert r["max_diff"] == r["mean_diff"] == r["rmse"] == r["norm_a"] == largest an
 assert r["max_rel_diff"] == 2 and r["nmse"] == 4 and r["cosine_similarity"] == r["trimmed_cosine"] == -1, r
 assert r["worst_column_error"] == r["worst_row_error"] == 2, r'
 }
+
+# What logits of two sides come to, in plain Python, from rows of logits and the ids of the tokens.
+logits_reference() {
+    cat << 'END'
+import json, math, sys
+def softmax(row):
+    top = max(row)
+    total = math.fsum(math.exp(x - top) for x in row)
+    return [x - top - math.log(total) for x in row]
+def best(row):
+    return sorted(range(len(row)), key=lambda i: (-row[i], i))
+def check(r, a, b, ids=None):
+    logs = [[softmax(row) for row in side] for side in (a, b)]
+    tops = [[best(row) for row in side] for side in (a, b)]
+    n, k = len(a), min(5, len(a[0]))
+    assert r["argmax_a"] == [t[0] for t in tops[0]] and r["argmax_b"] == [t[0] for t in tops[1]], r
+    shared = [len(set(x[:k]) & set(y[:k])) for x, y in zip(*tops)]
+    assert r["top5_overlaps"] == shared and abs(r["top5_overlap"] - sum(shared) / n / k) < 1e-15, r
+    assert r["argmax_agreement"] == sum(x[0] == y[0] for x, y in zip(*tops)) / n, r
+    kl = [math.fsum(math.exp(x) * (x - y) for x, y in zip(p, q)) for p, q in zip(*logs)]
+    assert max(abs(x - y) for x, y in zip(kl, r["kl_divergences"])) < 1e-13, (kl, r)
+    assert abs(r["kl_divergence"] - sum(kl) / n) < 1e-13 and r["worst_kl_position"] == kl.index(max(kl)), r
+    assert r["positions"] == n and abs(r["worst_kl_divergence"] - max(kl)) < 1e-13, r
+    for side, key in ((0, "nll_a"), (1, "nll_b")):
+        want = ids and -sum(logs[side][t][ids[t + 1]] for t in range(n - 1)) / (n - 1)
+        assert abs(r[key] - want) < 1e-12 if ids else key not in r, (key, want, r)
+END
+}
+
+@test "logits: which token, how many of the best five, how far apart" {
+    rows=("1 2 3 4 5 6 7" "7 7 7 0 -1 -2 7" "0.5 -300 300 4 2 1 0")
+    other=("1 2 3 4 5 7 6" "7 7 7.5 0 -1 -2 7" "0.5 -300 300 4 2 1.5 0")
+    make-model x.safetensors "logits F32 3x7 = ${rows[*]}" -- y.safetensors "logits F32 3x7 = ${other[*]}"
+    tensor-cos --metrics full --json x.safetensors y.safetensors > got
+    { logits_reference; echo 'a, b = ([[float(x) for x in row.split()] for row in side.split("/")] for side in sys.argv[1:3])
+check(json.load(open("got")), a, b)'; } > check.py
+    python3 check.py "${rows[0]}/${rows[1]}/${rows[2]}" "${other[0]}/${other[1]}/${other[2]}"
+    # through pipes, and as a stream against a file
+    tensor-cat y.safetensors | tensor-cos --metrics full --json x.safetensors - | cmp - got
+    tensor-cat x.safetensors | tensor-cos --metrics full --json - y.safetensors | cmp - got
+    # nobody asked, or it is no stage of that name, or rows differ
+    run -0 tensor-cos --json x.safetensors y.safetensors
+    [[ $output != *argmax* ]]
+    make-model z.safetensors "w F32 3x7 = ${rows[*]}"
+    run -0 tensor-cos --metrics full --json z.safetensors z.safetensors
+    [[ $output != *argmax* ]]
+    run -1 verdict --rule 'logits:argmax_agreement == 1' < <(tensor-cos --metrics full x.safetensors y.safetensors)
+    run -0 verdict --rule 'logits:argmax_agreement == 1' < <(tensor-cos --metrics full x.safetensors x.safetensors)
+}
+
+@test "logits of a trace say how likely the tokens were" {
+    tensor-rand --like qwen2 --num-layers 1 --hidden 32 --heads 2 --kv-heads 1 --head-dim 16 --ffn 32 --vocab 24 > m.tsr
+    tensor-quant --to Q8_0 m.tsr > q.tsr
+    for m in m q; do tensor-trace -q $m.tsr --tokens 3,1,4,1,5,9 --logits-only > t$m.tsr; done
+    tensor-cos --metrics full --json tm.tsr tq.tsr | grep '"kind":"compare"' > got
+    for m in m q; do
+        tensor-save $m.safetensors t$m.tsr
+    done
+    { logits_reference; echo 'import struct
+def read(path):
+    data = open(path, "rb").read()
+    n = struct.unpack("<Q", data[:8])[0]
+    entry = json.loads(data[8:8 + n])["logits"]
+    numbers = struct.unpack("<%dd" % ((len(data) - 8 - n) // 8), data[8 + n:])
+    return [numbers[i:i + entry["shape"][1]] for i in range(0, len(numbers), entry["shape"][1])]
+check(json.load(open("got")), read("m.safetensors"), read("q.safetensors"), [3, 1, 4, 1, 5, 9])'; } > check.py
+    python3 check.py
+}
+
+@test "logits that are no numbers are told, and nothing of them is taken for equal" {
+    make-model x.safetensors 'logits F32 2x3 = 1 2 3 nan nan nan' -- y.safetensors 'logits F32 2x3 = 1 2 3 nan nan nan'
+    tensor-cos --metrics full --json x.safetensors y.safetensors > got
+    python3 -c 'import json
+r = json.load(open("got"))
+assert r["argmax_a"] == [2, 3] and r["argmax_agreement"] == 0.5 and r["worst_kl_position"] == 1, r'
+    run -1 verdict --allow nonfinite --rule 'argmax_agreement == 1' < <(tensor-cos --metrics full x.safetensors y.safetensors)
+}
