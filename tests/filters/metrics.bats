@@ -366,7 +366,7 @@ check(json.load(open("got")), a, b)'; } > check.py
     for m in m q; do tensor-trace -q $m.tsr --tokens 3,1,4,1,5,9 --logits-only > t$m.tsr; done
     tensor-cos --metrics full --json tm.tsr tq.tsr | grep '"kind":"compare"' > got
     for m in m q; do
-        tensor-save $m.safetensors t$m.tsr
+        tensor-save --force $m.safetensors t$m.tsr
     done
     { logits_reference; echo 'import struct
 def read(path):
