@@ -45,6 +45,15 @@ struct run {
 
 /* ---- Results ---- */
 
+/* What explains a pair, and what the operations say that made it, is more than a cache knows. */
+static struct tu_cache *cache_for(const struct run *run, const struct work *w)
+{
+    const struct tu_pair *p = w->task.pair;
+    bool made = p->stored[0].scope.operation.type == TENSOR_MAP ||
+                p->stored[1].scope.operation.type == TENSOR_MAP;
+    return p->explained || made || w->task.plan.has_logits ? NULL : run->cache;
+}
+
 static struct tu_pair_result describe(const struct run *run, const struct work *w)
 {
     const struct tu_pair *p = w->task.pair;
@@ -64,7 +73,9 @@ static struct tu_pair_result describe(const struct run *run, const struct work *
         .reason = *p->reason ? p->reason : NULL,
         .layout = p->layout,
         .rows_only = {p->rows_only[0], p->rows_only[1]},
-        .elements = p->partial ? p->elements : p->tensors[!p->present[0]].elements,
+        .elements =
+            p->partial ? p->elements : p->tensors[!p->present[0]].elements - w->task.plan.hidden,
+        .hidden = w->task.plan.hidden,
         .row = w->task.plan.comparison.row,
         .sums = w->task.tally.sums,
         .resolution = w->task.plan.comparison.resolution,
@@ -72,7 +83,7 @@ static struct tu_pair_result describe(const struct run *run, const struct work *
         .column_rows = w->task.tally.columns.rows,
         .hypothesis = p->hypothesis,
         .buckets = run->matching.options->buckets ? &w->task.tally.buckets : NULL,
-        .cache = p->explained || w->task.plan.has_logits ? NULL : run->cache,
+        .cache = cache_for(run, w),
         .known = w->known,
         .key = w->key};
 }
@@ -305,12 +316,22 @@ static int explain(const struct run *run, struct work *w, struct tu_error *error
     const struct tu_partial *sums = &w->task.tally.sums;
     /* What a stream brought has passed, unless its first tile disagreed already. */
     bool passed = p->places[0].where == TU_IN_STREAM || p->places[1].where == TU_IN_STREAM;
-    p->explained = !passed && tu_plan_puzzles(terms, p, sums);
+    p->explained = !passed && !w->task.plan.hidden && tu_plan_puzzles(terms, p, sums);
     if (p->explained && tu_pair_explain(terms, p, sums, error) < 0)
         return -1;
     p->layout = p->hypothesis.layout && sums->finite == sums->elements &&
                 (p->match == TU_MATCH_BOTH || terms->transposing != TU_TRANSPOSE_NEVER);
     return 0;
+}
+
+/* What a mask hides was compared as zeros, which are equal. */
+static void leave_out_hidden(struct work *w)
+{
+    struct tu_partial *sums = &w->task.tally.sums;
+    uint64_t hidden = w->task.plan.hidden;
+    sums->elements -= hidden;
+    sums->finite -= hidden;
+    sums->identical -= hidden;
 }
 
 static int put(void *context, void *slot, struct tu_error *error)
@@ -327,6 +348,7 @@ static int put(void *context, void *slot, struct tu_error *error)
     tu_tile_add(&w->task, &s->tile);
     if (!s->last)
         return 0;
+    leave_out_hidden(w);
     int done = explain(run, w, error);
     if (done == 0)
         done = put_pair(run, w, error);

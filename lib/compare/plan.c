@@ -400,6 +400,27 @@ static void settle_full(const struct tu_pair *p, struct tu_plan *plan)
     align_tiles(p, plan);
 }
 
+static bool is_causal(const struct tu_tensor *t)
+{
+    return tu_value_equals(tu_value_get(&t->scope.operation, "mask"), "causal");
+}
+
+/* Where one side says that a mask hides what is above the diagonal, nobody uses those numbers, and
+ * programs leave there what they like. */
+static void settle_mask(const struct tu_pair *p, struct tu_plan *plan)
+{
+    const struct tu_tensor *a = &p->stored[0], *b = &p->stored[1];
+    uint64_t last;
+    if ((!is_causal(a) && !is_causal(b)) || a->rank != 3 || b->rank != 3 ||
+        memcmp(a->shape, b->shape, 3 * sizeof *a->shape) != 0 || a->shape[1] > a->shape[2] ||
+        tu_dtype(a->dtype)->elements != 1 || tu_dtype(b->dtype)->elements != 1)
+        return;
+    plan->queries = a->shape[1];
+    plan->keys = a->shape[2];
+    last = plan->queries ? plan->queries - 1 : 0;
+    plan->hidden = a->shape[0] * (plan->queries * last / 2);
+}
+
 /* Of a stage by that name, whoever calls it so. */
 static bool is_logits(const struct tu_tensor *t)
 {
@@ -455,6 +476,7 @@ int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_pl
              : settle_runs(terms, p, plan, error)) < 0)
         return -1;
     settle_steps(p, plan);
+    settle_mask(p, plan);
     if (terms->full)
         settle_full(p, plan);
     return 0;

@@ -27,6 +27,9 @@ struct tu_plan {
     /* Where one is transposed, tiles are blocks of a matrix instead. */
     const struct tu_view *blocks[2]; /* a, b; NULL: tiles are runs */
     uint64_t block_rows, block_columns;
+    /* Scores of attention: entries [query, key] that a causal mask hides are left out, on both
+     * sides; hidden: how many there are, 0: no such thing. */
+    uint64_t queries, keys, hidden;
     bool has_logits; /* the pair has views, of logits */
     bool has_full;   /* there are full numbers, of this plan */
     struct tu_column_plan columns;

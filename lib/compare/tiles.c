@@ -50,6 +50,20 @@ static int begin_sums(struct tu_tile *t, struct tu_tile_room *room, struct tu_fu
                : 0;
 }
 
+/* Makes zeros of what a causal mask hides. */
+static void hide(const struct tu_tile *t, int side, uint8_t *bytes)
+{
+    const struct tu_plan *plan = &t->task->plan;
+    size_t size = plan->comparison.decoders[side].geometry.dtype->bytes;
+    uint64_t before = plan->keys - plan->queries;
+    for (uint64_t i = 0; i < t->count; i++) {
+        uint64_t key = (t->first + i) % plan->keys;
+        uint64_t query = (t->first + i) / plan->keys % plan->queries;
+        if (key > query + before)
+            memset(bytes + i * size, 0, size);
+    }
+}
+
 static int compare_run(struct tu_tile *t, struct tu_tile_room *room, struct tu_error *error)
 {
     struct tu_task *task = t->task;
@@ -62,6 +76,8 @@ static int compare_run(struct tu_tile *t, struct tu_tile_room *room, struct tu_e
         struct tu_buffer *raw = here ? &room->raw[i] : &t->raw[i];
         if (here && read_side(t, i, raw, error) < 0)
             return -1;
+        if (task->plan.hidden)
+            hide(t, i, raw->bytes);
         spans[i] = raw->bytes;
     }
     tu_compare_range(&task->plan.comparison, spans, t->first, t->count, &t->sums, NULL, &t->columns,

@@ -43,6 +43,7 @@ static const struct {
     {"top5_overlaps", LIST},
     {"kl_divergences", LIST},
     {"positions", COUNT},
+    {"masked_count", COUNT},
     {"worst_kl_position", COUNT},
     {"argmax_agreement", REAL},
     {"top5_overlap", REAL},

@@ -412,3 +412,36 @@ END
     tensor-cat --exclude lm_head.weight m > untied.tsr
     refuses "untied.tsr: has no 'lm_head.weight', and is not tied" tensor-trace untied.tsr --tokens 1 --table
 }
+
+@test "what a mask hides of scores is not compared" {
+    tensor-trace "$models/llama" --tokens "$ids" > a.tsr
+    tensor-cat --match '*.attn_scores' a.tsr | tensor-save --force dump.safetensors
+    python3 - << 'END'
+import json, struct
+data = open("dump.safetensors", "rb").read()
+n = struct.unpack("<Q", data[:8])[0]
+body = bytearray(data[8 + n:])
+for name, entry in json.loads(data[8:8 + n]).items():
+    if name == "__metadata__":
+        continue
+    heads, queries, keys = entry["shape"]
+    for i in range(heads * queries * keys):
+        if i % keys > i // keys % queries:
+            struct.pack_into("<d", body, entry["data_offsets"][0] + 8 * i, float("nan") if i % 2 else -1e300)
+open("dump.safetensors", "wb").write(data[:8 + n] + body)
+END
+    # 11 tokens: 55 of 121 entries of each head
+    tensor-cos --match '*.attn_scores' --json a.tsr dump.safetensors | grep '"compare"' > got
+    run -0 grep -c '"status":"ok".*"element_count":264,"masked_count":220,"cosine_similarity":1,.*"identical_count":264' got
+    [ "$output" -eq "$(wc -l < got)" ]
+    tensor-cat dump.safetensors | tensor-cos --match '*.attn_scores' --json a.tsr - | grep '"compare"' | cmp - got
+    run -0 verdict < <(tensor-cos --match '*.attn_scores' --metrics full a.tsr dump.safetensors)
+    # what is not hidden is
+    python3 - << 'END'
+data = bytearray(open("dump.safetensors", "rb").read())
+n = int.from_bytes(data[:8], "little")
+data[8 + n + 6] ^= 16
+open("dump.safetensors", "wb").write(data)
+END
+    run -1 verdict < <(tensor-cos --match '*.attn_scores' a.tsr dump.safetensors)
+}
