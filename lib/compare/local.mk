@@ -12,6 +12,8 @@ COMPARE_SOURCES = \
 	lib/compare/cache/store.h \
 	lib/compare/conventions.c \
 	lib/compare/conventions.h \
+	lib/compare/experts.c \
+	lib/compare/experts.h \
 	lib/compare/matching.c \
 	lib/compare/matching.h \
 	lib/compare/metrics/distances.c \

@@ -421,6 +421,18 @@ static void settle_mask(const struct tu_pair *p, struct tu_plan *plan)
     plan->hidden = a->shape[0] * (plan->queries * last / 2);
 }
 
+/* Which experts a token has is what moe_topk is about: nothing of it is left out. */
+static int settle_experts(const struct tu_terms *terms, struct tu_pair *p, struct tu_plan *plan,
+                          struct tu_error *error)
+{
+    if (tu_experts_meet(p, terms->operands, terms->kernels, &plan->slots, error) < 0)
+        return -1;
+    if (tu_dtype(p->stored[0].dtype)->kind == TENSOR_KIND_INT)
+        plan->slots.missing = 0;
+    plan->hidden = plan->slots.missing * plan->slots.width;
+    return 0;
+}
+
 /* Of a stage by that name, whoever calls it so. */
 static bool is_logits(const struct tu_tensor *t)
 {
@@ -469,6 +481,7 @@ int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_pl
     if (p->match != TU_MATCH_BOTH)
         return tu_plan_puzzles(terms, p, NULL) ? keep_both(p, error) : 0;
     if ((turning ? turn(terms, p, error) : check_rope(terms, p, error)) < 0 ||
+        settle_experts(terms, p, plan, error) < 0 ||
         (terms->full && settle_logits(terms, p, plan, error) < 0))
         return -1;
     if ((is_transposed(&p->places[0]) || is_transposed(&p->places[1])

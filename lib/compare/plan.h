@@ -5,6 +5,7 @@
 
 #include "compare/pair.h"
 #include "compare/conventions.h"
+#include "compare/experts.h"
 #include "map/partner.h"
 #include "model/operand.h"
 
@@ -27,9 +28,11 @@ struct tu_plan {
     /* Where one is transposed, tiles are blocks of a matrix instead. */
     const struct tu_view *blocks[2]; /* a, b; NULL: tiles are runs */
     uint64_t block_rows, block_columns;
-    /* Scores of attention: entries [query, key] that a causal mask hides are left out, on both
-     * sides; hidden: how many there are, 0: no such thing. */
-    uint64_t queries, keys, hidden;
+    /* What is left out on both sides: of scores of attention, entries [query, key] that a causal
+     * mask hides, of experts of a token, those that the other side has not chosen. */
+    uint64_t queries, keys; /* 0: there is no mask */
+    struct tu_slots slots;
+    uint64_t hidden; /* how many elements; 0: nothing is left out */
     bool has_logits; /* the pair has views, of logits */
     bool has_full;   /* there are full numbers, of this plan */
     struct tu_column_plan columns;

@@ -50,18 +50,22 @@ static int begin_sums(struct tu_tile *t, struct tu_tile_room *room, struct tu_fu
                : 0;
 }
 
-/* Makes zeros of what a causal mask hides. */
+static bool is_hidden(const struct tu_plan *plan, uint64_t index)
+{
+    if (!plan->keys)
+        return plan->slots.absent[index / plan->slots.width];
+    uint64_t query = index / plan->keys % plan->queries;
+    return index % plan->keys > query + (plan->keys - plan->queries);
+}
+
+/* Makes zeros of what is left out. */
 static void hide(const struct tu_tile *t, int side, uint8_t *bytes)
 {
     const struct tu_plan *plan = &t->task->plan;
     size_t size = plan->comparison.decoders[side].geometry.dtype->bytes;
-    uint64_t before = plan->keys - plan->queries;
-    for (uint64_t i = 0; i < t->count; i++) {
-        uint64_t key = (t->first + i) % plan->keys;
-        uint64_t query = (t->first + i) / plan->keys % plan->queries;
-        if (key > query + before)
+    for (uint64_t i = 0; i < t->count; i++)
+        if (is_hidden(plan, t->first + i))
             memset(bytes + i * size, 0, size);
-    }
 }
 
 static int compare_run(struct tu_tile *t, struct tu_tile_room *room, struct tu_error *error)

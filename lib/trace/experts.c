@@ -107,6 +107,7 @@ static int choose(struct tu_pass *p, const struct tu_activations *probs, struct 
             tu_values_top(&probs->values, t * c->experts, c->experts, c->used,
                           out->experts + t * c->used);
     }
+    top.experts = out->experts;
     int result = tu_pass_put_by(p, &top, fill_experts, out->experts, error);
     out->name = top.name;
     if (result == 0)
@@ -115,6 +116,7 @@ static int choose(struct tu_pass *p, const struct tu_activations *probs, struct 
         weigh(p, &probs->values, out->experts, &out->weights->values);
     if (result != 0)
         return result;
+    weights.experts = out->experts;
     weights.inputs[0] = probs->name;
     weights.inputs[1] = top.name;
     return tu_pass_put(p, &weights, out->weights, error);
@@ -231,6 +233,7 @@ static int product(struct tu_pass *p, const char *stage, const struct choice *ch
         return -1;
     s.inputs[0] = x->name;
     s.inputs[1] = chosen->name;
+    s.experts = chosen->experts;
     s.weight = all_names(p, &first);
     s.weight_dtype = first.view->geometry.dtype->name;
     s.k_dim = columns;
@@ -239,15 +242,16 @@ static int product(struct tu_pass *p, const char *stage, const struct choice *ch
 }
 
 /* act(gate) and act(gate) up, of each slot. */
-static int activate(struct tu_pass *p, const struct tu_activations *gate,
-                    const struct tu_activations *up, struct tu_activations **out,
-                    struct tu_error *error)
+static int activate(struct tu_pass *p, const struct choice *chosen,
+                    const struct tu_activations *gate, const struct tu_activations *up,
+                    struct tu_activations **out, struct tu_error *error)
 {
     struct tu_stage act =
         of_slots(p, "moe_act", p->config->gelu ? "gelu_tanh" : "silu", gate->width);
     struct tu_stage mul = of_slots(p, "moe_mul", "mul", gate->width);
     if (!(*out = tu_pass_make(p, p->f->tokens * p->config->used, gate->width, error)))
         return -1;
+    act.experts = mul.experts = chosen->experts;
     act.inputs[0] = gate->name;
     if (p->computing)
         tu_values_activate(&gate->values, p->config->gelu, &(*out)->values);
@@ -355,7 +359,7 @@ int tu_pass_experts(struct tu_pass *p, const struct tu_activations *x, struct tu
     if ((r = route(p, x, &probs, error)) || (r = choose(p, probs, &chosen, error)) ||
         (r = product(p, "moe_gate", &chosen, x, a->gate, c->expert_ffn, c->hidden, &gate, error)) ||
         (r = product(p, "moe_up", &chosen, x, a->up, c->expert_ffn, c->hidden, &up, error)) ||
-        (r = activate(p, gate, up, &middle, error)) ||
+        (r = activate(p, &chosen, gate, up, &middle, error)) ||
         (r = product(p, "moe_down", &chosen, middle, a->down, c->hidden, c->expert_ffn, &down,
                      error)) ||
         (r = add_up(p, &chosen, down, &made, error)))

@@ -73,17 +73,30 @@ static int put_text(struct tu_builder *b, const char *key, const char *text, str
     return text ? tu_put_string(b, key, text, error) : 0;
 }
 
-static int put_ids(struct tu_builder *b, const struct tu_token_list *tokens, struct tu_error *error)
+static int put_numbers(struct tu_builder *b, const char *key, enum tensor_value_type type,
+                       const uint32_t *numbers, uint64_t count, struct tu_error *error)
 {
-    static const char key[] = "ids";
-    if (tu_builder_open(b, key, strlen(key), TENSOR_ARRAY, TENSOR_UINT32, error) < 0)
+    if (tu_builder_open(b, key, strlen(key), TENSOR_ARRAY, type, error) < 0)
         return -1;
-    for (size_t i = 0; i < tokens->count; i++) {
-        const struct tensor_value v = {.type = TENSOR_UINT32, .uint = tokens->ids[i]};
+    for (uint64_t i = 0; i < count; i++) {
+        const struct tensor_value v = {.type = (uint8_t)type, .uint = numbers[i]};
         if (tu_builder_add(b, NULL, 0, &v, error) < 0)
             return -1;
     }
     return tu_builder_close(b, error);
+}
+
+static int put_ids(struct tu_builder *b, const struct tu_token_list *tokens, struct tu_error *error)
+{
+    return put_numbers(b, "ids", TENSOR_UINT32, tokens->ids, tokens->count, error);
+}
+
+/* None of them is negative. */
+static int put_experts(struct tu_builder *b, const struct tu_stage *s, struct tu_error *error)
+{
+    return s->experts ? put_numbers(b, "experts", TENSOR_UINT32, (const uint32_t *)s->experts,
+                                    s->shape[0] * s->shape[1], error)
+                      : 0;
 }
 
 static int put_stage(struct tu_builder *b, const struct tu_trace_about *about,
@@ -98,7 +111,7 @@ static int put_stage(struct tu_builder *b, const struct tu_trace_about *about,
         put_text(b, "weight", s->weight, error) < 0 || put_text(b, "bias", s->bias, error) < 0 ||
         put_text(b, "weight_dtype", s->weight_dtype, error) < 0 ||
         (s->k_dim && tu_put_uint(b, "k_dim", s->k_dim, error) < 0) ||
-        tu_put_string(b, "arithmetic", s->arithmetic, error) < 0 ||
+        tu_put_string(b, "arithmetic", s->arithmetic, error) < 0 || put_experts(b, s, error) < 0 ||
         (strcmp(s->stage, "logits") == 0 && put_ids(b, about->tokens, error) < 0) ||
         tu_put_uint(b, "source", 0, error) < 0 ||
         tu_put_string(b, "arch", about->config->arch->name, error) < 0)

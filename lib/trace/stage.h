@@ -25,9 +25,10 @@ struct tu_stage {
     const char *inputs[TU_STAGE_INPUTS]; /* names of the stages it reads; NULL ends them */
     const char *weight, *bias;           /* as the file calls them; NULL: none */
     const char *weight_dtype;
-    uint64_t k_dim;     /* length of the sum of a product; 0: none */
-    const char *layout; /* "half-split": of q and k; or NULL */
-    bool masked;        /* entries above the diagonal are not used */
+    uint64_t k_dim;         /* length of the sum of a product; 0: none */
+    const char *layout;     /* "half-split": of q and k; or NULL */
+    const int32_t *experts; /* of each slot [token, slot], once they are chosen; else NULL */
+    bool masked;            /* entries above the diagonal are not used */
     const char *arithmetic;
 };
 
