@@ -53,7 +53,8 @@ static const struct tu_option options[] = {
     {0, "deviation", "X", "of the normal distribution (default 1)", parse_deviation, &deviation},
     {0, "low", "X", "least value of the uniform distribution (default 0)", tu_option_double, &low},
     {0, "high", "X", "bound of the uniform distribution (default 1)", tu_option_double, &high},
-    {0, "like", "NAME", "make a whole model with the layout of: qwen2", tu_option_string, &like},
+    {0, "like", "ARCH", "make a whole model with the layout of an architecture, see above",
+     tu_option_string, &like},
     {0, "attention", "SIZES", "make P.q, P.k and P.v, as heads=28,kv-heads=4,head-dim=128,kv-len=2",
      tu_option_list, &attention_texts},
     {0, "num-layers", "N", "layers of the model (default: as the layout)", tu_option_u64,
@@ -64,7 +65,14 @@ static const struct tu_option options[] = {
     {0, "head-dim", "N", "elements of a head", tu_option_u64, &layout.head_dim},
     {0, "ffn", "N", "width of the feed-forward layers", tu_option_u64, &layout.ffn},
     {0, "vocab", "N", "rows of the vocabulary", tu_option_u64, &layout.vocab},
+    {0, "experts", "N", "experts of a layer", tu_option_u64, &layout.experts},
+    {0, "experts-used", "N", "of these, used for a token", tu_option_u64, &layout.experts_used},
+    {0, "expert-ffn", "N", "width of an expert", tu_option_u64, &layout.expert_ffn},
+    {0, "shared-ffn", "N", "width of the expert that all tokens share", tu_option_u64,
+     &layout.shared_ffn},
     {0, "tied", NULL, "no lm_head: it is tied to the embedding", tu_option_flag, &layout.tied},
+    {0, "untied", NULL, "an lm_head, also where the layout has none", tu_option_flag,
+     &layout.untied},
     TU_OUTPUT_OPTIONS(tool),
     TU_PROGRESS_OPTIONS(tool),
     TU_OPTIONS_END,
@@ -325,10 +333,11 @@ int main(int argc, char **argv)
 {
     static const struct tu_command command = {
         .name = "tensor-rand",
-        .synopsis = "--tensor NAME=SHAPE... [OPTION]...\n--like qwen2 [OPTION]...\n"
+        .synopsis = "--tensor NAME=SHAPE... [OPTION]...\n--like ARCH [OPTION]...\n"
                     "--attention SIZES... [OPTION]...",
         .about = "Makes tensors from a seed, the same bytes on every machine: single ones, or a\n"
-                 "whole model with the layout of a known architecture.",
+                 "whole model with the layout of an architecture: llama, mistral, mixtral, qwen2,\n"
+                 "qwen2moe, qwen3, qwen3moe, gemma, gemma2, gemma3 or phi3.",
         .options = options,
         .run = run,
     };

@@ -19,7 +19,12 @@ struct tu_layout_options {
     uint64_t head_dim;
     uint64_t ffn;   /* width between up and down projection */
     uint64_t vocab; /* rows of the embedding */
-    bool tied;      /* no lm_head */
+    /* Refused where the layout has none. */
+    uint64_t experts, experts_used; /* of a layer; of these for a token */
+    uint64_t expert_ffn;            /* width of an expert, where that is not ffn */
+    uint64_t shared_ffn;            /* width of the expert that all tokens share */
+    bool tied;                      /* no lm_head, also where the best known member has one */
+    bool untied;                    /* an lm_head, also where it has none */
 };
 
 struct tu_layout_tensor {
@@ -35,7 +40,7 @@ int tu_layout(const char *name, const struct tu_layout_options *options, struct 
               struct tu_layout_tensor **tensors, size_t *count,
               struct tu_error *error) TU_MUST_CHECK;
 
-/* Adds the sizes, with the names they have in config.json, to the map that is open. */
+/* Adds the configuration, with the names it has in config.json, to the map that is open. */
 int tu_layout_metadata(const char *name, const struct tu_layout_options *options,
                        struct tu_builder *b, struct tu_error *error) TU_MUST_CHECK;
 

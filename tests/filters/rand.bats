@@ -154,6 +154,122 @@ END
         '"intermediate_size":96' '"vocab_size":50'
 }
 
+# Sizes that every architecture can have, and those of its experts.
+tiny_of() {
+    echo "--like $1 --num-layers 2 --hidden 32 --heads 4 --kv-heads 2 --head-dim 8 --ffn 24 --vocab 40"
+    case $1 in
+        mixtral) echo "--experts 3" ;;
+        qwen2moe) echo "--experts 3 --experts-used 2 --expert-ffn 16 --shared-ffn 20" ;;
+        qwen3moe) echo "--experts 3 --experts-used 2 --expert-ffn 16" ;;
+    esac
+}
+
+layouts() {
+    tensor-rand --like nothing 2>&1 > empty.tsr | sed -n 's/.*(there is: \(.*\)).*/\1/p' | tr -s ', ' '\n'
+}
+
+@test "every architecture that can be traced can be made, and is that one" {
+    layouts | sort > made
+    [ "$(wc -l < made)" -eq 11 ]
+    tensor-rand --like qwen2 --num-layers 1 --hidden 8 --heads 1 --kv-heads 1 --head-dim 8 --ffn 8 --vocab 8 | tensor-save m.safetensors
+    mkdir other
+    mv m.safetensors other/model.safetensors
+    echo '{"model_type": "gpt2"}' > other/config.json
+    run -2 bash -c 'tensor-trace other --tokens 1 2>&1 > empty.tsr'
+    sed -n 's/.*(these can: \(.*\)).*/\1/p' <<< "$output" | tr -s ', ' '\n' | sort > traced
+    [ "$(wc -l < traced)" -ge 9 ]
+    comm -13 made traced > missing
+    run -0 cat missing
+    [ -z "$output" ]
+    while read -r arch; do
+        # shellcheck disable=SC2046
+        run -0 pipeline "tensor-rand $(tiny_of "$arch" | tr '\n' ' ') | tensor-trace - --tokens 1,2,3 --stat --json"
+        says '"name":"layers.1.residual"' '"name":"logits"' '"finite":120'
+        family=$arch
+        case $arch in mistral | mixtral) family=llama ;; esac
+        says "\"arch\":\"$family\""
+        run -0 grep -c '"nan":0,"inf":0' <<< "$output"
+        [ "$output" -ge 30 ]
+    done < made
+}
+
+@test "the page and --help name the same layouts, in the same order" {
+    layouts > made
+    sed -n '/^\.SH LAYOUTS/,/^\.SH NUMBERS/s/^\.B \([a-z0-9]*\)$/\1/p' "$srcdir/man/tensor-rand.1" > page
+    diff made page
+    run -0 tensor-rand --help
+    echo "${output//$'\n'/ }" | sed 's/.*architecture: \([^.]*\)\..*/\1/; s/ or /, /' | tr -s ', ' '\n' | diff made -
+}
+
+@test "the defaults are the published models: as many parameters" {
+    while read -r arch count; do
+        run -0 pipeline "tensor-rand --like $arch --json | grep -o '\"nbytes\":[0-9]*' | cut -d : -f 2 | awk '{ sum += \$1 } END { printf \"%.0f\", sum / 4 }'"
+        [ "$output" = "$count" ]
+    done << 'END'
+llama 1235814400
+mistral 7241732096
+mixtral 46702792704
+qwen2 7615616512
+qwen2moe 14315784192
+qwen3 596049920
+qwen3moe 30532122624
+gemma 2506172416
+gemma2 2614341888
+gemma3 999885952
+phi3 3821079552
+END
+}
+
+@test "what an architecture states is what its config.json does" {
+    facts_of() {
+        # shellcheck disable=SC2046
+        tensor-rand $(tiny_of "$1" | tr '\n' ' ') "${@:2}" | tensor-ls --facts --json - | sed 's/"origin".*//'
+    }
+    run -0 facts_of llama
+    says '"rope.scaling","value":"llama3"' '"rope.base","value":500000' '"norm.eps","value":1e-05' '"tied","value":true'
+    run -0 facts_of llama --untied
+    says '"tied","value":false'
+    run -0 facts_of mistral
+    says '"window","value":4096' '"tied","value":false'
+    run -0 facts_of mixtral
+    says '"experts","value":3' '"experts.used","value":2' '"experts.ffn","value":24' '"experts.norm","value":true'
+    run -0 facts_of qwen2 --tied
+    says '"tied","value":true'
+    run -0 facts_of qwen2moe
+    says '"experts.ffn","value":16' '"experts.shared_ffn","value":20' '"experts.norm","value":false'
+    run -0 facts_of qwen3moe
+    says '"experts.norm","value":true' '"rope.base","value":1000000'
+    run -0 facts_of gemma2
+    says '"attn.softcap","value":50' '"logit.softcap","value":30' '"window","value":4096' '"window.layers","value":[true,false]'
+    run -0 facts_of gemma3 --num-layers 6
+    says '"rope.base_local","value":10000' '"window","value":512' '"window.layers","value":[true,true,true,true,true,false]'
+    run -0 facts_of phi3
+    says '"window","value":2047' '"rope.scaling","value":"none"'
+}
+
+@test "the tensors of a model are pinned" {
+    # shellcheck disable=SC2086
+    run -0 pipeline "tensor-rand $small | show-stream --digests | sha256sum"
+    [ "${output%% *}" = ebff3e8e1d8c69d7e44abaaac687813dfccdd43c12d1167cc5122954bb512e3f ]
+}
+
+@test "experts" {
+    # shellcheck disable=SC2046
+    run -0 tensor-rand $(tiny_of qwen2moe | tr '\n' ' ') --tsv
+    grep -q '\[3, 32\].*model.layers.1.mlp.gate.weight' <<< "$output"
+    grep -q '\[16, 32\].*model.layers.1.mlp.experts.2.up_proj.weight' <<< "$output"
+    grep -q '\[32, 16\].*model.layers.1.mlp.experts.0.down_proj.weight' <<< "$output"
+    grep -q '\[1, 32\].*model.layers.0.mlp.shared_expert_gate.weight' <<< "$output"
+    [[ $output != *'experts.3.'* ]]
+    refuses "--experts: the layout of llama has none" tensor-rand --like llama --experts 4
+    refuses "--shared-ffn: the layout of qwen3moe has none" tensor-rand --like qwen3moe --shared-ffn 4
+    refuses "--expert-ffn: the layout of mixtral has none" tensor-rand --like mixtral --expert-ffn 4
+    refuses "9 of 8 experts" tensor-rand --like mixtral --experts-used 9
+    refuses "at most 65536" tensor-rand --like mixtral --experts 18446744073709551615
+    refuses "tensors (at most" timeout 5 tensor-rand --like qwen3moe --num-layers 100000 --experts 65536
+    refuses "exclude" tensor-rand --like llama --tied --untied
+}
+
 @test "a model has means and deviations of its own, unless they are given" {
     # shellcheck disable=SC2086
     run -0 pipeline "tensor-rand $small | tensor-cos - <(tensor-rand $small) | verdict --min 1 --rule '*norm*:norm_a > 7' --rule '*proj.weight:norm_a < 3'"
@@ -161,7 +277,7 @@ END
 }
 
 @test "bad sizes" {
-    for options in '--heads 5 --kv-heads 2' '--like gpt5' '--num-layers x' '--num-layers 18446744073709551615' '--vocab 18446744073709551615'; do
+    for options in '--heads 5 --kv-heads 2' '--like gpt5' '--num-layers x' '--ffn 18446744073709551615' '--head-dim 9223372036854775807' '--num-layers 18446744073709551615' '--vocab 18446744073709551615'; do
         # shellcheck disable=SC2086
         run -2 timeout 5 tensor-rand --like qwen2 --num-layers 1 $options --tsv
         [[ "${#lines[@]}" -le 2 && $output == *"tensor-rand: "* ]]
