@@ -32,12 +32,18 @@ COMPARE_SOURCES = \
 	lib/compare/operands.h \
 	lib/compare/oracle/ask.c \
 	lib/compare/oracle/ask.h \
+	lib/compare/oracle/bytes.c \
 	lib/compare/oracle/candidate.c \
 	lib/compare/oracle/candidate.h \
+	lib/compare/oracle/dimensions.c \
+	lib/compare/oracle/heads.c \
 	lib/compare/oracle/hypotheses.c \
 	lib/compare/oracle/hypotheses.h \
+	lib/compare/oracle/numbers.c \
 	lib/compare/oracle/oracle.c \
 	lib/compare/oracle/oracle.h \
+	lib/compare/oracle/orders.c \
+	lib/compare/oracle/others.c \
 	lib/compare/oracle/sample.c \
 	lib/compare/oracle/sample.h \
 	lib/compare/origin.c \

@@ -27,6 +27,14 @@ struct tu_candidate {
     const char *from, *to, *steps; /* the sides of the rule that undoes it; NULL: there is none */
 };
 
+/* The rows of b as one matrix, or a vector: of a stack those of all its items. */
+struct tu_rows {
+    const struct tu_view *view;
+    uint64_t count, items; /* all of them; matrices they are of */
+    uint64_t shape[2];
+    uint32_t rank;
+};
+
 struct tu_search {
     const struct tu_oracle_case *c;
     struct tu_arena *texts;
@@ -37,6 +45,8 @@ struct tu_search {
     const struct tu_view *base;        /* b in the shape of a */
     double level;                      /* a cosine that types like these reach */
     double now;                        /* what b as it is leaves unexplained */
+    struct tu_likeness as_is;          /* of a and base */
+    struct tu_rows rows;               /* of base; no view: it has none */
     struct tu_candidate best;
     struct tu_error reason; /* why a view cannot be made */
     struct tu_error *error;

@@ -225,12 +225,15 @@ static int ask(struct tu_search *s, struct tu_hypothesis *out)
     if (tu_sample_take(s->c->sides[0], s->maker.kernels, &s->a, s->error) < 0 ||
         tu_sample_take(s->base, s->maker.kernels, &s->b, s->error) < 0)
         return -1;
-    struct tu_likeness l = tu_likeness(s->a.values, s->b.values, s->a.count);
-    s->now = s->c->sums ? tu_likeness_unexplained(&l) : 1;
+    s->as_is = tu_likeness(s->a.values, s->b.values, s->a.count);
+    s->now = s->c->sums ? tu_likeness_unexplained(&s->as_is) : 1;
     s->level = level_of_both(stored_type(s->c->sides[0]), stored_type(s->c->sides[1]));
     if (s->a.count < TU_SEARCH_FEWEST)
         return 0;
-    return tu_hypotheses_try(s, &l) < 0 ? -1 : answer(s, out);
+    s->rows = tu_rows_of(s);
+    if (tu_search_failed(s) || tu_hypotheses_try(s) < 0)
+        return -1;
+    return answer(s, out);
 }
 
 int tu_oracle_ask(const struct tu_oracle_case *c, struct tu_arena *arena, struct tu_hypothesis *out,
