@@ -66,6 +66,7 @@ UNIT_TESTS = \
 	tests/unit/hunt/decide \
 	tests/unit/compute/repeat \
 	tests/unit/compare/oracle \
+	tests/unit/compare/hypotheses \
 	tests/unit/compare/pair \
 	tests/unit/tree/msgpack \
 	tests/unit/base/path \
@@ -153,6 +154,7 @@ EXTRA_DIST += $(PLAIN_TESTS) $(BATS_TESTS) \
 	tests/tools/show-stream \
 	tests/tools/sweep-families \
 	tests/unit/map/views.h \
+	tests/unit/compare/oracles.h \
 	tests/unit/tap.h \
 	tests/judge/verdict.schema.json \
 	tests/tools/walk-samples

@@ -35,10 +35,13 @@ COMPARE_SOURCES = \
 	lib/compare/oracle/bytes.c \
 	lib/compare/oracle/candidate.c \
 	lib/compare/oracle/candidate.h \
+	lib/compare/oracle/columns.c \
 	lib/compare/oracle/dimensions.c \
+	lib/compare/oracle/factors.c \
 	lib/compare/oracle/heads.c \
 	lib/compare/oracle/hypotheses.c \
 	lib/compare/oracle/hypotheses.h \
+	lib/compare/oracle/low-rank.c \
 	lib/compare/oracle/numbers.c \
 	lib/compare/oracle/oracle.c \
 	lib/compare/oracle/oracle.h \

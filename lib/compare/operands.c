@@ -10,6 +10,7 @@
 #include "compare/facts.h"
 #include "compare/cache/cache.h"
 #include "compare/oracle/ask.h"
+#include "compare/record.h"
 #include "compare/matching.h"
 #include "compare/tiles.h"
 #include "base/pipeline.h"
@@ -307,6 +308,13 @@ static int put_pair(struct run *run, const struct work *w, struct tu_error *erro
     return run->sink->pair(run->sink->context, &result, error);
 }
 
+static bool is_changed(const struct run *run, const struct work *w)
+{
+    const struct tu_pair_result result = describe(run, w);
+    const char *relation = tu_compare_relation(&result);
+    return relation && strcmp(relation, "changed") == 0;
+}
+
 /* What explains a pair may follow from other tensors: it is not kept in a cache.  Where what
  * explains it is that all numbers lie elsewhere, that is what there is to say of it. */
 static int explain(const struct run *run, struct work *w, struct tu_error *error)
@@ -318,6 +326,9 @@ static int explain(const struct run *run, struct work *w, struct tu_error *error
     bool passed = p->places[0].where == TU_IN_STREAM || p->places[1].where == TU_IN_STREAM;
     p->explained = !passed && !w->task.plan.hidden && tu_plan_puzzles(terms, p, sums);
     if (p->explained && tu_pair_explain(terms, p, sums, error) < 0)
+        return -1;
+    if (!p->explained && !passed && terms->oracle && !w->known && is_changed(run, w) &&
+        tu_pair_explain_change(terms, p, sums, error) < 0)
         return -1;
     p->layout = p->hypothesis.layout && sums->finite == sums->elements &&
                 (p->match == TU_MATCH_BOTH || terms->transposing != TU_TRANSPOSE_NEVER);

@@ -300,8 +300,7 @@ static int put_steps(struct tu_builder *b, const struct tu_pair_result *r, struc
     return put_step_columns(b, r, error);
 }
 
-/* How two sides of the same weights are related; NULL where that is not known. */
-static const char *relation_of(const struct tu_pair_result *r)
+static const char *relate(const struct tu_pair_result *r)
 {
     const double half = 0.5 * (1 + 0x1p-8); /* a number that was rounded twice may be further off */
     const struct tu_resolution *steps = &r->resolution;
@@ -321,11 +320,17 @@ static const char *relation_of(const struct tu_pair_result *r)
     return blocks || r->shifted ? NULL : "changed";
 }
 
+const char *tu_compare_relation(const struct tu_pair_result *r)
+{
+    bool weights = r->match == TU_MATCH_BOTH && !tu_scope_is_known(&r->a->scope) &&
+                   !tu_scope_is_known(&r->b->scope);
+    return weights && r->elements ? relate(r) : NULL;
+}
+
 static int put_relation(struct tu_builder *b, const struct tu_pair_result *r,
                         struct tu_error *error)
 {
-    bool weights = !tu_scope_is_known(&r->a->scope) && !tu_scope_is_known(&r->b->scope);
-    const char *relation = weights && r->elements ? relation_of(r) : NULL;
+    const char *relation = tu_compare_relation(r);
     return relation ? tu_put_string(b, "relation", relation, error) : 0;
 }
 

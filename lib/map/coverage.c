@@ -139,6 +139,8 @@ static int follow(const struct walk *w, const struct tu_view *v, struct tu_porti
     case TU_VIEW_FLOAT:
     case TU_VIEW_SWAPPED:
         return follow(w, v->of[0], p);
+    case TU_VIEW_GATHERED:
+        break; /* which no map makes */
     }
     return 0;
 }

@@ -8,6 +8,8 @@ MAP_SOURCES = \
 	lib/map/catalogue.h \
 	lib/map/coverage.c \
 	lib/map/coverage.h \
+	lib/map/gather.c \
+	lib/map/gather.h \
 	lib/map/language.c \
 	lib/map/language.h \
 	lib/map/maps.c \

@@ -5,6 +5,7 @@
 
 #include "map/view.h"
 #include "map/axes.h"
+#include "map/gather.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -654,6 +655,8 @@ int tu_view_read(const struct tu_view *v, uint64_t offset, void *buffer, size_t 
         return read_elements(v, offset, buffer, length, read_flat_columns, error);
     case TU_VIEW_SWAPPED:
         return read_elements(v, offset, buffer, length, read_swapped, error);
+    case TU_VIEW_GATHERED:
+        return read_elements(v, offset, buffer, length, tu_view_read_gathered, error);
     }
     return 0;
 }

@@ -21,6 +21,7 @@ struct tu_view {
         TU_VIEW_TRANSPOSE, /* the last two dimensions change places */
         TU_VIEW_COLUMNS,   /* a range of the last dimension */
         TU_VIEW_SWAPPED,   /* the bytes of each element the other way round */
+        TU_VIEW_GATHERED,  /* columns in another order */
     } kind;
     struct tu_tensor tensor; /* without a name, but for a leaf */
     struct tu_geometry geometry;
@@ -35,6 +36,7 @@ struct tu_view {
         uint64_t length[TENSOR_MAX_RANK], stride[TENSOR_MAX_RANK];
         uint32_t rank;
     } axes;
+    const uint64_t *order;     /* GATHERED: which column of the source each is */
     struct tu_decoder decoder; /* FLOAT */
     float factor, addend;
     bool transposed; /* it, or one of those it is made of, is */
@@ -74,6 +76,10 @@ const struct tu_view *tu_view_scale(const struct tu_view_maker *m, const struct 
 /* The first dimension is count equal shares: share i of the view is the one at order[i]. */
 const struct tu_view *tu_view_order(const struct tu_view_maker *m, const struct tu_view *of,
                                     const uint64_t *order, size_t count, struct tu_error *error);
+/* The last dimension is count equal shares: share i of the view is the one at order[i].  A plain
+ * view of it is what is seen. */
+const struct tu_view *tu_view_gather(const struct tu_view_maker *m, const struct tu_view *of,
+                                     const uint64_t *order, size_t count, struct tu_error *error);
 /* The same bytes as elements of another type whose blocks are of the same size. */
 const struct tu_view *tu_view_type(const struct tu_view_maker *m, const struct tu_view *of,
                                    enum tensor_dtype dtype, struct tu_error *error);

@@ -72,24 +72,42 @@ static int find_others(const struct tu_terms *terms, struct tu_pair *p, struct t
     return result;
 }
 
-int tu_pair_explain(const struct tu_terms *terms, struct tu_pair *p, const struct tu_partial *sums,
-                    struct tu_error *error)
+static int make_case(const struct tu_terms *terms, struct tu_pair *p, const struct tu_partial *sums,
+                     struct tu_oracle_case *out, struct tu_error *error)
 {
     const struct tu_view_maker maker = tu_pair_maker(p, terms->kernels);
     const char *a = p->stored[0].name, *b = p->stored[1].name;
-    struct tu_oracle_case c = {.kernels = terms->kernels,
-                               .sums = p->match == TU_MATCH_BOTH ? sums : NULL,
-                               .name = p->left_over && p->lead == 0 ? b : a,
-                               .same_names = strcmp(a, b) == 0 && !*p->transform,
-                               .heads = {p->heads[0], p->heads[1]}};
+    *out = (struct tu_oracle_case){.kernels = terms->kernels,
+                                   .sums = p->match == TU_MATCH_BOTH ? sums : NULL,
+                                   .name = p->left_over && p->lead == 0 ? b : a,
+                                   .same_names = strcmp(a, b) == 0 && !*p->transform,
+                                   .heads = {p->heads[0], p->heads[1]}};
     for (int i = 0; i < 2; i++) {
-        c.sides[i] = tu_pair_view(p, i, terms->kernels, error);
-        if (c.sides[i] && i == p->lead && p->addend != 0)
-            c.sides[i] = tu_view_add(&maker, c.sides[i], p->addend, error);
-        if (!c.sides[i])
+        out->sides[i] = tu_pair_view(p, i, terms->kernels, error);
+        if (out->sides[i] && i == p->lead && p->addend != 0)
+            out->sides[i] = tu_view_add(&maker, out->sides[i], p->addend, error);
+        if (!out->sides[i])
             return -1;
     }
-    if (c.sums && find_others(terms, p, &c, error) < 0)
+    return 0;
+}
+
+int tu_pair_explain(const struct tu_terms *terms, struct tu_pair *p, const struct tu_partial *sums,
+                    struct tu_error *error)
+{
+    struct tu_oracle_case c;
+    if (make_case(terms, p, sums, &c, error) < 0 ||
+        (c.sums && find_others(terms, p, &c, error) < 0))
         return -1;
+    return tu_oracle_ask(&c, &p->arena, &p->hypothesis, error);
+}
+
+int tu_pair_explain_change(const struct tu_terms *terms, struct tu_pair *p,
+                           const struct tu_partial *sums, struct tu_error *error)
+{
+    struct tu_oracle_case c;
+    if (make_case(terms, p, sums, &c, error) < 0)
+        return -1;
+    c.slight = true;
     return tu_oracle_ask(&c, &p->arena, &p->hypothesis, error);
 }

@@ -10,4 +10,9 @@
 int tu_pair_explain(const struct tu_terms *terms, struct tu_pair *p, const struct tu_partial *sums,
                     struct tu_error *error) TU_MUST_CHECK;
 
+/* The same of weights that are nearly alike, and that no rounding explains: only what changes them
+ * a little is looked for, in these two alone. */
+int tu_pair_explain_change(const struct tu_terms *terms, struct tu_pair *p,
+                           const struct tu_partial *sums, struct tu_error *error) TU_MUST_CHECK;
+
 #endif

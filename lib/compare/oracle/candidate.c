@@ -44,6 +44,15 @@ const char *tu_search_say_reshape(struct tu_search *s, const uint64_t *shape, ui
     return tu_search_say(s, "reshape(%s)", list);
 }
 
+const char *tu_search_say_order(struct tu_search *s, const char *word, const uint64_t *order,
+                                size_t count)
+{
+    enum { SHOWN = 16 };
+    char few[TU_STEPS_SIZE];
+    tu_list_numbers(order, count < SHOWN ? count : SHOWN, few);
+    return tu_search_say(s, "%s(%s%s)", word, few, count > SHOWN ? ",..." : "");
+}
+
 /* ---- Candidates ---- */
 
 bool tu_search_failed(struct tu_search *s)
@@ -60,6 +69,12 @@ void tu_search_weigh(struct tu_search *s, const struct tu_candidate *c)
 {
     if (c->unexplained * BETTER + TU_NOTHING < s->best.unexplained)
         s->best = *c;
+}
+
+bool tu_search_varies(const struct tu_search *s)
+{
+    const struct tu_likeness itself = tu_likeness(s->a.values, s->a.values, s->a.count);
+    return tu_likeness_unexplained(&itself) < 1;
 }
 
 /* Nothing that comes later can win. */
@@ -112,7 +127,7 @@ static struct tu_candidate seen_as(const struct tu_search *s, const struct tu_vi
 {
     return (struct tu_candidate){.sides = {s->c->sides[0], b},
                                  .text = text,
-                                 .from = s->c->name,
+                                 .from = steps ? s->c->name : NULL,
                                  .to = s->c->name,
                                  .steps = steps};
 }

@@ -18,18 +18,25 @@ enum {
 /* What a glance may leave of the variance. */
 #define TU_HOPELESS 0.6
 
+struct tu_search;
+
 struct tu_candidate {
     const struct tu_view *sides[2];
     double unexplained;
     double cosine; /* of all elements; NAN: not known yet */
     const char *text;
     bool layout; /* of dimensions, rows or shares: all numbers are there, elsewhere */
+    /* What it comes to on all elements, where that is more than to compare the two sides: sets
+     * cosine and unexplained, and may set text.  NULL: the sides are compared. */
+    int (*measure)(struct tu_search *s, struct tu_candidate *c);
+    const void *terms;             /* that it measures by */
     const char *from, *to, *steps; /* the sides of the rule that undoes it; NULL: there is none */
 };
 
 /* The rows of b as one matrix, or a vector: of a stack those of all its items. */
 struct tu_rows {
     const struct tu_view *view;
+    bool turned;           /* of b the other way round */
     uint64_t count, items; /* all of them; matrices they are of */
     uint64_t shape[2];
     uint32_t rank;
@@ -44,7 +51,7 @@ struct tu_search {
     float middle[2][TU_SEARCH_MIDDLE]; /* of a and base */
     const struct tu_view *base;        /* b in the shape of a */
     double level;                      /* a cosine that types like these reach */
-    double now;                        /* what b as it is leaves unexplained */
+    double now;                        /* what b as it is leaves unexplained; slight: of all */
     struct tu_likeness as_is;          /* of a and base */
     struct tu_rows rows;               /* of base; no view: it has none */
     struct tu_candidate best;
@@ -56,12 +63,17 @@ struct tu_search {
 const char *tu_search_say(struct tu_search *s, const char *format, ...) TU_PRINTF(2, 3);
 /* "reshape(3,4)" */
 const char *tu_search_say_reshape(struct tu_search *s, const uint64_t *shape, uint32_t rank);
+/* "experts(2,0,1)", of many the first ones */
+const char *tu_search_say_order(struct tu_search *s, const char *word, const uint64_t *order,
+                                size_t count);
 /* "3,4,5" */
 void tu_list_numbers(const uint64_t *numbers, size_t count, char out[static TU_STEPS_SIZE]);
 
 /* Whether what kept a view from being made is more than that there is no such view; the error is
  * then set. */
 bool tu_search_failed(struct tu_search *s);
+/* Whether a varies at all: else nothing that fits it says anything. */
+bool tu_search_varies(const struct tu_search *s);
 /* Nothing that comes later can win. */
 bool tu_search_settled(const struct tu_search *s);
 /* Keeps a candidate if it explains much more than the best so far, of which there may be none. */

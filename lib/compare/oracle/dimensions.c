@@ -35,23 +35,6 @@ static int try_turned(struct tu_search *s)
         s, v, "label", tu_search_say(s, "transpose, %s", tu_search_say_reshape(s, a->shape, rank)));
 }
 
-/* The first two of three dimensions. */
-static int try_axes(struct tu_search *s)
-{
-    static const uint64_t axes[] = {1, 0, 2};
-    const struct tu_tensor *a = &s->c->sides[0]->tensor;
-    if (a->rank != 3)
-        return 0;
-    const uint64_t from[] = {a->shape[1], a->shape[0], a->shape[2]};
-    const struct tu_view *v = tu_search_shaped(s, s->c->sides[1], from, 3);
-    v = v ? tu_view_permute(&s->maker, v, axes, 3, false, &s->reason) : NULL;
-    return tu_search_try_layout(
-        s, v, "permute(1,0,2)",
-        tu_has_shape(s->c->sides[1], from, 3)
-            ? "permute(1,0,2)"
-            : tu_search_say(s, "%s, permute(1,0,2)", tu_search_say_reshape(s, from, 3)));
-}
-
 /* "permute(0,3,1,2)" */
 static const char *say_permute(struct tu_search *s, const uint64_t *axes, uint32_t rank)
 {
@@ -68,9 +51,34 @@ static uint64_t product(const uint64_t *shape, uint32_t first, uint32_t end)
     return all;
 }
 
+/* The first two of three dimensions and more, as the channels of a convolution. */
+static int try_axes(struct tu_search *s)
+{
+    static const uint64_t swapped[] = {1, 0, 2};
+    const struct tu_tensor *a = &s->c->sides[0]->tensor;
+    const struct tu_view *b = s->c->sides[1];
+    uint64_t axes[TENSOR_MAX_RANK] = {1, 0}, from[TENSOR_MAX_RANK] = {0};
+    if (a->rank < 3)
+        return 0;
+    for (uint32_t i = 0; i < a->rank; i++) {
+        axes[i] = i < 2 ? 1 - i : i;
+        from[i] = a->shape[axes[i]];
+    }
+    const uint64_t stack[] = {from[0], from[1], product(from, 2, a->rank)};
+    const struct tu_view *v = tu_search_shaped(s, b, stack, 3);
+    v = v ? tu_view_permute(&s->maker, v, swapped, 3, false, &s->reason) : NULL;
+    const char *steps = "permute(1,0,2)";
+    if (!tu_has_shape(b, stack, 3))
+        steps = tu_search_say(s, "%s, %s", tu_search_say_reshape(s, stack, 3), steps);
+    if (a->rank > 3)
+        steps = tu_search_say(s, "%s, %s", steps, tu_search_say_reshape(s, a->shape, a->rank));
+    return tu_search_try_layout(s, tu_search_shaped(s, v, a->shape, a->rank),
+                                say_permute(s, axes, a->rank), steps);
+}
+
 /* b has the axes of a from `first` on in two groups, those from `cut` on before the others: a
  * matrix of the groups the other way round.  So are the channels of a convolution last in MLX,
- * first in PyTorch. */
+ * first in PyTorch.  Or b has no axes but the first and all the others. */
 static int try_rotation(struct tu_search *s, uint32_t first, uint32_t cut)
 {
     const struct tu_tensor *a = &s->c->sides[0]->tensor;
@@ -81,7 +89,8 @@ static int try_rotation(struct tu_search *s, uint32_t first, uint32_t cut)
         axes[i] = i < first ? i : i < cut ? i + behind : first + (i - cut);
         from[axes[i]] = a->shape[i];
     }
-    if (!tu_has_shape(b, from, rank))
+    bool flat = first == 1 && b->tensor.rank == 2 && b->tensor.shape[0] == from[0];
+    if (!flat && !tu_has_shape(b, from, rank))
         return 0;
     const uint64_t matrix[] = {product(a->shape, 0, first), product(a->shape, cut, rank),
                                product(a->shape, first, cut)};

@@ -5,6 +5,7 @@
 #include "compare/oracle/hypotheses.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 const uint64_t tu_head_sizes[TU_HEAD_SIZES] = {128, 64, 96, 256, 80, 32};
 
@@ -28,9 +29,15 @@ int tu_try_rows(struct tu_search *s, const struct tu_rows *r, const struct tu_vi
                 const char *text, const char *steps)
 {
     const struct tu_tensor *a = &s->c->sides[0]->tensor;
-    if (v && r->view != s->base && steps)
-        steps = tu_search_say(s, "%s, %s, %s", tu_search_say_reshape(s, r->shape, r->rank), steps,
-                              tu_search_say_reshape(s, a->shape, a->rank));
+    const struct tu_view *b = s->c->sides[1];
+    if (v && steps && (r->turned ? a->rank > 2 : !tu_has_shape(b, r->shape, r->rank)))
+        steps = tu_search_say(s, "%s, %s", tu_search_say_reshape(s, r->shape, r->rank), steps);
+    if (v && steps && !tu_has_shape(s->base, r->shape, r->rank))
+        steps = tu_search_say(s, "%s, %s", steps, tu_search_say_reshape(s, a->shape, a->rank));
+    if (r->turned) {
+        text = text ? tu_search_say(s, "transpose, %s", text) : NULL;
+        steps = steps ? tu_search_say(s, "transpose, %s", steps) : NULL;
+    }
     return tu_search_try_layout(s, v ? tu_search_shaped(s, v, a->shape, a->rank) : NULL, text,
                                 steps);
 }
@@ -69,4 +76,26 @@ int tu_try_heads(struct tu_search *s)
             return -1;
     }
     return 0;
+}
+
+/* b has its matrices the other way round, and then their rows are in another order: what gpt-oss
+ * does to gates and ups. */
+int tu_try_turned_rows(struct tu_search *s)
+{
+    const struct tu_tensor *a = &s->c->sides[0]->tensor;
+    const struct tu_rows was = s->rows;
+    uint64_t turned[TENSOR_MAX_RANK];
+    if (a->rank < 2 || s->c->sums)
+        return 0;
+    memcpy(turned, a->shape, a->rank * sizeof *turned);
+    turned[a->rank - 1] = a->shape[a->rank - 2];
+    turned[a->rank - 2] = a->shape[a->rank - 1];
+    if (!tu_has_shape(s->c->sides[1], turned, a->rank))
+        return 0;
+    const struct tu_view *v = tu_view_transpose(&s->maker, s->c->sides[1], &s->reason);
+    s->rows.view = v ? tu_search_shaped(s, v, was.shape, was.rank) : NULL;
+    s->rows.turned = true;
+    int result = tu_search_failed(s) || tu_try_heads(s) < 0 || tu_try_orders(s) < 0 ? -1 : 0;
+    s->rows = was;
+    return result;
 }

@@ -16,12 +16,17 @@ int tu_hypotheses_try(struct tu_search *s) TU_MUST_CHECK;
 /* Each tries what it is called after, and keeps what explains more than the best so far. */
 typedef int tu_try_fn(struct tu_search *s);
 tu_try_fn tu_try_numbers;
+tu_try_fn tu_try_scale;
 tu_try_fn tu_try_dimensions;
 tu_try_fn tu_try_heads;
 tu_try_fn tu_try_orders;
+tu_try_fn tu_try_turned_rows;
+tu_try_fn tu_try_columns;
+tu_try_fn tu_try_factors;
 tu_try_fn tu_try_bytes;
 tu_try_fn tu_try_others;
 tu_try_fn tu_try_shifts;
+tu_try_fn tu_try_low_rank;
 
 /* Sizes that heads commonly have, the most common first. */
 enum { TU_HEAD_SIZES = 6 };

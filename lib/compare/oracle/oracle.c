@@ -163,6 +163,12 @@ static int confirm(struct tu_search *s, struct tu_hypothesis *out, bool *finite)
     bool turned = sides[0]->transposed || sides[1]->transposed;
     out->cosine = s->best.cosine;
     *finite = true;
+    if (s->best.measure) {
+        if (s->best.measure(s, &s->best) < 0)
+            return -1;
+        out->cosine = s->best.cosine;
+        return 0;
+    }
     if (!isnan(out->cosine) && !s->best.layout)
         return 0;
     int result = turned ? pass_blocks(s, &p) : pass_runs(s, &p);
@@ -200,7 +206,7 @@ static int answer(struct tu_search *s, struct tu_hypothesis *out)
         return 0;
     if (confirm(s, &found, &finite) < 0)
         return -1;
-    if (!(found.cosine >= s->level))
+    if (!(found.cosine >= s->level) || s->best.unexplained > most)
         return 0;
     const struct tu_candidate *best = &s->best;
     found.text = best->text;
@@ -226,7 +232,9 @@ static int ask(struct tu_search *s, struct tu_hypothesis *out)
         tu_sample_take(s->base, s->maker.kernels, &s->b, s->error) < 0)
         return -1;
     s->as_is = tu_likeness(s->a.values, s->b.values, s->a.count);
-    s->now = s->c->sums ? tu_likeness_unexplained(&s->as_is) : 1;
+    s->now = !s->c->sums    ? 1
+             : s->c->slight ? tu_partial_metrics(s->c->sums).nmse
+                            : tu_likeness_unexplained(&s->as_is);
     s->level = level_of_both(stored_type(s->c->sides[0]), stored_type(s->c->sides[1]));
     if (s->a.count < TU_SEARCH_FEWEST)
         return 0;

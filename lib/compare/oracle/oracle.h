@@ -30,7 +30,8 @@ struct tu_oracle_case {
     const struct tu_partial *sums;  /* what that came to; NULL: their shapes differ */
     const char *name;               /* that a remedy is about */
     bool same_names;                /* both sides call their tensors alike */
-    uint64_t heads[2];              /* of queries, and of keys and values; 0: not known */
+    bool slight;       /* they are nearly alike: only what changes a tensor a little is tried */
+    uint64_t heads[2]; /* of queries, and of keys and values; 0: not known */
     const struct tu_other *others;
     size_t other_count;
 };

@@ -9,13 +9,7 @@
 
 #include "map/language.h"
 
-enum {
-    SHARES_MAX = 512,  /* whose order is looked for */
-    SHARE_SAMPLE = 64, /* elements of each */
-    SHARES_SHOWN = 16, /* in a text for people */
-};
-
-_Static_assert(SHARES_MAX <= TU_MAP_ORDER_MAX, "an order that no rule could say");
+enum { SHARE_SAMPLE = 64 }; /* elements of each */
 
 /* A piece out of the middle of each share. */
 static int sample_shares(struct tu_search *s, const struct tu_view *v, size_t count, size_t each,
@@ -27,39 +21,6 @@ static int sample_shares(struct tu_search *s, const struct tu_view *v, size_t co
                            out + i * each, s->error) < 0)
             return -1;
     return 0;
-}
-
-/* The share of b, of those that are free, which is that of a: its number, or count. */
-static size_t match_share(const float *a, const float *b, size_t count, size_t each,
-                          const bool *taken, double most)
-{
-    size_t found = count;
-    for (size_t i = 0; i < count; i++) {
-        if (taken[i])
-            continue;
-        struct tu_likeness l = tu_likeness(a, b + i * each, each);
-        double unexplained = tu_likeness_unexplained(&l);
-        if (unexplained < most) {
-            most = unexplained;
-            found = i;
-        }
-    }
-    return found;
-}
-
-/* Finds which share of b each of a is: whether all were found, and in another order. */
-static bool match_shares(const float *a, const float *b, size_t count, size_t each, double level,
-                         uint64_t *order)
-{
-    bool taken[SHARES_MAX] = {false}, moved = false;
-    for (size_t i = 0; i < count; i++) {
-        order[i] = match_share(a + i * each, b, count, each, taken, 1 - level * level);
-        if (order[i] == count)
-            return false;
-        taken[order[i]] = true;
-        moved |= order[i] != i;
-    }
-    return moved;
 }
 
 static int find_order(struct tu_search *s, const struct tu_rows *r, size_t count, bool *found,
@@ -74,7 +35,7 @@ static int find_order(struct tu_search *s, const struct tu_rows *r, size_t count
     if (result == 0)
         result = sample_shares(s, r->view, count, each, values + count * each);
     *found =
-        result == 0 && match_shares(values, values + count * each, count, each, s->level, order);
+        result == 0 && tu_match_shares(values, values + count * each, count, each, s->level, order);
     free(values);
     return result;
 }
@@ -93,22 +54,21 @@ static const char *word_for(const struct tu_search *s, const struct tu_rows *r, 
 
 static int try_order(struct tu_search *s, const struct tu_rows *r, uint64_t count)
 {
-    uint64_t order[SHARES_MAX];
-    char all[TU_STEPS_SIZE], few[TU_STEPS_SIZE];
+    uint64_t order[TU_SHARES_MOST];
+    char all[TU_STEPS_SIZE];
     bool found = false;
-    if (count < 2 || count > SHARES_MAX || !r->count || r->count % count || tu_search_settled(s) ||
-        s->c->sides[0]->tensor.elements / count < TU_SEARCH_FEWEST)
+    if (count < 2 || count > TU_SHARES_MOST || !r->count || r->count % count ||
+        tu_search_settled(s) || s->c->sides[0]->tensor.elements / count < TU_SEARCH_FEWEST)
         return 0;
     if (find_order(s, r, (size_t)count, &found, order) < 0)
         return -1;
     if (!found)
         return 0;
-    tu_list_numbers(order, count, all);
-    tu_list_numbers(order, count < SHARES_SHOWN ? count : SHARES_SHOWN, few);
-    const char *text = tu_search_say(s, "%s(%s%s)", word_for(s, r, count), few,
-                                     count > SHARES_SHOWN ? ",..." : "");
+    if (count <= TU_MAP_ORDER_MAX)
+        tu_list_numbers(order, count, all);
+    const char *text = tu_search_say_order(s, word_for(s, r, count), order, count);
     return tu_try_rows(s, r, tu_view_order(&s->maker, r->view, order, count, &s->reason), text,
-                       tu_search_say(s, "order(%s)", all));
+                       count <= TU_MAP_ORDER_MAX ? tu_search_say(s, "order(%s)", all) : NULL);
 }
 
 static int compare_counts(const void *a, const void *b)

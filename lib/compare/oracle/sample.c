@@ -108,3 +108,48 @@ double tu_likeness_unscaled(const struct tu_likeness *l)
 {
     return l->count && l->bb > 0 ? left(l, l->aa - l->ab / l->bb * l->ab) : 1;
 }
+
+int tu_sample_rows(const struct tu_view *v, const struct tu_kernels *kernels, uint64_t columns,
+                   size_t count, float *out, struct tu_error *error)
+{
+    uint64_t stretch = v->tensor.elements / columns / count;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t row = i * stretch + (i * 0x9E3779B97F4A7C15 >> 11) % stretch;
+        if (tu_view_values(v, kernels, row * columns, columns, out + i * columns, error) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* The share of b, of those that are free, which is that of a: its number, or count. */
+static size_t match_share(const float *a, const float *b, size_t count, size_t each,
+                          const bool *taken, double most)
+{
+    size_t found = count;
+    for (size_t i = 0; i < count; i++) {
+        if (taken[i])
+            continue;
+        struct tu_likeness l = tu_likeness(a, b + i * each, each);
+        double unexplained = tu_likeness_unexplained(&l);
+        if (unexplained < most) {
+            most = unexplained;
+            found = i;
+        }
+    }
+    return found;
+}
+
+/* Finds which share of b each of a is: whether all were found, and in another order. */
+bool tu_match_shares(const float *a, const float *b, size_t count, size_t each, double level,
+                     uint64_t *order)
+{
+    bool taken[TU_SHARES_MOST] = {false}, moved = false;
+    for (size_t i = 0; i < count; i++) {
+        order[i] = match_share(a + i * each, b, count, each, taken, 1 - level * level);
+        if (order[i] == count)
+            return false;
+        taken[order[i]] = true;
+        moved |= order[i] != i;
+    }
+    return moved;
+}

@@ -40,4 +40,21 @@ double tu_likeness_cosine(const struct tu_likeness *l);
 double tu_likeness_unexplained(const struct tu_likeness *l);
 double tu_likeness_unscaled(const struct tu_likeness *l);
 
+/* ---- Rows ---- */
+
+/* count whole rows of a view taken as a matrix, spread over it: which ones depends on rows and
+ * count alone.  out: count * columns numbers. */
+int tu_sample_rows(const struct tu_view *v, const struct tu_kernels *kernels, uint64_t columns,
+                   size_t count, float *out, struct tu_error *error) TU_MUST_CHECK;
+
+/* ---- The order of shares ---- */
+
+/* Shares of which there may be so many. */
+#define TU_SHARES_MOST 4096
+
+/* Finds which share of b each of a is, by each elements of either, so that none leaves more than
+ * that level has it of the variance: whether all were found, and in another order. */
+bool tu_match_shares(const float *a, const float *b, size_t count, size_t each, double level,
+                     uint64_t *order);
+
 #endif

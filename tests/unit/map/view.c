@@ -109,6 +109,43 @@ TEST(rows_items_and_columns)
     end();
 }
 
+/* Shares of the last dimension, read from any byte on, also where rows are longer than what is read at
+ * once. */
+TEST(columns_in_another_order)
+{
+    static const uint64_t order[] = {2, 0, 3, 1};
+    begin();
+    EACH_TYPE(i)
+    {
+        static const uint64_t widths[] = {4, 8, 40, 70000};
+        for (size_t n = 0; n < sizeof widths / sizeof *widths; n++) {
+            uint64_t columns = widths[n], share = columns / 4;
+            struct plain p = plain(SHAPE(2, 3, columns), types[i].size),
+                         want = plain(SHAPE(2, 3, columns), types[i].size);
+            const struct tu_view *of = leaf(&p, types[i].dtype);
+            for (uint64_t r = 0; r < 6; r++)
+                for (uint64_t c = 0; c < columns; c++)
+                    put(&want, r * columns + c, &p,
+                        r * columns + order[c / share] * share + c % share);
+            const struct tu_view *v = tu_view_gather(&place.maker, of, order, 4, &place.error);
+            if (n < 3)
+                is(v, &want, types[i].dtype);
+            else
+                reads(v, want.bytes, 3, want.count * want.size - 7);
+            if (v)
+                CHECK(v->kind == TU_VIEW_GATHERED && v->tensor.elements == p.count);
+        }
+    }
+    struct plain p = plain(SHAPE(3, 6), 4), none = plain(SHAPE(3, 0), 4);
+    CHECK_NONE(tu_view_gather(&place.maker, leaf(&p, TENSOR_F32), order, 4, &place.error),
+               "6 columns are no 4 equal shares");
+    CHECK_NONE(tu_view_gather(&place.maker, leaf(&p, TENSOR_F32), order, 0, &place.error),
+               "6 columns are no 0 equal shares");
+    CHECK_NONE(tu_view_gather(&place.maker, leaf(&none, TENSOR_F32), order, 4, &place.error),
+               "0 columns are no 4 equal shares");
+    end();
+}
+
 TEST(what_a_tensor_does_not_have)
 {
     begin();
