@@ -60,8 +60,6 @@ COMPARE_SOURCES = \
 	lib/compare/result.h \
 	lib/compare/side.c \
 	lib/compare/side.h \
-	lib/compare/spool.c \
-	lib/compare/spool.h \
 	lib/compare/tiles.c \
 	lib/compare/tiles.h
 libtensorutils_la_SOURCES += $(COMPARE_SOURCES) lib/compare/facts.c lib/compare/facts.h

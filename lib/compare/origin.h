@@ -3,7 +3,7 @@
 #ifndef TU_ORIGIN_H
 #define TU_ORIGIN_H
 
-#include "compare/spool.h"
+#include "stream/spool.h"
 #include "map/view.h"
 
 /* More than any block has. */

@@ -1,5 +1,7 @@
 # The wire.
 STREAM_SOURCES = \
+	lib/stream/spool.c \
+	lib/stream/spool.h \
 	lib/stream/reader.c \
 	lib/stream/reader.h \
 	lib/stream/record.c \

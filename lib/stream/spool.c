@@ -3,7 +3,7 @@
  */
 #include "config.h"
 
-#include "compare/spool.h"
+#include "stream/spool.h"
 
 #include <errno.h>
 #include <unistd.h>
