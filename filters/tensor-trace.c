@@ -12,7 +12,7 @@
 #include "model/source-record.h"
 #include "tool/main.h"
 #include "tool/output.h"
-#include "trace/forward.h"
+#include "trace/decode.h"
 #include "trace/model.h"
 #include "trace/record.h"
 #include "trace/stat.h"
@@ -21,6 +21,8 @@ static struct tu_tool tool;
 static struct tu_output output;
 static const char *tokens_value, *start;
 static struct tu_list stages;
+static uint64_t further;
+static bool half_cache;
 static bool wide = true, fused, planning, measuring, stopping, logits_only;
 
 static int parse_precision(void *target, const char *text, struct tu_error *error)
@@ -39,6 +41,11 @@ static int parse_weights(void *target, const char *text, struct tu_error *error)
                : tu_fail(error, TU_EUSAGE, "'%s' is neither decoded nor fused", text);
 }
 
+static int parse_cache(void *target, const char *text, struct tu_error *error)
+{
+    return tu_take_word(target, text, "f32", "f16", error);
+}
+
 static const struct tu_option options[] = {
     {0, "tokens", "LIST", "token ids, as 1,2,3; @FILE or @- reads them", tu_option_string,
      &tokens_value},
@@ -46,6 +53,10 @@ static const struct tu_option options[] = {
      parse_precision, &wide},
     {0, "weights", "decoded|fused", "with f32: decoded (default), or as GGUF runtimes multiply",
      parse_weights, &fused},
+    {0, "decode", "N", "N further tokens, the likeliest, one by one through a cache", tu_option_u64,
+     &further},
+    {0, "cache-type", "f32|f16", "keys and values as they are (default), or rounded to F16",
+     parse_cache, &half_cache},
     {0, "layers", "LIST", "only stages of these layers, as 0-3,27", tu_select_layers,
      &tool.session.selection},
     {0, "stages", "GLOB", "only stages that match, as q_* or layers.0.*; may be repeated",
@@ -218,6 +229,21 @@ static int warn_unused(struct run *r, struct tu_error *error)
     return 0;
 }
 
+/* What a trace is of is known once all tokens are. */
+static int decode(struct run *r, const struct tu_forward *f, const struct tu_stage_sink *sink,
+                  struct tu_error *error)
+{
+    struct tu_decoding d = {0};
+    r->about.decoded = further;
+    int result = tu_decode_run(&d, f, further, &r->tokens, error);
+    if (result == 0)
+        result = put_sources(r, error);
+    if (result == 0)
+        result = tu_decode_put(&d, sink, error);
+    tu_decode_free(&d);
+    return result;
+}
+
 static int compute(struct run *r, struct tu_error *error)
 {
     const bool listing = planning || (!measuring && !tu_output_streams(&output));
@@ -232,7 +258,8 @@ static int compute(struct run *r, struct tu_error *error)
                            .weights = &r->model.weights,
                            .ids = r->tokens.ids,
                            .tokens = r->tokens.count,
-                           .options = {.wide = wide,
+                           .options = {.half_cache = half_cache,
+                                       .wide = wide,
                                        .fused = fused,
                                        .threads = (unsigned)tool.session.threads,
                                        .progress = show_progress},
@@ -249,6 +276,8 @@ static int compute(struct run *r, struct tu_error *error)
         return tu_fail(error, TU_EINVALID, "%s: holds no stage of this model (by name: layers.0.q)",
                        tu_operand_name(start));
     r->about.recorded = f.found;
+    if (further)
+        return decode(r, &f, listing ? &list : &sink, error);
     if (put_sources(r, error) < 0)
         return -1;
     f.sink = listing ? &list : &sink;
@@ -262,6 +291,7 @@ static int open_model(struct run *r, struct tu_error *error)
     r->about = (struct tu_trace_about){.config = &r->model.config,
                                        .tokens = &r->tokens,
                                        .program = "tensor-trace " PACKAGE_VERSION,
+                                       .cache = half_cache ? "f16" : "f32",
                                        .precision = wide ? "f64" : "f32",
                                        .weights = fused ? "fused" : "decoded"};
     return 0;
@@ -289,6 +319,9 @@ static int check_options(const char *operand, struct tu_error *error)
         return tu_fail(error, TU_EUSAGE, "standard input can be only one of them");
     if (fused && wide)
         return tu_fail(error, TU_EUSAGE, "--weights fused goes with --precision f32");
+    if (further && (planning || start))
+        return tu_fail(error, TU_EUSAGE,
+                       "--decode computes: it goes without --plan and --start-from");
     if (planning && measuring)
         return tu_fail(error, TU_EUSAGE, "--plan and --stat exclude one another");
     if (logits_only && stages.count)

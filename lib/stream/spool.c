@@ -39,6 +39,20 @@ int tu_spool_stream(struct tu_spool *s, struct tu_stream_reader *stream, uint64_
     return 0;
 }
 
+int tu_spool_read(const struct tu_spool *s, uint64_t offset, void *bytes, size_t length,
+                  struct tu_error *error)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t n = pread(s->fd, (char *)bytes + done, length - done, (off_t)(offset + done));
+        if (n < 0 && errno != EINTR)
+            return tu_fail_errno(error, "temporary file");
+        if (n == 0)
+            return tu_fail(error, TU_EIO, "temporary file: it has shrunk");
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
 void tu_spool_close(struct tu_spool *s)
 {
     if (s->open)

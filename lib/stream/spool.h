@@ -18,6 +18,9 @@ int tu_spool_write(struct tu_spool *s, const void *bytes, size_t length,
 /* Moves bytes of the stream's current tensor there. */
 int tu_spool_stream(struct tu_spool *s, struct tu_stream_reader *stream, uint64_t length,
                     struct tu_error *error) TU_MUST_CHECK;
+/* Reads bytes that were written. */
+int tu_spool_read(const struct tu_spool *s, uint64_t offset, void *bytes, size_t length,
+                  struct tu_error *error) TU_MUST_CHECK;
 void tu_spool_close(struct tu_spool *s);
 
 #endif

@@ -19,6 +19,12 @@ static uint64_t heads_of(const struct tu_pass *p, int part)
     return part == Q ? p->config->heads : p->config->kv_heads;
 }
 
+/* Keys that the queries see: those of earlier tokens, and their own. */
+static uint64_t key_count(const struct tu_pass *p)
+{
+    return p->f->first + p->f->tokens;
+}
+
 static struct tu_stage of_heads(const struct tu_pass *p, const char *stage, const char *op,
                                 int part)
 {
@@ -89,7 +95,7 @@ static int turn(struct tu_pass *p, int part, struct tu_activations **x, struct t
         return -1;
     s.inputs[0] = (*x)->name;
     if (p->computing)
-        tu_rope_turn(&p->config->rope, p->frequencies[p->config->windowed[p->layer]], 0,
+        tu_rope_turn(&p->config->rope, p->frequencies[p->config->windowed[p->layer]], p->f->first,
                      heads_of(p, part), p->config->head_dim, &(*x)->values, &out->values);
     *x = out;
     return tu_pass_put(p, &s, out, error);
@@ -99,6 +105,7 @@ static int turn(struct tu_pass *p, int part, struct tu_activations **x, struct t
 
 struct attend {
     const struct tu_activations *qkv[PARTS];
+    const struct tu_values *seen[PARTS]; /* of those: what queries see of k and v, all of it */
     enum tu_attention_result result;
     bool masked;
     struct tu_values *out; /* of OUT; else to the sink */
@@ -113,7 +120,7 @@ static int read_rows(void *context, enum tu_attention_part part, uint64_t batch,
     const struct attend *a = context;
     int i = part == TU_ATTENTION_Q ? Q : part == TU_ATTENTION_K ? K : V;
     uint64_t width = a->qkv[i]->width, n = count * width;
-    const struct tu_values *v = &a->qkv[i]->values;
+    const struct tu_values *v = a->seen[i];
     (void)batch, (void)error;
     if (narrow)
         memcpy(narrow, v->narrow + first * width, (size_t)n * sizeof *narrow);
@@ -139,7 +146,7 @@ static int attend(struct tu_pass *p, struct attend *a, struct tu_error *error)
     const struct tu_trace_config *c = p->config;
     const struct tu_attention problem = {.batches = 1,
                                          .queries = p->f->tokens,
-                                         .keys = p->f->tokens,
+                                         .keys = key_count(p),
                                          .heads = c->heads,
                                          .kv_heads = c->kv_heads,
                                          .head_dim = c->head_dim,
@@ -167,13 +174,22 @@ static int fill_attention(struct tu_pass *p, const struct tu_stage *s, const voi
     return attend(p, &a, error);
 }
 
+static struct tu_stage of_context(const struct tu_pass *p)
+{
+    struct tu_stage s =
+        tu_pass_rows(p, "attn_context", "mix", "channel", p->config->heads * p->config->head_dim);
+    s.arithmetic = p->f->options.half_cache ? "fused:F16" : NULL;
+    return s;
+}
+
 static struct tu_stage of_pairs(const struct tu_pass *p, const char *stage, const char *op)
 {
     return (struct tu_stage){.stage = stage,
                              .op = op,
                              .rank = 3,
-                             .shape = {p->config->heads, p->f->tokens, p->f->tokens},
-                             .axes = {"head", "query", "key"}};
+                             .shape = {p->config->heads, p->f->tokens, key_count(p)},
+                             .axes = {"head", "query", "key"},
+                             .arithmetic = p->f->options.half_cache ? "fused:F16" : NULL};
 }
 
 /* ---- The same from what was recorded: everything is in memory ---- */
@@ -229,7 +245,7 @@ static int attend_recorded(struct tu_pass *p, struct attend *a, struct tu_activa
     uint64_t rows = p->config->heads * p->f->tokens, width = p->config->heads * p->config->head_dim;
     struct tu_stage scores = of_pairs(p, "attn_scores", "score");
     struct tu_stage softmax = of_pairs(p, "attn_weights", "softmax");
-    struct tu_stage mix = tu_pass_rows(p, "attn_context", "mix", "channel", width);
+    struct tu_stage mix = of_context(p);
     struct tu_activations *s = tu_pass_make(p, rows, p->f->tokens, error);
     struct tu_activations *w = tu_pass_make(p, rows, p->f->tokens, error);
     if (!s || !w || !(*out = tu_pass_make(p, p->f->tokens, width, error)))
@@ -252,7 +268,7 @@ static int attend_recorded(struct tu_pass *p, struct attend *a, struct tu_activa
     mix.inputs[0] = w->name;
     mix.inputs[1] = a->qkv[V]->name;
     if (p->computing)
-        weigh(p, &w->values, &a->qkv[V]->values, &(*out)->values);
+        weigh(p, &w->values, a->seen[V], &(*out)->values);
     return tu_pass_put(p, &mix, *out, error);
 }
 
@@ -280,7 +296,7 @@ static int mix(struct tu_pass *p, struct attend *a, const char *weights,
                struct tu_activations **out, struct tu_error *error)
 {
     uint64_t width = p->config->heads * p->config->head_dim;
-    struct tu_stage s = tu_pass_rows(p, "attn_context", "mix", "channel", width);
+    struct tu_stage s = of_context(p);
     s.inputs[0] = weights;
     s.inputs[1] = a->qkv[V]->name;
     if (!(*out = tu_pass_make(p, p->f->tokens, width, error)))
@@ -291,6 +307,48 @@ static int mix(struct tu_pass *p, struct attend *a, const char *weights,
     if (p->computing && attend(p, a, error) < 0)
         return -1;
     return tu_pass_put(p, &s, *out, error);
+}
+
+/* ---- The cache ---- */
+
+/* Rounded to halves, by way of float32, in which programs have them. */
+static void round_halves(const struct tu_pass *p, const struct tu_values *x, struct tu_values *out)
+{
+    enum { PIECE = 256 };
+    const struct tu_kernels *k = p->f->weights->kernels;
+    float values[PIECE];
+    uint8_t halves[2 * PIECE];
+    for (uint64_t first = 0, n; first < x->count; first += n) {
+        n = x->count - first < PIECE ? x->count - first : PIECE;
+        for (uint64_t i = 0; i < n; i++)
+            values[i] = (float)tu_values_at(x, first + i);
+        k->encode[TENSOR_F16](values, (size_t)n, halves);
+        k->decode[TENSOR_F16](halves, (size_t)n, values);
+        for (uint64_t i = 0; i < n; i++)
+            tu_values_set(out, first + i, (double)values[i]);
+    }
+}
+
+/* What queries see of k or v. */
+static const struct tu_values *see(struct tu_pass *p, int part, const struct tu_activations *x,
+                                   struct tu_error *error)
+{
+    const struct tu_keys *keys = p->f->keys;
+    const struct tu_values *own = &x->values;
+    if (!p->computing)
+        return own;
+    if (p->f->options.half_cache) {
+        struct tu_activations *rounded = tu_pass_make(p, p->f->tokens, x->width, error);
+        if (!rounded)
+            return NULL;
+        round_halves(p, own, &rounded->values);
+        own = &rounded->values;
+    }
+    if (!keys)
+        return own;
+    struct tu_values *all = part == K ? &keys->k[p->layer] : &keys->v[p->layer];
+    tu_keys_put(keys, all, p->f->first, own);
+    return all;
 }
 
 int tu_pass_attention(struct tu_pass *p, const struct tu_activations *x,
@@ -309,7 +367,10 @@ int tu_pass_attention(struct tu_pass *p, const struct tu_activations *x,
         result = turn(p, i, &qkv[i], error);
     if (result != 0)
         return result;
-    struct attend a = {.qkv = {qkv[Q], qkv[K], qkv[V]}};
+    struct attend a = {.qkv = {qkv[Q], qkv[K], qkv[V]}, .seen = {&qkv[Q]->values}};
+    for (int i = K; i < PARTS; i++)
+        if (!(a.seen[i] = see(p, i, qkv[i], error)))
+            return -1;
     if (p->f->recorded)
         result = attend_recorded(p, &a, &context, error);
     else if ((result = put_pairs(p, &a, &weights, error)) == 0)

@@ -182,7 +182,8 @@ static int make_frequencies(struct tu_pass *p, struct tu_error *error)
         size_t pairs = (size_t)(p->config->rope.dim / 2);
         if (!(p->frequencies[local] = calloc(pairs, sizeof(double))))
             return tu_fail_memory(error);
-        tu_rope_frequencies(&p->config->rope, local, p->f->tokens, p->frequencies[local]);
+        tu_rope_frequencies(&p->config->rope, local, p->f->length ? p->f->length : p->f->tokens,
+                            p->frequencies[local]);
     }
     return 0;
 }

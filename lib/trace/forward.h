@@ -12,13 +12,15 @@
 #define TU_TRACE_FORWARD_H
 
 #include "kernels/kernels.h"
+#include "trace/keys.h"
 #include "trace/recorded.h"
 #include "trace/stage.h"
 #include "trace/weights.h"
 
 struct tu_forward_options {
-    bool wide;  /* float64 */
-    bool fused; /* in float32: x is rounded to what the weight's integer product takes */
+    bool half_cache; /* keys and values are rounded to F16 before queries see them */
+    bool wide;       /* float64 */
+    bool fused;      /* in float32: x is rounded to what the weight's integer product takes */
     unsigned threads;
     /* Tells how far it is, in stages; NULL: nobody wants to know. */
     void (*progress)(void *context, uint64_t done, uint64_t total);
@@ -30,6 +32,12 @@ struct tu_forward {
     const struct tu_weights *weights;
     const uint32_t *ids; /* below the rows of the embedding; tu_forward_plan checks it */
     uint64_t tokens;
+    /* Of a pass that goes on: the position of the first token; the keys of those before it, to
+     * which its own are added; and how many tokens there will be in the end, by which longrope is
+     * chosen. 0, NULL and 0 of one that is whole. */
+    uint64_t first;
+    const struct tu_keys *keys;
+    uint64_t length;
     struct tu_forward_options options;
     const struct tu_stage_sink *sink;
     /* Where a stage has been recorded, what follows is computed from that, and not from what was

@@ -16,9 +16,11 @@ libtensorutils_la_SOURCES += $(TRACE_SOURCES)
 noinst_LTLIBRARIES += libtrace.la
 libtrace_la_SOURCES = \
 	lib/trace/attention.c \
+	lib/trace/decode.c lib/trace/decode.h \
 	lib/trace/experts.c \
 	lib/trace/feed-forward.c \
 	lib/trace/forward.c lib/trace/forward.h \
+	lib/trace/keys.c lib/trace/keys.h \
 	lib/trace/model.c lib/trace/model.h \
 	lib/trace/pass.c lib/trace/pass.h \
 	lib/trace/record.c lib/trace/record.h \

@@ -193,6 +193,8 @@ int tu_trace_record(const struct tu_trace_about *about, struct tu_arena *arena,
         tu_put_string(&b, "program", about->program, error) == 0 &&
         tu_put_string(&b, "precision", about->precision, error) == 0 &&
         tu_put_string(&b, "weights", about->weights, error) == 0 &&
+        tu_put_string(&b, "cache", about->cache, error) == 0 &&
+        (!about->decoded || tu_put_uint(&b, "decoded", about->decoded, error) == 0) &&
         put_tokens(&b, about->tokens, error) == 0 &&
         put_text(&b, "rope_lists", rope->scaling == TU_ROPE_LONG ? side : NULL, error) == 0 &&
         tu_put_uint(&b, "recorded", about->recorded, error) == 0 &&

@@ -16,6 +16,8 @@ struct tu_trace_about {
     const struct tu_token_list *tokens;
     const char *program;             /* "tensor-trace 0.1" */
     const char *precision, *weights; /* "f64"; "decoded" */
+    const char *cache;               /* "f32", or what keys and values are rounded to */
+    uint64_t decoded;                /* tokens that were not given, at the end */
     uint64_t recorded;               /* stages that others are computed from as recorded */
     uint64_t unused;                 /* tensors of the model that the graph has no place for */
 };

@@ -14,7 +14,7 @@
 
 enum { BYTES_MAX = 256 << 20 };
 
-static int add(struct tu_token_list *list, uint64_t id, const char *what, struct tu_error *error)
+int tu_tokens_add(struct tu_token_list *list, uint64_t id, const char *what, struct tu_error *error)
 {
     if (list->count == TU_TOKENS_MAX)
         return tu_fail(error, TU_EINVALID, "%s: more than %d tokens", what, TU_TOKENS_MAX);
@@ -40,7 +40,7 @@ static int parse_id(const char *text, size_t length, size_t *at, uint64_t *id)
     return *at > first && ends && *id <= UINT32_MAX;
 }
 
-static int digest(struct tu_token_list *list, struct tu_error *error)
+int tu_tokens_digest(struct tu_token_list *list, struct tu_error *error)
 {
     uint8_t *bytes = malloc(4 * list->count);
     if (!bytes)
@@ -67,12 +67,12 @@ int tu_tokens_parse(struct tu_token_list *list, const char *text, size_t length,
                            "%s: token %zu is no number from 0 to %" PRIu32
                            " (numbers between blanks, commas or brackets)",
                            what, list->count, UINT32_MAX);
-        if (add(list, id, what, error) < 0)
+        if (tu_tokens_add(list, id, what, error) < 0)
             return -1;
     }
     if (!list->count)
         return tu_fail(error, TU_EINVALID, "%s: there is no token", what);
-    return digest(list, error);
+    return tu_tokens_digest(list, error);
 }
 
 /* All that a descriptor gives. */

@@ -23,7 +23,11 @@ struct tu_token_list {
  * text in messages. */
 int tu_tokens_parse(struct tu_token_list *list, const char *text, size_t length, const char *what,
                     struct tu_error *error) TU_MUST_CHECK;
-/* The same of an option's value: numbers, "@FILE", or "@-" for standard input. */
+/* Adds one; what names whose it is.  The digest is made anew by tu_tokens_digest. */
+int tu_tokens_add(struct tu_token_list *list, uint64_t id, const char *what,
+                  struct tu_error *error) TU_MUST_CHECK;
+int tu_tokens_digest(struct tu_token_list *list, struct tu_error *error) TU_MUST_CHECK;
+/* Parses an option's value: numbers, "@FILE", or "@-" for standard input. */
 int tu_tokens_read(struct tu_token_list *list, const char *value,
                    struct tu_error *error) TU_MUST_CHECK;
 

@@ -487,3 +487,54 @@ END
     # through pipes, both say it in their records
     run -0 verdict < <(tensor-cat a.tsr | tensor-cos - a.tsr)
 }
+
+@test "tokens that follow one by one give what they give at once" {
+    for model in llama gemma2 gemma3 mixtral qwen2moe phi3; do
+        tensor-trace -q "$models/$model" --tokens 3,1,4 --decode 6 > d.tsr
+        all=$(show-stream d.tsr | python3 -c 'import json, sys
+trace = next(r for r in map(json.loads, (l for l in sys.stdin if l[0] == "{")) if r["kind"] == "trace")
+assert trace["decoded"] == 6 and trace["tokens"]["count"] == 9 and trace["tokens"]["ids"][:3] == [3, 1, 4], trace
+print(*trace["tokens"]["ids"], sep=",")')
+        tensor-trace -q "$models/$model" --tokens "$all" > p.tsr
+        tensor-cos --json d.tsr p.tsr | grep '"compare"' > got
+        run -0 grep -c '"status":"ok".*"max_diff":0,' got
+        [ "$output" -eq "$(wc -l < got)" ]
+        [ "$output" -eq "$(tensor-trace "$models/$model" --tokens "$all" --plan --json | wc -l)" ]
+        # in float32, but for the order in which a BLAS adds up
+        tensor-trace -q "$models/$model" --tokens 3,1,4 --decode 6 --precision f32 | tensor-cat --match logits > f.tsr
+        run -0 verdict --rule 'cosine_similarity > 0.9999999' < <(tensor-cos p.tsr f.tsr --match logits)
+    done
+    # each is the likeliest after what was there before
+    tensor-cos --metrics full --json p.tsr p.tsr --match logits | grep '"compare"' | python3 -c 'import json, sys
+best, ids = json.load(sys.stdin)["argmax_a"], list(map(int, sys.argv[1].split(",")))
+assert best[2:8] == ids[3:], (best, ids)' "$all"
+    # what is left out is not kept, and statistics are those of the values
+    run -0 tensor-trace -q "$models/llama" --tokens 3,1,4 --decode 2 --stages residual --stat --json
+    [ "$(grep -c '"kind":"stat"' <<< "$output")" -ge 2 ]
+    run -0 tensor-trace -q "$models/llama" --tokens 3,1,4 --decode 2 --logits-only --table
+    [[ $output == *logits* ]]
+    refuses "--decode computes" tensor-trace "$models/llama" --tokens 1 --decode 1 --plan
+    refuses "more than" tensor-trace "$models/llama" --tokens 1 --decode 99999999999
+    TMPDIR=/nowhere run -2 tensor-trace -q "$models/llama" --tokens 3,1,4 --decode 2
+}
+
+@test "keys and values in halves are those that a runtime keeps" {
+    tensor-trace -q "$models/llama" --tokens "$ids" > a.tsr
+    tensor-trace -q "$models/llama" --tokens "$ids" --cache-type f16 > h.tsr
+    tensor-cos --json a.tsr h.tsr | grep '"compare"' > got
+    # keys themselves are put out as they were made; scores come from halves: 2^-11 at most
+    run -0 grep '"name":"layers.0.k_rope"' got
+    [[ $output == *'"max_diff":0,'* ]]
+    run -0 grep '"name":"layers.0.attn_scores"' got
+    [[ $output == *'"arithmetic":"fused:F16"'* ]]
+    python3 -c 'import json, math, sys
+r = json.loads(sys.argv[1])
+assert 1e-5 < math.sqrt(r["nmse"]) < 2 ** -11, r["nmse"]' "$output"
+    tensor-cos -q a.tsr h.tsr > c.tsr
+    run -0 verdict < <(tensor-origin --models "$models/llama" "$models/llama" c.tsr)
+    # through a cache, too
+    tensor-trace -q "$models/llama" --tokens 3,1,4 --decode 3 --cache-type f16 > d.tsr
+    all=$(show-stream d.tsr | sed -n 's/.*"ids": \[\([0-9, ]*\)\].*/\1/p' | head -1)
+    tensor-trace -q "$models/llama" --tokens "$all" --cache-type f16 > p.tsr
+    run -0 verdict --rule 'max_diff <= 0' < <(tensor-cos d.tsr p.tsr)
+}
