@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "trace/pass.h"
+#include "trace/pass/pass.h"
 #include "trace/rope.h"
 
 static const char embedding_name[] = "model.embed_tokens.weight";

@@ -15,14 +15,14 @@ libtensorutils_la_SOURCES += $(TRACE_SOURCES)
 # The pass itself, apart because only its filter needs a BLAS.
 noinst_LTLIBRARIES += libtrace.la
 libtrace_la_SOURCES = \
-	lib/trace/attention.c \
+	lib/trace/pass/attention.c \
 	lib/trace/decode.c lib/trace/decode.h \
-	lib/trace/experts.c \
-	lib/trace/feed-forward.c \
+	lib/trace/pass/experts.c \
+	lib/trace/pass/feed-forward.c \
 	lib/trace/forward.c lib/trace/forward.h \
 	lib/trace/keys.c lib/trace/keys.h \
 	lib/trace/model.c lib/trace/model.h \
-	lib/trace/pass.c lib/trace/pass.h \
+	lib/trace/pass/pass.c lib/trace/pass/pass.h \
 	lib/trace/record.c lib/trace/record.h \
 	lib/trace/recorded.c lib/trace/recorded.h \
 	lib/trace/stage.h \

@@ -2,7 +2,7 @@
 /* The attention of a layer: q, k and v, their norms and rope, scores, weights, what they give. */
 #include "config.h"
 
-#include "trace/pass.h"
+#include "trace/pass/pass.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /* The feed-forward block of a layer: gate, up, activation, down. */
 #include "config.h"
 
-#include "trace/pass.h"
+#include "trace/pass/pass.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /* What every stage of a forward pass is made with: room, names, products, norms, sums. */
 #include "config.h"
 
-#include "trace/pass.h"
+#include "trace/pass/pass.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* Experts: who is chosen for a token, what each of them makes of it, and their weighted sum. */
 #include "config.h"
 
-#include "trace/pass.h"
+#include "trace/pass/pass.h"
 
 #include <inttypes.h>
 #include <math.h>
