@@ -300,6 +300,15 @@ static int put_steps(struct tu_builder *b, const struct tu_pair_result *r, struc
     return put_step_columns(b, r, error);
 }
 
+/* Whether both sides are of one type of 8 bits, which leaves a quantizer no choice: two that were
+ * made from the same weights are the same, up to what these were rounded to before, as to BF16. */
+static bool has_no_choice(const struct tu_pair_result *r)
+{
+    enum tensor_dtype type = r->a->dtype;
+    return type == r->b->dtype &&
+           (type == TENSOR_Q8_0 || type == TENSOR_Q8_1 || type == TENSOR_Q8_K);
+}
+
 static const char *relate(const struct tu_pair_result *r)
 {
     const double half = 0.5 * (1 + 0x1p-8); /* a number that was rounded twice may be further off */
@@ -308,11 +317,12 @@ static const char *relate(const struct tu_pair_result *r)
     bool blocks = tu_dtype(r->a->dtype)->kind == TENSOR_KIND_QUANT ||
                   tu_dtype(r->b->dtype)->kind == TENSOR_KIND_QUANT;
     double noise = 12 * s->apart.squares / (double)s->finite;
+    double loudest = has_no_choice(r) ? 0.65 : 3;
     double most = steps->spacing[0] && steps->spacing[1] ? half * sqrt(2) : half;
     if (s->identical - s->inf_both == s->finite) /* of what is finite; the rest has a status */
         return r->a->dtype == r->b->dtype ? "identical" : "widened";
     if (tu_resolution_has_blocks(steps))
-        return noise > 3                              ? "changed"
+        return noise > loudest                        ? "changed"
                : steps->blocks[0] && steps->blocks[1] ? "requantized"
                                                       : "rounded";
     if (steps->known)

@@ -98,6 +98,50 @@ static const struct tensor_value *of_types(const struct tensor_value *record, bo
     return room;
 }
 
+/* ---- A scale that is off as a whole ---- */
+
+static double number_or(const struct tensor_value *record, const char *field, double other)
+{
+    double x;
+    return tu_value_number(tu_value_get(record, field), &x) ? x : other;
+}
+
+/* Whether the error is one factor, and no number is further off than rounding puts it: numbers that
+ * are all alike are rounded alike, which looks like a scale.  Two sides of blocks have no numbers
+ * that were not rounded before. */
+static bool is_rounded_alike(const struct tensor_value *record, const struct tu_dtype *a,
+                             const struct tu_dtype *b, double slope, double residual)
+{
+    const double little = 1.0 / 64, half = 0.55;
+    bool blocks[2] = {a->kind == TENSOR_KIND_QUANT, b->kind == TENSOR_KIND_QUANT};
+    return blocks[0] != blocks[1] && residual < little * (slope * slope) &&
+           number_or(record, "most_steps", INFINITY) <= half;
+}
+
+/* The slope of the regression of the coarser side on the finer one, less 1, beyond what chance and
+ * the rounding of scales make of it, over the mean square of the residual (relative): rounding to
+ * the nearest makes 0, a fit of least squares -1, whatever the numbers are. */
+static const struct tensor_value *scale_bias(const struct tensor_value *record,
+                                             struct tensor_value *room)
+{
+    const double deviations = 5, scales = 0x1p-10, least = 0x1p-40;
+    const struct tu_dtype *a = type_of(record, "dtype_a"), *b = type_of(record, "dtype_b");
+    double cosine, ratio, elements;
+    if (!a || !b || !tu_value_number(tu_value_get(record, "cosine_similarity"), &cosine) ||
+        !tu_value_number(tu_field(record, "norm_ratio", room), &ratio) ||
+        !tu_value_number(tu_value_get(record, "element_count"), &elements))
+        return NULL;
+    double distance = number_or(record, "cosine_distance", 1 - cosine);
+    if (tu_coarseness(a) > tu_coarseness(b))
+        ratio = 1 / ratio;
+    double slope = (1 - distance) * ratio - 1;
+    double residual = ratio * ratio * distance * (2 - distance);
+    double excess = fabs(slope) - deviations * sqrt(residual / elements) - scales;
+    if (excess <= 0 || is_rounded_alike(record, a, b, slope, residual))
+        return real(room, 0);
+    return real(room, copysign(excess, slope) / (residual > least ? residual : least));
+}
+
 const struct tensor_value *tu_field(const struct tensor_value *record, const char *name,
                                     struct tensor_value *room)
 {
@@ -114,6 +158,8 @@ const struct tensor_value *tu_field(const struct tensor_value *record, const cha
         return rounded(record, "cosine_similarity", room);
     if (strcmp(name, "identical_share") == 0)
         return quotient(record, "identical_count", "element_count", room);
+    if (strcmp(name, "scale_bias") == 0)
+        return scale_bias(record, room);
     if (strcmp(name, "same_type") == 0 || strcmp(name, "coarser") == 0)
         return of_types(record, *name == 's', room);
     return NULL;
@@ -145,6 +191,7 @@ static const struct {
     {"cosine_distance", 0, true},
     {"norm_ratio", 1, true},
     {"norm_change", 0, true},
+    {"scale_bias", 0, true},
     {"worst_row_gain", 1, true},
     {"identical_share", 1, false},
     {"differing_count", 0, false},

@@ -12,6 +12,7 @@
  *   cosine_f32       cosine_similarity rounded to float32
  *   identical_share  identical_count / element_count
  *   differing_count  element_count - identical_count
+ *   scale_bias       how far the coarser side is scaled as a whole, in mean squares of rounding
  *   same_type        1 if dtype_a is dtype_b, else 0
  *   coarser          the one of dtype_a and dtype_b that holds numbers less exactly
  * A record that carries a field of such a name is believed. */

@@ -35,7 +35,7 @@ relation? == identical,widened,rounded,requantized
 
 # The mean square of the distances in steps, of which rounding to the nearest of levels makes 1 where
 # numbers spread evenly; importance matrices give some numbers up.
-step_noise? <= 1.15 if coarser == Q8_0,Q8_1,Q8_K,APR_Q8
+step_noise? <= 1.2 if coarser == Q8_0,Q8_1,Q8_K,APR_Q8
 step_noise? <= 1.25 if coarser == Q5_K,Q4_K,IQ4_NL,IQ4_XS,NVFP4,APR_Q4
 step_noise? <= 1.35 if coarser == Q6_K,MXFP4
 step_noise? <= 1.7 if coarser == Q5_1,Q4_1
@@ -72,7 +72,8 @@ worst_column_step_cosine? >= 0.4 if coarser != Q2_K,IQ1_S,IQ1_M,IQ2_XXS,IQ2_XS,I
 worst_column_step_cosine? >= 0.3 if coarser == Q2_K
 
 # One that is larger than a column was whose numbers are about as small as steps.
-worst_column_step_gain? <= 1.35
+worst_column_step_gain? <= 1.35 if coarser != Q5_1,Q4_1
+worst_column_step_gain? <= 1.7 if coarser == Q5_1,Q4_1
 
 # A row in which as many numbers are gone as no quantizer gives up, a zeroed block for one; and one
 # in which more than a handful are beyond a step, where no importance matrix is used.
@@ -80,7 +81,9 @@ worst_row_far? <= 15
 worst_row_beyond_step? <= 16 if coarser == Q8_0,Q8_1,Q8_K,APR_Q8,MXFP4,NVFP4
 
 # A single number: without an importance matrix none is further away than a step and a little.
-most_steps? <= 2 if coarser == Q8_0,Q8_1,Q8_K,APR_Q8,APR_Q4,MXFP4,NVFP4
+# Of 8 bits it is half a step, and what the scale and an earlier rounding to BF16 add.
+most_steps? <= 1.4 if coarser == Q8_0,Q8_1,Q8_K
+most_steps? <= 2 if coarser == APR_Q8,APR_Q4,MXFP4,NVFP4
 
 # Nothing is rounded among integers; F8_E8M0 holds scales.
 max_diff <= 0 if coarser == BOOL,U8,I8,U16,I16,U32,I32,U64,I64,F8_E8M0
@@ -105,6 +108,17 @@ norm_ratio >= 0.90 if coarser == IQ3_S,IQ3_XXS,Q2_K,IQ2_S,IQ2_XS,IQ2_XXS
 norm_ratio <= 1.15 if coarser == IQ3_S,IQ3_XXS,Q2_K,IQ2_S,IQ2_XS,IQ2_XXS
 norm_ratio >= 0.80 if coarser == IQ1_M,IQ1_S
 norm_ratio <= 1.28 if coarser == IQ1_M,IQ1_S
+
+# Nor does a band of norms see a small one.  Beyond what chance makes of so many numbers, rounding to
+# the nearest leaves the slope of the coarser side on the finer one at 1, and fits of least squares,
+# weighted or not, make it less by up to the mean square of the rounding; no quantizer makes it more,
+# but of numbers that come from a lattice of their own.  FP4 cuts off what is beyond its scale.
+scale_bias? <= 0.25 if coarser == Q8_0,Q8_1,Q8_K,Q6_K,Q5_K,Q5_0,Q4_K,IQ4_XS,IQ4_NL,Q4_0,Q3_K,Q2_K
+scale_bias? <= 0.5 if coarser == MXFP4
+scale_bias? <= 1.5 if coarser == NVFP4,Q5_1
+scale_bias? <= 2.5 if coarser == Q4_1
+scale_bias? <= 3.5 if coarser == APR_Q4
+scale_bias? >= -3 if coarser == Q8_0,Q8_1,Q8_K,Q6_K,Q5_K,Q5_1,Q5_0,Q4_K,IQ4_XS,IQ4_NL,Q4_1,Q4_0,APR_Q4,Q3_K,Q2_K
 
 # The row that was scaled the most.
 worst_row_gain? >= 0.9999 if coarser == F64,F32
