@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "compute/gpu.h"
 #include "model/source-record.h"
 #include "tool/main.h"
 #include "tool/output.h"
@@ -22,23 +23,22 @@ static struct tu_output output;
 static const char *tokens_value, *start;
 static struct tu_list stages;
 static uint64_t further;
-static bool half_cache;
+static bool half_cache, on_device;
 static bool wide = true, fused, planning, measuring, stopping, logits_only;
 
 static int parse_precision(void *target, const char *text, struct tu_error *error)
 {
-    *(bool *)target = strcmp(text, "f64") == 0;
-    return *(bool *)target || strcmp(text, "f32") == 0
-               ? 0
-               : tu_fail(error, TU_EUSAGE, "'%s' is neither f32 nor f64", text);
+    return tu_take_word(target, text, "f32", "f64", error);
 }
 
 static int parse_weights(void *target, const char *text, struct tu_error *error)
 {
-    *(bool *)target = strcmp(text, "fused") == 0;
-    return *(bool *)target || strcmp(text, "decoded") == 0
-               ? 0
-               : tu_fail(error, TU_EUSAGE, "'%s' is neither decoded nor fused", text);
+    return tu_take_word(target, text, "decoded", "fused", error);
+}
+
+static int parse_attention(void *target, const char *text, struct tu_error *error)
+{
+    return tu_take_word(target, text, "cpu", "gpu", error);
 }
 
 static int parse_cache(void *target, const char *text, struct tu_error *error)
@@ -55,8 +55,10 @@ static const struct tu_option options[] = {
      parse_weights, &fused},
     {0, "decode", "N", "N further tokens, the likeliest, one by one through a cache", tu_option_u64,
      &further},
-    {0, "cache-type", "f32|f16", "keys and values as they are (default), or rounded to F16",
-     parse_cache, &half_cache},
+    {0, "cache-type", "f32|f16", "keys and values as they are (default), or in halves", parse_cache,
+     &half_cache},
+    {0, "attn", "cpu|gpu", "with f32: attention by the processor (default) or a CUDA device",
+     parse_attention, &on_device},
     {0, "layers", "LIST", "only stages of these layers, as 0-3,27", tu_select_layers,
      &tool.session.selection},
     {0, "stages", "GLOB", "only stages that match, as q_* or layers.0.*; may be repeated",
@@ -65,10 +67,8 @@ static const struct tu_option options[] = {
     {0, "start-from", "TRACE", "compute each stage from the stages before it that TRACE recorded",
      tu_option_string, &start},
     {0, "plan", NULL, "list the stages, compute nothing", tu_option_flag, &planning},
-    {0, "stat", NULL, "statistics and digests of the stages instead of their values",
-     tu_option_flag, &measuring},
-    {0, "stop-on-nan", NULL, "stop behind the first stage with NaN or infinity", tu_option_flag,
-     &stopping},
+    {0, "stat", NULL, "statistics and digests of the stages instead", tu_option_flag, &measuring},
+    {0, "stop-on-nan", NULL, "stop at the first NaN or infinity", tu_option_flag, &stopping},
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
     TU_INPUT_OPTION(tool),
@@ -86,6 +86,8 @@ struct run {
     struct tu_token_list tokens;
     struct tu_trace_about about;
     struct tu_stat stat;
+    struct tu_gpu gpu;
+    bool gpu_open;
     uint64_t seen;      /* values of the current stage */
     uint64_t first_bad; /* the first of them that is NaN or infinite; UINT64_MAX: none */
     double bad;
@@ -93,21 +95,16 @@ struct run {
 
 /* ---- What is put out of a stage ---- */
 
-static bool matches(const struct tu_stage *s)
-{
-    for (size_t i = 0; i < stages.count; i++)
-        if (fnmatch(stages.items[i], s->stage, 0) == 0 || fnmatch(stages.items[i], s->name, 0) == 0)
-            return true;
-    return stages.count == 0;
-}
-
 static bool wants(void *context, const struct tu_stage *s)
 {
     const struct tu_tensor named = {.name = s->name, .name_length = strlen(s->name)};
+    bool matches = stages.count == 0;
     (void)context;
-    if (logits_only && strcmp(s->stage, "logits") != 0)
-        return false;
-    return matches(s) && tu_selects(&tool.session.selection, &named);
+    for (size_t i = 0; i < stages.count && !matches; i++)
+        matches =
+            fnmatch(stages.items[i], s->stage, 0) == 0 || fnmatch(stages.items[i], s->name, 0) == 0;
+    return matches && (!logits_only || strcmp(s->stage, "logits") == 0) &&
+           tu_selects(&tool.session.selection, &named);
 }
 
 /* A record of the stage without its values. */
@@ -262,6 +259,7 @@ static int compute(struct run *r, struct tu_error *error)
                                        .wide = wide,
                                        .fused = fused,
                                        .threads = (unsigned)tool.session.threads,
+                                       .gpu = r->gpu_open ? &r->gpu : NULL,
                                        .progress = show_progress},
                            .sink = &nobody,
                            .recorded = start ? &r->recorded : NULL};
@@ -309,6 +307,17 @@ static int open_trace(struct run *r, struct tu_error *error)
     return tu_operand_open(&r->trace, &tool.session, start, TU_ACCESS_RANDOM, error);
 }
 
+/* The first device; nothing is computed there but attention. */
+static int open_device(struct run *r, struct tu_error *error)
+{
+    if (!on_device || planning)
+        return 0;
+    if (tu_gpu_open(&r->gpu, 0, error) < 0)
+        return -1;
+    r->gpu_open = true;
+    return 0;
+}
+
 static int check_options(const char *operand, struct tu_error *error)
 {
     if (!tokens_value)
@@ -319,6 +328,8 @@ static int check_options(const char *operand, struct tu_error *error)
         return tu_fail(error, TU_EUSAGE, "standard input can be only one of them");
     if (fused && wide)
         return tu_fail(error, TU_EUSAGE, "--weights fused goes with --precision f32");
+    if (on_device && wide)
+        return tu_fail(error, TU_EUSAGE, "--attn gpu goes with --precision f32");
     if (further && (planning || start))
         return tu_fail(error, TU_EUSAGE,
                        "--decode computes: it goes without --plan and --start-from");
@@ -350,7 +361,11 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (result == 0)
         result = open_trace(&r, error);
     if (result == 0)
+        result = open_device(&r, error);
+    if (result == 0)
         result = compute(&r, error);
+    if (r.gpu_open)
+        tu_gpu_close(&r.gpu);
     if (result == 0)
         result = tu_operand_unchanged(&r.model.operand, error);
     if (result == 0 && start)

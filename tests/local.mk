@@ -90,7 +90,6 @@ UNIT_TESTS = \
 
 check_PROGRAMS += $(UNIT_TESTS)
 tests_unit_compute_attention_LDADD = libattention.la $(LDADD)
-tests_unit_hunt_decide_LDADD = libhunt.la $(LDADD)
 tests_unit_compute_gpu_LDADD = libattention.la $(LDADD)
 # Looked for when tests run: what was not there when configure ran may be now.  Checked before they do.
 BATS = bats

@@ -17,11 +17,14 @@
 #include "trace/stage.h"
 #include "trace/weights.h"
 
+struct tu_gpu; /* compute/gpu.h */
+
 struct tu_forward_options {
     bool half_cache; /* keys and values are rounded to F16 before queries see them */
     bool wide;       /* float64 */
     bool fused;      /* in float32: x is rounded to what the weight's integer product takes */
     unsigned threads;
+    struct tu_gpu *gpu; /* in float32: computes attention; NULL: the processor does */
     /* Tells how far it is, in stages; NULL: nobody wants to know. */
     void (*progress)(void *context, uint64_t done, uint64_t total);
     void *context;

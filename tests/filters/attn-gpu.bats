@@ -348,3 +348,19 @@ loads() {
     tensor-rand --attention heads=2,kv-len=3,head-dim=512 > qkv.tsr
     refuses "512" tensor-attn-gpu qkv.tsr
 }
+
+@test "a forward pass whose attention the device computes" {
+    tensor-rand --like qwen2 --num-layers 2 --hidden 32 --heads 4 --kv-heads 2 --head-dim 16 --ffn 32 --vocab 24 > m.tsr
+    refuses "--attn gpu goes with --precision f32" tensor-trace m.tsr --tokens 1,2,3 --attn gpu
+    tensor-trace -q m.tsr --tokens 3,1,4,1,5 --precision f32 > cpu.tsr
+    tensor-trace -q m.tsr --tokens 3,1,4,1,5 --precision f32 --attn gpu > gpu.tsr
+    tensor-cos cpu.tsr gpu.tsr > c.tsr
+    run -0 verdict --rule 'cosine_similarity > 0.9999999' c.tsr
+    # the first layer's keys are the processor's, and its scores, weights and output the device's own
+    run -0 tensor-cos --json --match 'layers.0.*' cpu.tsr gpu.tsr
+    run -0 grep -c '"name":"layers.0.\(q\|k\|v\|q_rope\|k_rope\)".*"max_diff":0,' <<< "$output"
+    [ "$output" -eq 5 ]
+    run -0 verdict < <(tensor-origin --models m.tsr m.tsr c.tsr)
+    tensor-trace -q m.tsr --tokens 3,1 --decode 3 --precision f32 --attn gpu --logits-only > d.tsr
+    run -0 verdict --rule 'cosine_similarity > 0.999999' < <(tensor-trace -q m.tsr --tokens 3,1 --decode 3 --precision f32 --logits-only | tensor-cos d.tsr -)
+}

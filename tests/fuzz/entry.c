@@ -21,6 +21,7 @@ const struct fuzz_target fuzz_targets[] = {
     {"map", fuzz_map},
     {"npy", fuzz_npy},
     {"npz", fuzz_npz},
+    {"origin", fuzz_origin},
     {"rule", fuzz_rule},
     {"safetensors", fuzz_safetensors},
     {"stream", fuzz_stream},

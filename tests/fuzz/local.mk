@@ -11,6 +11,7 @@ FUZZ_SOURCES = \
 	tests/fuzz/formats.c \
 	tests/fuzz/fuzz.h \
 	tests/fuzz/maps.c \
+	tests/fuzz/origin.c \
 	tests/fuzz/stream.c \
 	tests/fuzz/tools.c \
 	tests/fuzz/words.c
@@ -39,6 +40,7 @@ EXTRA_DIST += tests/fuzz/README tests/fuzz/make-seeds tests/fuzz/run tests/fuzz/
 	tests/fuzz/map.dict \
 	tests/fuzz/npy.dict \
 	tests/fuzz/npz.dict \
+	tests/fuzz/origin.dict \
 	tests/fuzz/rule.dict \
 	tests/fuzz/safetensors.dict \
 	tests/fuzz/stream.dict \

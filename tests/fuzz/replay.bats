@@ -34,6 +34,7 @@ replay() {
 @test "map" { replay map; }
 @test "npy" { replay npy; }
 @test "npz" { replay npz; }
+@test "origin" { replay origin; }
 @test "rule" { replay rule; }
 @test "safetensors" { replay safetensors; }
 @test "stream" { replay stream; }

@@ -5,9 +5,10 @@
 #include "trace/pass/pass.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "compute/attention/attention.h"
+#include "compute/attention/gpu.h"
 #include "trace/rope.h"
 
 enum { Q, K, V, PARTS };
@@ -141,6 +142,33 @@ static int take_result(void *context, const void *values, size_t count, struct t
     return 0;
 }
 
+/* The same by a device, which makes the output in any case. */
+static int attend_on_device(struct tu_pass *p, struct attend *a, const struct tu_attention *problem,
+                            struct tu_error *error)
+{
+    const struct tu_attention_input in = {.q = a->seen[Q]->narrow,
+                                          .type = TU_CACHE_F32,
+                                          .k = a->seen[K]->narrow,
+                                          .v = a->seen[V]->narrow};
+    size_t pairs = (size_t)(problem->heads * problem->queries * problem->keys);
+    size_t count = (size_t)(problem->queries * problem->heads * problem->value_dim);
+    bool stage = a->result != TU_ATTENTION_OUT;
+    float *out = calloc(count, sizeof *out), *stages = stage ? calloc(pairs, sizeof *stages) : NULL;
+    struct tu_attention_output made = {
+        .out = out,
+        .scores = a->result == TU_ATTENTION_SCORES ? stages : NULL,
+        .weights = a->result == TU_ATTENTION_WEIGHTS ? stages : NULL,
+    };
+    int result = out && (!stage || stages) ? 0 : tu_fail_memory(error);
+    if (result == 0)
+        result = tu_gpu_attend(p->f->options.gpu, problem, &in, &made, NULL, NULL, error);
+    if (result == 0)
+        result = take_result(a, stage ? stages : out, stage ? pairs : count, error);
+    free(out);
+    free(stages);
+    return result;
+}
+
 static int attend(struct tu_pass *p, struct attend *a, struct tu_error *error)
 {
     const struct tu_trace_config *c = p->config;
@@ -163,6 +191,8 @@ static int attend(struct tu_pass *p, struct attend *a, struct tu_error *error)
     a->p = p;
     if (tu_attention_check(&problem, error) < 0)
         return -1;
+    if (p->f->options.gpu)
+        return attend_on_device(p, a, &problem, error);
     return tu_attend(&problem, &rows, a->result, &how, &sink, error);
 }
 
