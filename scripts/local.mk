@@ -4,10 +4,10 @@ dist_bin_SCRIPTS = scripts/gate-power
 EXTRA_DIST += scripts/bench scripts/build scripts/check scripts/demo scripts/fuzz scripts/gen-iq-grids scripts/mutate \
 	scripts/setup .ci/run
 
-# Loops and yardsticks for scripts/bench: make bench-kernels
-EXTRA_PROGRAMS = scripts/bench-kernels
+# Loops and yardsticks for scripts/bench: make bench-kernels.  Built for the tests, too, so that no change of the
+# library leaves it behind.
+check_PROGRAMS += scripts/bench-kernels
 scripts_bench_kernels_CFLAGS = $(AM_CFLAGS) $(OPENBLAS_CFLAGS)
 scripts_bench_kernels_LDADD = libattention.la $(LDADD)
 bench-kernels: scripts/bench-kernels
 .PHONY: bench-kernels
-CLEANFILES += $(EXTRA_PROGRAMS)
