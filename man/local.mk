@@ -16,6 +16,7 @@ dist_man_MANS = \
 	man/tensor-format.3 \
 	man/tensor-hash.1 \
 	man/tensor-heads.1 \
+	man/tensor-hunt.7 \
 	man/tensor-ls.1 \
 	man/tensor-matmul.1 \
 	man/tensor-map.1 \
