@@ -142,6 +142,24 @@ static const struct tensor_value *scale_bias(const struct tensor_value *record,
     return real(room, copysign(excess, slope) / (residual > least ? residual : least));
 }
 
+/* The coarser type, but for floats of which every number was seen to be the rounding of the other.
+ */
+static const struct tensor_value *unproven(const struct tensor_value *record,
+                                           struct tensor_value *room)
+{
+    static const char *const proofs[] = {"identical", "widened", "rounded"};
+    const struct tu_dtype *a = type_of(record, "dtype_a"), *b = type_of(record, "dtype_b");
+    const struct tensor_value *relation = tu_value_get(record, "relation");
+    if (!a || !b)
+        return NULL;
+    for (size_t i = 0; a->kind == TENSOR_KIND_FLOAT && b->kind == TENSOR_KIND_FLOAT && i < 3; i++)
+        if (relation && tu_value_equals(relation, proofs[i])) {
+            *room = (struct tensor_value){.type = TENSOR_STRING, .string = {"none", 4}};
+            return room;
+        }
+    return of_types(record, false, room);
+}
+
 const struct tensor_value *tu_field(const struct tensor_value *record, const char *name,
                                     struct tensor_value *room)
 {
@@ -160,6 +178,8 @@ const struct tensor_value *tu_field(const struct tensor_value *record, const cha
         return quotient(record, "identical_count", "element_count", room);
     if (strcmp(name, "scale_bias") == 0)
         return scale_bias(record, room);
+    if (strcmp(name, "unproven") == 0)
+        return unproven(record, room);
     if (strcmp(name, "same_type") == 0 || strcmp(name, "coarser") == 0)
         return of_types(record, *name == 's', room);
     return NULL;

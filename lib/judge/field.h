@@ -15,6 +15,7 @@
  *   scale_bias       how far the coarser side is scaled as a whole, in mean squares of rounding
  *   same_type        1 if dtype_a is dtype_b, else 0
  *   coarser          the one of dtype_a and dtype_b that holds numbers less exactly
+ *   unproven         coarser; "none" where every float was seen to be the rounding of the other
  * A record that carries a field of such a name is believed. */
 const struct tensor_value *tu_field(const struct tensor_value *record, const char *name,
                                     struct tensor_value *room);

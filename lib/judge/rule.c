@@ -151,9 +151,13 @@ static int check_types(const struct tu_rule *condition, const char *text, struct
 {
     const char *word = condition->text;
     size_t length = 0;
-    if (strncmp(condition->field, "dtype", 5) != 0 && strcmp(condition->field, "coarser") != 0)
+    bool unproven = strcmp(condition->field, "unproven") == 0;
+    if (strncmp(condition->field, "dtype", 5) != 0 && strcmp(condition->field, "coarser") != 0 &&
+        !unproven)
         return 0;
     while (next_word(&word, &length)) {
+        if (unproven && length == 4 && strncmp(word, "none", 4) == 0)
+            continue;
         const struct tu_dtype *type = tu_dtype_by_name(word, length);
         if (!type || strncmp(type->name, word, length) != 0)
             return bad_rule(text, "its condition names no element type of tensor-types(7)", error);

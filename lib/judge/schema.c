@@ -119,7 +119,8 @@ enum { COMPARE_FIELDS = sizeof compare_fields / sizeof *compare_fields };
 
 /* What follows from others, and what records of other kinds have. */
 static const char *const other_fields[] = {
-    "norm_change", "cosine_f32", "differing_count", "scale_bias", "same_type", "coarser", "kind",
+    "norm_change", "cosine_f32", "differing_count", "scale_bias", "same_type", "coarser",
+    "unproven", "kind",
     /* fact */
     "a", "b", "origin_a", "origin_b", "key_a", "key_b", "note", "facts",
     /* entry, total, hash, model_hash */

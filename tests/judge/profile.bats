@@ -258,6 +258,30 @@ END
     done
 }
 
+@test "auto: an epsilon in a half is its rounding; one that is another, or activations, are not" {
+    for eps in 1e-5 1e-6; do
+        make-model eps.tsr "eps F32 1 = $eps"
+        run -0 judge eps.tsr <(tensor-quant --to F16 eps.tsr)
+        run -0 judge <(tensor-quant --to F16 eps.tsr) eps.tsr
+    done
+    make-model eps.tsr 'eps F32 1 = 1e-5' -- other.tsr 'eps F16 1 = 1.0073e-5' -- lost.tsr 'eps F32 1 = 4e-8'
+    run -1 judge eps.tsr other.tsr
+    says "not relation"
+    # half as large again is no epsilon any more, though no half is nearer
+    run -1 judge lost.tsr <(tensor-quant --to F16 lost.tsr)
+    says "not norm_ratio"
+    record dtype_b:F16 cosine_similarity:1 norm_b:1.002
+    run -1 verdict "$BATS_TEST_TMPDIR/record.tsr"
+    says "not norm_ratio <= 1.001"
+    record dtype_b:F16 cosine_similarity:1 norm_b:1.002 relation:rounded
+    run -0 verdict "$BATS_TEST_TMPDIR/record.tsr"
+    record dtype_b:Q8_0 cosine_similarity:1 norm_b:1.005 relation:rounded
+    run -1 verdict "$BATS_TEST_TMPDIR/record.tsr"
+    says "not norm_ratio <= 1.004"
+    run -2 judge eps.tsr eps.tsr --rule 'max_diff <= 0 if unproven == F61'
+    says "names no element type"
+}
+
 @test "auto: a fine-tune of three in a thousand shows in Q8_0, an earlier rounding to BF16 is none" {
     tensor-rand --tensor w=64x256 --deviation 0.02 > base.tsr
     tensor-save --force base.safetensors base.tsr
