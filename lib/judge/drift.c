@@ -15,8 +15,8 @@
 #include "judge/evidence.h"
 #include "base/text.h"
 
-static int add_line(struct tu_drift *d, struct tu_lines *lines, const char *format,
-                    va_list arguments, struct tu_error *error)
+static TU_PRINTF(3, 0) int add_line(struct tu_drift *d, struct tu_lines *lines, const char *format,
+                                    va_list arguments, struct tu_error *error)
 {
     char raw[1024], shown[4096];
     vsnprintf(raw, sizeof raw, format, arguments);

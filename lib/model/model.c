@@ -39,7 +39,8 @@ static const void *host_peek(struct tensor_reader *r, uint64_t offset, size_t le
     return tu_source_peek(&inside(r)->model->source, offset, length, inside(r)->error);
 }
 
-static int host_fail(struct tensor_reader *r, uint64_t offset, const char *format, ...)
+static TU_PRINTF(3, 4) int host_fail(struct tensor_reader *r, uint64_t offset, const char *format,
+                                     ...)
 {
     char text[sizeof inside(r)->error->text];
     va_list arguments;
@@ -50,7 +51,7 @@ static int host_fail(struct tensor_reader *r, uint64_t offset, const char *forma
                    inside(r)->model->source.path, offset, text);
 }
 
-static void host_warn(struct tensor_reader *r, const char *format, ...)
+static TU_PRINTF(2, 3) void host_warn(struct tensor_reader *r, const char *format, ...)
 {
     struct index_reader *ir = inside(r);
     struct tu_model *m = ir->model;

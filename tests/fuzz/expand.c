@@ -28,7 +28,7 @@ static struct memory_reader *inside(struct tensor_reader *r)
     return (struct memory_reader *)(void *)r;
 }
 
-static int memory_fail(struct tensor_reader *r, uint64_t offset, const char *format, ...)
+static TU_PRINTF(3, 4) int memory_fail(struct tensor_reader *r, uint64_t offset, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

@@ -115,7 +115,7 @@ static int strict_emit(struct tensor_reader *r, const void *bytes, size_t length
     return tensor_unwrapped(inside(r)->core, bytes, length);
 }
 
-static int strict_fail(struct tensor_reader *r, uint64_t offset, const char *format, ...)
+static TU_PRINTF(3, 4) int strict_fail(struct tensor_reader *r, uint64_t offset, const char *format, ...)
 {
     char text[1024];
     va_list arguments;
@@ -125,7 +125,7 @@ static int strict_fail(struct tensor_reader *r, uint64_t offset, const char *for
     return tensor_fail(inside(r)->core, offset, "%s", text);
 }
 
-static void strict_warn(struct tensor_reader *r, const char *format, ...)
+static TU_PRINTF(2, 3) void strict_warn(struct tensor_reader *r, const char *format, ...)
 {
     char text[1024];
     va_list arguments;
@@ -203,7 +203,7 @@ static int memory_json(struct tensor_writer *w, const struct tensor_value *value
     return 0;
 }
 
-static int memory_fail(struct tensor_writer *w, const char *format, ...)
+static TU_PRINTF(2, 3) int memory_fail(struct tensor_writer *w, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

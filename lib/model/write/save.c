@@ -62,7 +62,7 @@ static int host_json(struct tensor_writer *w, const struct tensor_value *value, 
     return tu_json_text(value, &inside(w)->arena, text, length, inside(w)->error);
 }
 
-static int host_fail(struct tensor_writer *w, const char *format, ...)
+static TU_PRINTF(2, 3) int host_fail(struct tensor_writer *w, const char *format, ...)
 {
     char text[sizeof inside(w)->error->text];
     va_list arguments;

@@ -310,7 +310,7 @@ static struct tu_partial compare_floats(const float *x, const float *y, size_t c
 {
     struct tu_error error = {0};
     struct tu_geometry g;
-    struct tu_decoder d;
+    struct tu_decoder d = {0};
     struct tu_partial out = {0};
     const uint64_t shape[] = {count / 4, 4};
     if (tu_geometry(TENSOR_F32, TENSOR_PACKING_ROWS, shape, 2, &g, &error) < 0 || tu_decoder_init(&d, &g, baseline(), NULL, &error) < 0)
