@@ -121,13 +121,27 @@ int tu_sample_rows(const struct tu_view *v, const struct tu_kernels *kernels, ui
     return 0;
 }
 
+/* Whether the first elements of two shares differ by more than all may: most of a variance.  What
+ * is not finite is for the closer look. */
+static bool is_other(const float *a, const float *b, size_t count, double squares)
+{
+    enum { FIRST = 16 };
+    double dd = 0;
+    for (size_t i = 0; i < count && i < FIRST; i++)
+        dd += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    return isfinite(dd) && dd > squares;
+}
+
 /* The share of b, of those that are free, which is that of a: its number, or count. */
 static size_t match_share(const float *a, const float *b, size_t count, size_t each,
                           const bool *taken, double most)
 {
     size_t found = count;
+    const struct tu_likeness own = tu_likeness(a, a, each);
+    bool finite = own.finite == each;
+    double variance = own.aa - own.a * own.a / (double)each;
     for (size_t i = 0; i < count; i++) {
-        if (taken[i])
+        if (taken[i] || (finite && is_other(a, b + i * each, each, most * variance)))
             continue;
         struct tu_likeness l = tu_likeness(a, b + i * each, each);
         double unexplained = tu_likeness_unexplained(&l);
