@@ -206,6 +206,9 @@ static bool only_listed(const struct table *t, int id, const struct tu_fact_row 
         return share_an_id(&a->value, &b->value);
     case TU_FACT_TOKENS:
         return !same_tokens_expected(t, a, b);
+    case TU_FACT_PIECES:
+    case TU_FACT_SCORES:
+        return t->a->dialect != t->b->dialect && !same_number(a, b);
     case TU_FACT_TOKENS_ADDED:
         return t->a->dialect != t->b->dialect;
     default:
@@ -459,7 +462,8 @@ static int gather_both(const struct tu_fact_operand operands[static 2], struct t
     for (int i = 0; i < 2; i++)
         if (gather(&operands[i], false, arena, &out[i], error) < 0)
             return -1;
-    /* tokenizer.json is long: it is read where there is something to hold it against. */
+    /* tokenizer.json and tokenizer.model are long: they are read where there is something to hold
+     * it against. */
     for (int i = 0; i < 2; i++)
         if (is_config(&out[i]) && !operands[i].stated &&
             (has_tokens(&out[!i]) || is_config(&out[!i])) &&

@@ -41,8 +41,13 @@ FACTS_SOURCES = \
 	lib/model/facts/gather.c \
 	lib/model/facts/gather.h \
 	lib/model/facts/gguf.c \
+	lib/model/facts/lists.c \
+	lib/model/facts/lists.h \
 	lib/model/facts/params.c \
+	lib/model/facts/pieces.c \
+	lib/model/facts/pieces.h \
 	lib/model/facts/position.c \
+	lib/model/facts/sentencepiece.c \
 	lib/model/facts/table.c \
 	lib/model/facts/table.h \
 	lib/model/facts/tokens.c

@@ -147,6 +147,26 @@ J
     refuses "bad/config.json: states no model" tensor-ls --facts bad/config.json
 }
 
+@test "the pieces of tokenizer.model are held against a GGUF list, and what is no such file says so" {
+    cp -r "$BATS_FILE_TMPDIR/pairs/one-piece" p
+    run -0 tensor-cos --facts --json p/hf p/model.gguf
+    says '"name":"pieces","status":"differs"' 'given by tokenizer.model in config.json' '31, sha256 '
+    run -0 tensor-ls --facts --json p/hf
+    says '"name":"scores"' '31, sha256 '
+    run -1 verdict <(tensor-cos p/hf p/model.gguf)
+    says 'pieces'
+    # a list of other size was typed by another rule: it is listed
+    [[ $(facts listed "$BATS_FILE_TMPDIR"/pairs/typed-otherwise/{hf,model.gguf}) == *pieces*scores* ]]
+    for bytes in '' '\x0a' '\x0a\x05\x0a\x03ab' '\x0a\x02\x18\x01' '\x0a\x05\x0a\x01a\x18\x07' '\x0b' '{"json": 1}' \
+        '\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f' '\x12\x00' '\x0a\x04\x0a\x01a\x10'; do
+        printf '%b' "$bytes" > p/hf/tokenizer.model
+        run -0 tensor-ls --facts --json p/hf
+        says '"name":"pieces"' 'tokenizer.model: '
+        run -0 tensor-cos --facts --json p/hf p/model.gguf
+        says '"name":"pieces","status":"only_b"'
+    done
+}
+
 @test "lists of a million numbers cost little and say nothing" {
     mkdir long
     python3 -c 'import json

@@ -22,6 +22,7 @@ const struct fuzz_target fuzz_targets[] = {
     {"npy", fuzz_npy},
     {"npz", fuzz_npz},
     {"origin", fuzz_origin},
+    {"pieces", fuzz_pieces},
     {"rule", fuzz_rule},
     {"safetensors", fuzz_safetensors},
     {"stream", fuzz_stream},

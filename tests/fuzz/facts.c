@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "compare/facts.h"
+#include "model/facts/pieces.h"
 #include "trace/rope.h"
 #include "tree/json.h"
 
@@ -107,5 +108,44 @@ void fuzz_facts(const uint8_t *data, size_t size)
         FUZZ_WORKS(tu_facts_get(&map, &arena, &facts, &error), &error);
         compare(&facts, &facts, &arena);
     }
+    tu_arena_free(&arena);
+}
+
+/* Any bytes are a tokenizer.model: what is read of it lies in them, and its facts are those of any
+ * other file. */
+void fuzz_pieces(const uint8_t *data, size_t size)
+{
+    struct tu_arena arena = {0};
+    struct tu_error error = {0};
+    struct tensor_value config, decoder;
+    struct tu_pieces pieces;
+    struct tu_model_facts facts, carried;
+    static const char text[] = "{\"model_type\": \"llama\"}",
+                      added[] = "{\"added_tokens_decoder\": {\"1\": {}, \"x\": 0, \"-1\": 1}}";
+    if (tu_pieces_parse(data, size, &arena, &pieces, &error) == 0) {
+        const char *begin = (const char *)data, *end = begin + size;
+        FUZZ_CHECK(pieces.count > 0 && !pieces.trouble);
+        for (size_t i = 0; i < pieces.count; i++) {
+            const struct tu_piece *p = &pieces.items[i];
+            FUZZ_CHECK(p->length > 0 && p->text >= begin && p->length <= (size_t)(end - p->text));
+            FUZZ_CHECK(p->type >= TU_PIECE_NORMAL && p->type <= TU_PIECE_BYTE);
+        }
+    } else {
+        FUZZ_CHECK(*error.text);
+        pieces = (struct tu_pieces){.trouble = error.text};
+    }
+    error = (struct tu_error){0};
+    FUZZ_WORKS(tu_json_parse(text, strlen(text), TU_DUPLICATES_REPLACE, &arena, &config, &error),
+               &error);
+    FUZZ_WORKS(tu_json_parse(added, strlen(added), TU_DUPLICATES_REPLACE, &arena, &decoder, &error),
+               &error);
+    const struct tu_statement s = {.dialect = TU_DIALECT_CONFIG,
+                                   .file = "config.json",
+                                   .metadata = &config,
+                                   .tokenizer_config = &decoder,
+                                   .pieces = &pieces};
+    FUZZ_WORKS(tu_facts_resolve(&s, &arena, &facts, &error), &error);
+    carry(&facts, &arena, &carried);
+    compare(&facts, &carried, &arena);
     tu_arena_free(&arena);
 }

@@ -41,6 +41,7 @@ EXTRA_DIST += tests/fuzz/README tests/fuzz/make-seeds tests/fuzz/run tests/fuzz/
 	tests/fuzz/npy.dict \
 	tests/fuzz/npz.dict \
 	tests/fuzz/origin.dict \
+	tests/fuzz/pieces.dict \
 	tests/fuzz/rule.dict \
 	tests/fuzz/safetensors.dict \
 	tests/fuzz/stream.dict \

@@ -35,6 +35,7 @@ replay() {
 @test "npy" { replay npy; }
 @test "npz" { replay npz; }
 @test "origin" { replay origin; }
+@test "pieces" { replay pieces; }
 @test "rule" { replay rule; }
 @test "safetensors" { replay safetensors; }
 @test "stream" { replay stream; }

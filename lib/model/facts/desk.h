@@ -88,5 +88,7 @@ void tu_llama3_divisors(const struct tu_llama3 *p, size_t dim, double *out);
 /* Tokens: of a GGUF file, and of the files beside a config.json. */
 void tu_facts_gguf_tokens(struct tu_desk *d);
 void tu_facts_config_tokens(struct tu_desk *d);
+/* Of the tokenizer.model of a folder. */
+void tu_facts_pieces(struct tu_desk *d);
 
 #endif

@@ -10,6 +10,8 @@
 #include "base/arena.h"
 #include "tree/value.h"
 
+struct tu_pieces;
+
 /* Who reads a statement, and so whose defaults count. */
 enum tu_dialect {
     TU_DIALECT_NONE,    /* nothing is said */
@@ -88,8 +90,9 @@ struct tu_statement {
     const char *file;
     const struct tensor_value *metadata; /* a map */
     /* Files beside a config.json, or NULL: tokenizer.json, tokenizer_config.json,
-     * generation_config.json. */
-    const struct tensor_value *tokenizer, *tokenizer_config, *generation_config;
+     * generation_config.json, added_tokens.json; tokenizer.model. */
+    const struct tensor_value *tokenizer, *tokenizer_config, *generation_config, *added_tokens;
+    const struct tu_pieces *pieces;
     const char *chat_template; /* text of chat_template.jinja; NULL: there is none */
     size_t chat_template_length;
     /* Of the tensors. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/path.h"
+#include "model/facts/pieces.h"
 #include "model/parts.h"
 #include "model/source-record.h"
 #include "tree/json.h"
@@ -22,6 +23,7 @@ enum {
     CONFIG_BYTES_MAX = 16 << 20,
     TOKENIZER_BYTES_MAX = 256 << 20,
     TEMPLATE_BYTES_MAX = 1 << 20,
+    PIECES_BYTES_MAX = 32 << 20,
     DIVISORS_MAX = 4096,
 };
 
@@ -49,6 +51,47 @@ static int read_beside(const char *folder, const char *name, uint64_t limit, str
         return -1;
     *out = value;
     return 0;
+}
+
+static int read_pieces_of(const struct tu_source *source, struct tu_arena *arena,
+                          struct tu_pieces *out, struct tu_error *error)
+{
+    struct tu_error inner = {0};
+    char text[sizeof inner.text + 32];
+    if (source->size > PIECES_BYTES_MAX) {
+        *out = (struct tu_pieces){.trouble = "tokenizer.model is too large to be one"};
+        return 0;
+    }
+    size_t size = (size_t)source->size;
+    uint8_t *bytes = tu_arena_alloc(arena, size + 1);
+    if (!bytes)
+        return tu_fail_memory(error);
+    if (tu_source_read(source, 0, bytes, size, error) < 0)
+        return -1;
+    if (tu_pieces_parse(bytes, size, arena, out, &inner) == 0)
+        return 0;
+    snprintf(text, sizeof text, "tokenizer.model: %s", inner.text);
+    out->trouble = tu_arena_copy(arena, text, strlen(text));
+    return inner.code == TU_ENOMEM || !out->trouble ? tu_fail_memory(error) : 0;
+}
+
+/* tokenizer.model, if it is there: of what is no such model it is said why. */
+static int read_pieces(const char *folder, struct tu_arena *arena, struct tu_statement *s,
+                       struct tu_error *error)
+{
+    struct tu_source source;
+    char *path = join(arena, folder, "tokenizer.model");
+    struct tu_pieces *pieces = tu_arena_alloc(arena, sizeof *pieces);
+    if (!path || !pieces)
+        return tu_fail_memory(error);
+    if (access(path, R_OK) < 0)
+        return 0;
+    if (tu_source_open_part(&source, path, error) < 0)
+        return -1;
+    int result = read_pieces_of(&source, arena, pieces, error);
+    tu_source_close(&source);
+    s->pieces = pieces;
+    return result;
 }
 
 static int read_template(const char *folder, struct tu_arena *arena, struct tu_statement *s,
@@ -82,6 +125,10 @@ static int read_company(const char *folder, bool tokens, struct tu_arena *arena,
                     error) < 0 ||
         (tokens && read_beside(folder, "tokenizer.json", TOKENIZER_BYTES_MAX, arena, &s->tokenizer,
                                error) < 0))
+        return -1;
+    if (tokens && (read_pieces(folder, arena, s, error) < 0 ||
+                   read_beside(folder, "added_tokens.json", CONFIG_BYTES_MAX, arena,
+                               &s->added_tokens, error) < 0))
         return -1;
     return read_template(folder, arena, s, error);
 }

@@ -9,51 +9,12 @@
 
 #include "base/digest.h"
 #include "model/facts/config.h"
-
-/* ---- Digests of lists ---- */
-
-enum { SHOWN_DIGITS = 16, TOKENS_MAX = 1 << 24 };
-
-static void put_number(struct tu_digest *digest, uint64_t number)
-{
-    uint8_t bytes[8];
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (uint8_t)(number >> 8 * i);
-    tu_digest_add(digest, bytes, sizeof bytes);
-}
-
-/* A token: its id and its text. */
-static void put_token(struct tu_digest *digest, uint64_t id, const struct tensor_value *text)
-{
-    put_number(digest, id);
-    put_number(digest, text->string.length);
-    tu_digest_add(digest, text->string.bytes, text->string.length);
-}
-
-static struct tu_digest *begin(struct tu_desk *d)
-{
-    struct tu_error ignored = {0};
-    struct tu_digest *digest = tu_digest_new(TU_SHA256, &ignored);
-    d->failed |= !digest;
-    return digest;
-}
-
-/* The digest of so many items becomes a fact. */
-static void end(struct tu_desk *d, struct tu_digest *digest, enum tu_fact_id id, size_t count,
-                const char *key)
-{
-    char text[TU_DIGEST_TEXT];
-    tu_digest_take(digest, text);
-    tu_digest_free(digest);
-    if (count)
-        tu_set_word(d, id, tu_desk_text(d, "%zu, sha256 %.*s", count, SHOWN_DIGITS, text),
-                    TU_ORIGIN_GIVEN, key);
-}
+#include "model/facts/lists.h"
+#include "model/facts/pieces.h"
 
 /* ---- Lists of GGUF ---- */
 
-/* Types of tokens, as GGUF numbers them. */
-enum { TYPE_NORMAL = 1, TYPE_UNUSED = 5, TYPE_BYTE = 6 };
+enum { SHOWN_DIGITS = 16, TOKENS_MAX = TU_LIST_MAX };
 
 static bool are_texts(const struct tensor_value *v)
 {
@@ -65,9 +26,10 @@ static bool are_texts(const struct tensor_value *v)
     return true;
 }
 
+/* Types of tokens, as GGUF numbers them, are those of pieces. */
 static uint64_t type_of(const struct tensor_value *types, size_t i)
 {
-    uint64_t type = TYPE_NORMAL;
+    uint64_t type = TU_PIECE_NORMAL;
     if (types && types->type == TENSOR_ARRAY && i < types->array.count)
         (void)tu_value_uint(&types->array.items[i], &type);
     return type;
@@ -79,23 +41,23 @@ static void take_gguf_tokens(struct tu_desk *d, const struct tensor_value *token
                              const struct tensor_value *types)
 {
     static const char key[] = "tokenizer.ggml.tokens";
-    struct tu_digest *normal = begin(d), *added = begin(d);
+    struct tu_digest *normal = tu_list_begin(d), *added = tu_list_begin(d);
     size_t normals = 0, others = 0, real = 0;
     for (size_t i = 0; normal && added && i < tokens->array.count; i++) {
         uint64_t type = type_of(types, i);
-        real += type != TYPE_UNUSED;
-        if (type == TYPE_NORMAL) {
-            put_token(normal, i, &tokens->array.items[i]);
+        real += type != TU_PIECE_UNUSED;
+        if (type == TU_PIECE_NORMAL) {
+            tu_list_put_token(normal, i, &tokens->array.items[i]);
             normals++;
-        } else if (type != TYPE_UNUSED && type != TYPE_BYTE) {
-            put_token(added, i, &tokens->array.items[i]);
+        } else if (type != TU_PIECE_UNUSED && type != TU_PIECE_BYTE) {
+            tu_list_put_token(added, i, &tokens->array.items[i]);
             others++;
         }
     }
     if (normal)
-        end(d, normal, TU_FACT_TOKENS, normals, key);
+        tu_list_end(d, normal, TU_FACT_TOKENS, normals, key);
     if (added)
-        end(d, added, TU_FACT_TOKENS_ADDED, others, key);
+        tu_list_end(d, added, TU_FACT_TOKENS_ADDED, others, key);
     tu_set_count(d, TU_FACT_TOKENS_COUNT, real, TU_ORIGIN_GIVEN, key);
     if (!types)
         d->out->facts[TU_FACT_TOKENS].note =
@@ -104,29 +66,32 @@ static void take_gguf_tokens(struct tu_desk *d, const struct tensor_value *token
 
 static void take_gguf_merges(struct tu_desk *d, const struct tensor_value *merges)
 {
-    struct tu_digest *digest = begin(d);
+    struct tu_digest *digest = tu_list_begin(d);
     for (size_t i = 0; digest && i < merges->array.count; i++)
-        put_token(digest, i, &merges->array.items[i]);
+        tu_list_put_token(digest, i, &merges->array.items[i]);
     if (digest)
-        end(d, digest, TU_FACT_MERGES, merges->array.count, "tokenizer.ggml.merges");
+        tu_list_end(d, digest, TU_FACT_MERGES, merges->array.count, "tokenizer.ggml.merges");
 }
 
-static void take_gguf_scores(struct tu_desk *d, const struct tensor_value *scores)
+/* Of normal tokens: those of others depend on what made the list. */
+static void take_gguf_scores(struct tu_desk *d, const struct tensor_value *scores,
+                             const struct tensor_value *types)
 {
-    struct tu_digest *digest = begin(d);
-    size_t count =
-        scores->type == TENSOR_ARRAY && scores->array.count <= TOKENS_MAX ? scores->array.count : 0;
+    struct tu_digest *digest = tu_list_begin(d);
+    size_t normals = 0;
+    size_t count = scores->type == TENSOR_ARRAY && scores->array.count <= TU_LIST_MAX
+                       ? scores->array.count
+                       : 0;
     for (size_t i = 0; digest && i < count; i++) {
         double score = 0;
-        float single;
-        uint32_t bits;
+        if (type_of(types, i) != TU_PIECE_NORMAL)
+            continue;
         (void)tu_value_number(&scores->array.items[i], &score);
-        single = (float)score;
-        memcpy(&bits, &single, sizeof bits);
-        put_number(digest, bits);
+        tu_list_put_score(digest, i, (float)score);
+        normals++;
     }
     if (digest)
-        end(d, digest, TU_FACT_SCORES, count, "tokenizer.ggml.scores");
+        tu_list_end(d, digest, TU_FACT_SCORES, normals, "tokenizer.ggml.scores");
 }
 
 /* ---- Special tokens of GGUF ---- */
@@ -197,6 +162,7 @@ void tu_facts_gguf_tokens(struct tu_desk *d)
     const struct tensor_value *meta = d->s->metadata;
     const struct tensor_value *kind = tu_value_get(meta, "tokenizer.ggml.model");
     const struct tensor_value *tokens = tu_value_get(meta, "tokenizer.ggml.tokens");
+    const struct tensor_value *types = tu_value_get(meta, "tokenizer.ggml.token_type");
     const struct tensor_value *merges = tu_value_get(meta, "tokenizer.ggml.merges");
     const struct tensor_value *scores = tu_value_get(meta, "tokenizer.ggml.scores");
     const char *text;
@@ -205,11 +171,13 @@ void tu_facts_gguf_tokens(struct tu_desk *d)
     if (kind && kind->type == TENSOR_STRING)
         tu_take(d, TU_FACT_TOKENIZER_KIND, kind, "tokenizer.ggml.model");
     if (are_texts(tokens) && tokens->array.count)
-        take_gguf_tokens(d, tokens, tu_value_get(meta, "tokenizer.ggml.token_type"));
+        take_gguf_tokens(d, tokens, types);
+    if (types && (spm || tu_value_equals(kind, "t5"))) /* they came from a SentencePiece model */
+        d->out->facts[TU_FACT_PIECES] = d->out->facts[TU_FACT_TOKENS];
     if (are_texts(merges) && merges->array.count)
         take_gguf_merges(d, merges);
     if (scores && scores->type == TENSOR_ARRAY && scores->array.count)
-        take_gguf_scores(d, scores);
+        take_gguf_scores(d, scores, types);
     take_gguf_ids(d, spm);
     if (spm) {
         default_flag(d, TU_FACT_ADD_BOS, true, "tokenizer.ggml.add_bos_token");
@@ -294,24 +262,24 @@ static bool is_byte(const struct tensor_value *text)
 
 static void digest_shelf(struct tu_desk *d, const struct shelf *s)
 {
-    struct tu_digest *normal = begin(d), *added = begin(d);
+    struct tu_digest *normal = tu_list_begin(d), *added = tu_list_begin(d);
     size_t normals = 0, others = 0, real = 0;
     for (size_t i = 0; normal && added && i < s->size; i++) {
         if (!s->texts[i])
             continue;
         real++;
         if (s->added[i]) {
-            put_token(added, i, s->texts[i]);
+            tu_list_put_token(added, i, s->texts[i]);
             others++;
         } else if (!is_byte(s->texts[i])) {
-            put_token(normal, i, s->texts[i]);
+            tu_list_put_token(normal, i, s->texts[i]);
             normals++;
         }
     }
     if (normal)
-        end(d, normal, TU_FACT_TOKENS, normals, "tokenizer.json model.vocab");
+        tu_list_end(d, normal, TU_FACT_TOKENS, normals, "tokenizer.json model.vocab");
     if (added)
-        end(d, added, TU_FACT_TOKENS_ADDED, others, "tokenizer.json added_tokens");
+        tu_list_end(d, added, TU_FACT_TOKENS_ADDED, others, "tokenizer.json added_tokens");
     tu_set_count(d, TU_FACT_TOKENS_COUNT, real, TU_ORIGIN_GIVEN, "tokenizer.json");
 }
 
@@ -344,7 +312,7 @@ static bool put_merge(struct tu_digest *digest, uint64_t i, const struct tensor_
     char text[4096];
     size_t used = 0;
     if (merge->type == TENSOR_STRING) {
-        put_token(digest, i, merge);
+        tu_list_put_token(digest, i, merge);
         return true;
     }
     if (merge->type != TENSOR_ARRAY || merge->array.count != 2)
@@ -361,7 +329,8 @@ static bool put_merge(struct tu_digest *digest, uint64_t i, const struct tensor_
             used += is_blank ? 2 : 1;
         }
     }
-    put_token(digest, i, &(struct tensor_value){.type = TENSOR_STRING, .string = {text, used}});
+    tu_list_put_token(digest, i,
+                      &(struct tensor_value){.type = TENSOR_STRING, .string = {text, used}});
     return true;
 }
 
@@ -369,7 +338,7 @@ static void take_merges(struct tu_desk *d, const struct tensor_value *merges)
 {
     struct tu_digest *digest;
     if (!merges || merges->type != TENSOR_ARRAY || merges->array.count == 0 ||
-        merges->array.count > TOKENS_MAX || !(digest = begin(d)))
+        merges->array.count > TOKENS_MAX || !(digest = tu_list_begin(d)))
         return;
     for (size_t i = 0; i < merges->array.count; i++) {
         if (put_merge(digest, i, &merges->array.items[i]))
@@ -379,7 +348,7 @@ static void take_merges(struct tu_desk *d, const struct tensor_value *merges)
                        "tokenizer.json has a merge that is no pair");
         return;
     }
-    end(d, digest, TU_FACT_MERGES, merges->array.count, "tokenizer.json model.merges");
+    tu_list_end(d, digest, TU_FACT_MERGES, merges->array.count, "tokenizer.json model.merges");
 }
 
 /* In the words of GGUF. */
@@ -507,6 +476,8 @@ void tu_facts_config_tokens(struct tu_desk *d)
         take_merges(d, tu_value_path(d->s->tokenizer, "model.merges"));
         take_kind(d, d->s->tokenizer);
     }
+    if (d->s->pieces)
+        tu_facts_pieces(d);
     take_id(d, TU_FACT_TOKEN_BOS, "bos");
     take_id(d, TU_FACT_TOKEN_EOS, "eos");
     take_id(d, TU_FACT_TOKEN_UNK, "unk");
