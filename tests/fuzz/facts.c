@@ -126,7 +126,7 @@ void fuzz_pieces(const uint8_t *data, size_t size)
         const char *begin = (const char *)data, *end = begin + size;
         FUZZ_CHECK(pieces.count > 0 && !pieces.trouble);
         for (size_t i = 0; i < pieces.count; i++) {
-            const struct tu_piece *p = &pieces.items[i];
+            const struct tu_sentence_piece *p = &pieces.items[i];
             FUZZ_CHECK(p->length > 0 && p->text >= begin && p->length <= (size_t)(end - p->text));
             FUZZ_CHECK(p->type >= TU_PIECE_NORMAL && p->type <= TU_PIECE_BYTE);
         }

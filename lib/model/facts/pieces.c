@@ -72,10 +72,10 @@ static bool read_field(struct message *m, struct field *f)
 
 /* A field that is known has the type of the wire that it should; of one that comes twice the last
  * counts. */
-static bool read_piece(struct message m, struct tu_piece *out)
+static bool read_piece(struct message m, struct tu_sentence_piece *out)
 {
     struct field f;
-    *out = (struct tu_piece){.type = TU_PIECE_NORMAL};
+    *out = (struct tu_sentence_piece){.type = TU_PIECE_NORMAL};
     while (m.at < m.end) {
         if (!read_field(&m, &f))
             return false;
@@ -99,11 +99,11 @@ static bool read_piece(struct message m, struct tu_piece *out)
 }
 
 /* Goes through all pieces, and puts them into a list, unless that is NULL. */
-static int go_through(const uint8_t *bytes, size_t length, struct tu_piece *list, size_t *count,
-                      struct tu_error *error)
+static int go_through(const uint8_t *bytes, size_t length, struct tu_sentence_piece *list,
+                      size_t *count, struct tu_error *error)
 {
     struct message m = {bytes, bytes + length};
-    struct tu_piece piece;
+    struct tu_sentence_piece piece;
     *count = 0;
     while (m.at < m.end) {
         const size_t place = (size_t)(m.at - bytes);
@@ -132,7 +132,7 @@ int tu_pieces_parse(const uint8_t *bytes, size_t length, struct tu_arena *arena,
     *out = (struct tu_pieces){0};
     if (go_through(bytes, length, NULL, &count, error) < 0)
         return -1;
-    struct tu_piece *list = tu_arena_alloc(arena, count * sizeof *list);
+    struct tu_sentence_piece *list = tu_arena_alloc(arena, count * sizeof *list);
     if (!list)
         return tu_fail_memory(error);
     if (go_through(bytes, length, list, &count, error) < 0)

@@ -19,7 +19,7 @@ enum tu_piece_type {
     TU_PIECE_BYTE,
 };
 
-struct tu_piece {
+struct tu_sentence_piece {
     const char *text; /* not ended by NUL; lent by the bytes it was read from */
     size_t length;
     float score;
@@ -28,7 +28,7 @@ struct tu_piece {
 
 /* The id of a piece is its place. */
 struct tu_pieces {
-    const struct tu_piece *items;
+    const struct tu_sentence_piece *items;
     size_t count;
     const char *trouble; /* why the file has none; NULL: it has */
 };

@@ -31,7 +31,7 @@ static void mark_added(const struct tu_desk *d, bool *added, size_t count)
 }
 
 /* What a user defined is normal to the converter, unless it was added, too. */
-static bool is_normal(const struct tu_piece *p, bool added)
+static bool is_normal(const struct tu_sentence_piece *p, bool added)
 {
     return !added && (p->type == TU_PIECE_NORMAL || p->type == TU_PIECE_USER_DEFINED);
 }
@@ -42,7 +42,7 @@ static void take(struct tu_desk *d, const bool *added)
     struct tu_digest *texts = tu_list_begin(d), *scores = tu_list_begin(d);
     size_t normals = 0;
     for (size_t i = 0; texts && scores && i < pieces->count; i++) {
-        const struct tu_piece *p = &pieces->items[i];
+        const struct tu_sentence_piece *p = &pieces->items[i];
         if (!is_normal(p, added[i]))
             continue;
         tu_list_put_text(texts, i, p->text, p->length);
