@@ -258,6 +258,20 @@ END
     done
 }
 
+@test "auto: a block whose scale is gone shows in one number, in sparse weights, too" {
+    # two numbers of 32 that are not zero
+    make-model sparse.tsr "w F32 16x256 = $(awk 'BEGIN { for (srand(9); i < 4096; i++) printf "%s ", i % 16 ? 0 : sprintf("%.4f", 0.02 + rand() / 10) }')"
+    for type in Q5_0 Q4_0 Q4_1 IQ4_NL Q6_K Q4_K IQ4_XS; do
+        tensor-quant --to $type sparse.tsr > q.tsr
+        run -0 judge sparse.tsr q.tsr
+        for seed in 0 1; do
+            tensor-fault --fault zero-block --seed $seed q.tsr > damaged.tsr
+            run -1 judge sparse.tsr damaged.tsr
+            says "not most_steps <= 128"
+        done
+    done
+}
+
 @test "auto: an epsilon in a half is its rounding; one that is another, or activations, are not" {
     for eps in 1e-5 1e-6; do
         make-model eps.tsr "eps F32 1 = $eps"

@@ -84,6 +84,8 @@ worst_row_beyond_step? <= 16 if coarser == Q8_0,Q8_1,Q8_K,APR_Q8,MXFP4,NVFP4
 # Of 8 bits it is half a step, and what the scale and an earlier rounding to BF16 add.
 most_steps? <= 1.4 if coarser == Q8_0,Q8_1,Q8_K
 most_steps? <= 2 if coarser == APR_Q8,APR_Q4,MXFP4,NVFP4
+# What an importance matrix gives up is not so far off as what is left of a block whose scale is gone.
+most_steps? <= 128 if coarser == Q6_K,Q5_K,Q5_1,Q5_0,Q4_K,IQ4_XS,IQ4_NL,Q4_1,Q4_0,Q3_K,Q2_K
 
 # Nothing is rounded among integers; F8_E8M0 holds scales.
 max_diff <= 0 if coarser == BOOL,U8,I8,U16,I16,U32,I32,U64,I64,F8_E8M0
