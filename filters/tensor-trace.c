@@ -10,13 +10,13 @@
 
 #include "base/file.h"
 #include "compute/gpu.h"
+#include "compute/stat/stat.h"
 #include "model/source-record.h"
 #include "tool/main.h"
 #include "tool/output.h"
 #include "trace/decode.h"
 #include "trace/model.h"
 #include "trace/record.h"
-#include "trace/stat.h"
 
 static struct tu_tool tool;
 static struct tu_output output;
@@ -85,7 +85,8 @@ struct run {
     struct tu_arena arena, stage_arena;
     struct tu_token_list tokens;
     struct tu_trace_about about;
-    struct tu_stat stat;
+    struct tu_stats stats;
+    const struct tu_stage *stage; /* the current one */
     struct tu_gpu gpu;
     bool gpu_open;
     uint64_t seen;      /* values of the current stage */
@@ -108,15 +109,16 @@ static bool wants(void *context, const struct tu_stage *s)
 }
 
 /* A record of the stage without its values. */
-static int put_stage_record(const struct run *r, const char *kind, const struct tu_stage *s,
-                            struct tu_stat *stat, struct tu_arena *arena, struct tu_error *error)
+static int put_stage_record(struct run *r, const char *kind, const struct tu_stage *s,
+                            struct tu_stat *stat, struct tu_error *error)
 {
     struct tu_builder b;
     struct tensor_value record;
-    if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
+    if (tu_builder_begin(&b, &r->stage_arena, TU_DUPLICATES_REFUSED, error) < 0)
         return -1;
     if (tu_put_string(&b, "kind", kind, error) == 0 && tu_stage_put(&b, &r->about, s, error) == 0 &&
-        (!stat || tu_stat_put(stat, &b, error) == 0) && tu_builder_end(&b, &record, error) == 0)
+        (!stat || tu_stats_put(&r->stats, stat, 0, &b, error) == 0) &&
+        tu_builder_end(&b, &record, error) == 0)
         return tu_output_record(&output, &record, error);
     tu_builder_cancel(&b);
     return -1;
@@ -125,9 +127,18 @@ static int put_stage_record(const struct run *r, const char *kind, const struct 
 static int list_stage(void *context, const struct tu_stage *s, struct tu_error *error)
 {
     struct run *r = context;
-    int result = put_stage_record(r, "stage", s, NULL, &r->stage_arena, error);
+    int result = put_stage_record(r, "stage", s, NULL, error);
     tu_arena_free(&r->stage_arena);
     return result;
+}
+
+static int put_stat(void *context, struct tu_stats *s, struct tu_stat *stat, uint64_t index,
+                    struct tu_error *error)
+{
+    struct run *r = context;
+    (void)s;
+    (void)index;
+    return put_stage_record(r, "stat", r->stage, stat, error);
 }
 
 static int begin_stage(void *context, const struct tu_stage *s, struct tu_error *error)
@@ -135,13 +146,16 @@ static int begin_stage(void *context, const struct tu_stage *s, struct tu_error 
     struct run *r = context;
     struct tu_tensor t;
     struct tensor_value extra;
+    r->stage = s;
     r->seen = 0;
     r->first_bad = UINT64_MAX;
-    if (measuring)
-        return tu_stat_begin(&r->stat, s->dtype, error);
     int result = tu_stage_tensor(&r->about, s, &r->stage_arena, &t, &extra, error);
-    if (result == 0)
+    if (result == 0 && measuring) {
+        t.scope.operation = extra;
+        result = tu_stats_begin(&r->stats, TU_STAT_ALL, &t, put_stat, r, error) < 0 ? -1 : 0;
+    } else if (result == 0) {
         result = tu_output_tensor(&output, &t, &extra, error);
+    }
     tu_arena_free(&r->stage_arena);
     return result;
 }
@@ -166,10 +180,9 @@ static int put_values(void *context, const struct tu_stage *s, const void *value
     struct run *r = context;
     if (stopping)
         look_for_bad(r, s, values, count);
-    if (measuring) {
-        tu_stat_add(&r->stat, values, count);
-        return 0;
-    }
+    r->stage = s;
+    if (measuring)
+        return tu_stats_add_native(&r->stats, s->dtype, values, count, error);
     size_t size = s->dtype == TENSOR_F64 ? sizeof(double) : sizeof(float);
     return tu_writer_bytes(&output.writer, values, count * size, error);
 }
@@ -177,10 +190,9 @@ static int put_values(void *context, const struct tu_stage *s, const void *value
 static int end_stage(void *context, const struct tu_stage *s, struct tu_error *error)
 {
     struct run *r = context;
-    int result = 0;
-    if (measuring)
-        result = put_stage_record(r, "stat", s, &r->stat, &r->stage_arena, error);
-    tu_stat_end(&r->stat);
+    r->stage = s;
+    int result = measuring ? tu_stats_end(&r->stats, error) : 0;
+    tu_stats_free(&r->stats);
     tu_arena_free(&r->stage_arena);
     if (result == 0 && r->first_bad != UINT64_MAX)
         return tu_fail(error, TU_EINVALID, "%s: %s: element %" PRIu64 " is %s (--stop-on-nan)",
@@ -370,7 +382,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
         result = tu_operand_unchanged(&r.model.operand, error);
     if (result == 0 && start)
         result = tu_operand_unchanged(&r.trace, error);
-    tu_stat_end(&r.stat);
+    tu_stats_free(&r.stats);
     tu_trace_model_close(&r.model);
     tu_operand_close(&r.trace);
     tu_arena_free(&r.stage_arena);

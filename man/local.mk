@@ -27,6 +27,7 @@ dist_man_MANS = \
 	man/tensor-rand.1 \
 	man/tensor-save.1 \
 	man/tensor-rules.5 \
+	man/tensor-stat.1 \
 	man/tensor-stream.5 \
 	man/tensor-trace.1 \
 	man/tensor-types.7 \

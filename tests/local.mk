@@ -51,6 +51,7 @@ BATS_TESTS = \
 	tests/suite/runtime.bats \
 	tests/filters/save.bats \
 	tests/filters/scales.bats \
+	tests/filters/stat.bats \
 	tests/filters/trace.bats \
 	tests/filters/verdict.bats
 
@@ -66,6 +67,7 @@ UNIT_TESTS = \
 	tests/unit/compute/gpu \
 	tests/unit/hunt/decide \
 	tests/unit/compute/repeat \
+	tests/unit/compute/stat \
 	tests/unit/compare/oracle \
 	tests/unit/compare/hypotheses \
 	tests/unit/compare/pair \
@@ -144,6 +146,7 @@ EXTRA_DIST += $(PLAIN_TESTS) $(BATS_TESTS) \
 	tests/reference/reference_decode.py \
 	tests/reference/reference_matmul.py \
 	tests/reference/reference_random.py \
+	tests/reference/reference_stat.py \
 	tests/reference/reference_trace.py \
 	tests/tools/samples_apr.py \
 	tests/tools/samples_gguf.py \

@@ -23,7 +23,19 @@ COMPUTE_SOURCES = \
 	lib/compute/repeat.c \
 	lib/compute/repeat.h \
 	lib/compute/scales.c \
-	lib/compute/scales.h
+	lib/compute/scales.h \
+	lib/compute/stat/findings.c \
+	lib/compute/stat/health.c \
+	lib/compute/stat/health.h \
+	lib/compute/stat/put.c \
+	lib/compute/stat/series.c \
+	lib/compute/stat/series.h \
+	lib/compute/stat/sketch.c \
+	lib/compute/stat/sketch.h \
+	lib/compute/stat/stat.c \
+	lib/compute/stat/stat.h \
+	lib/compute/stat/walk.c \
+	lib/compute/stat/walk.h
 libtensorutils_la_SOURCES += $(COMPUTE_SOURCES)
 
 # Attention, apart because only its filters need a BLAS.

@@ -376,6 +376,27 @@ static bool hear_origin(struct tu_court *c, struct hearing *h, struct tu_judged 
     return true;
 }
 
+/* ---- Health ---- */
+
+/* A finding of tensor-stat is a failure by itself; rules about numbers come on top. */
+static bool hear_health(struct tu_court *c, struct hearing *h, struct tu_judged *j)
+{
+    bool ok = strcmp(j->status, "ok") == 0;
+    if (strcmp(j->status, "not_real") == 0)
+        return decide(c, h, j);
+    j->outcome = TU_PASSED;
+    try_rules(c, h);
+    j->reason = h->broken;
+    if (*h->broken)
+        j->outcome = TU_FAILED;
+    else if (!ok) {
+        say_status(h, j);
+        bool allowed = tu_rules_allowed(&c->rules, h->record, j->status, j->name);
+        j->outcome = allowed ? TU_ALLOWED : TU_FAILED;
+    }
+    return true;
+}
+
 /* ---- What has come before ---- */
 
 static int compare_names(const void *a, const void *b)
@@ -518,7 +539,11 @@ int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_er
     bool fact = tu_value_equals(tu_value_get(record, "kind"), "fact");
     c->facts_alone |= tu_value_equals(tu_value_get(record, "kind"), "facts");
     bool origin = tu_value_equals(tu_value_get(record, "kind"), "origin");
-    bool heard = fact ? hear_fact(c, &h, &j) : origin ? hear_origin(c, &h, &j) : decide(c, &h, &j);
+    bool health = tu_value_equals(tu_value_get(record, "kind"), "health");
+    bool heard = fact     ? hear_fact(c, &h, &j)
+                 : origin ? hear_origin(c, &h, &j)
+                 : health ? hear_health(c, &h, &j)
+                          : decide(c, &h, &j);
     if ((heard || fact) && note_name(c, &h, &j, error) < 0)
         return -1;
     if (!heard)

@@ -20,9 +20,29 @@
 /* A profile larger than this, or including deeper or more, is a mistake. */
 enum { PROFILE_MAX = 1 << 20, INCLUDES_MAX = 8, PROFILES_MAX = 1000 };
 
-const char *const tu_statuses[] = {"only_a",   "only_b",    "shape_mismatch", "incomparable",
-                                   "not_real", "nonfinite", "undefined",      "layout",
-                                   "differs",  "made",      "unjudged"};
+const char *const tu_statuses[] = {"only_a",
+                                   "only_b",
+                                   "shape_mismatch",
+                                   "incomparable",
+                                   "not_real",
+                                   "nonfinite",
+                                   "undefined",
+                                   "layout",
+                                   "differs",
+                                   "made",
+                                   "nan",
+                                   "nan_scale",
+                                   "inf",
+                                   "zero",
+                                   "constant",
+                                   "dead_rows",
+                                   "dead_columns",
+                                   "constant_rows",
+                                   "constant_columns",
+                                   "duplicate",
+                                   "denormal",
+                                   "saturated",
+                                   "unjudged"};
 const size_t tu_status_count = sizeof tu_statuses / sizeof *tu_statuses;
 
 /* ---- One by one ---- */

@@ -252,11 +252,20 @@ static bool is_among(const struct tensor_value *value, const char *text)
     return false;
 }
 
+static bool is_word(const char *word, const struct tu_rule *rule)
+{
+    const struct tensor_value v = {.type = TENSOR_STRING, .string = {word, strlen(word)}};
+    return is_among(&v, rule->text) == (rule->op == TU_EQUAL);
+}
+
 bool tu_rule_holds(const struct tu_rule *rule, const struct tensor_value *value)
 {
     double number;
     if (!value)
         return false;
+    if (value->type == TENSOR_BOOLEAN)
+        return rule->is_number ? number_holds(rule, value->boolean)
+                               : is_word(value->boolean ? "true" : "false", rule);
     if (rule->is_number)
         return tu_value_number(value, &number) && number_holds(rule, number);
     return value->type == TENSOR_STRING && is_among(value, rule->text) == (rule->op == TU_EQUAL);

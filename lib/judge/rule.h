@@ -31,7 +31,8 @@ int tu_condition_parse(const char *text, struct tu_rule *out, struct tu_error *e
 
 /* Whether the rule is about a name. */
 bool tu_rule_applies(const struct tu_rule *rule, const char *name);
-/* Whether a value keeps the rule.  NaN, a missing value and one of another type never do. */
+/* Whether a value keeps the rule.  NaN, a missing value and one of another type never do;
+ * true is 1, and false 0. */
 bool tu_rule_holds(const struct tu_rule *rule, const struct tensor_value *value);
 
 /* The rule in the spelling of reports, cut to the size: "FIELD OP VALUE" if brief, else the whole.

@@ -135,6 +135,11 @@ static const char *const other_fields[] = {
     "verdict", "error_in", "error_out", "gain", "own_error", "own_models", "own_a", "own_b",
     "floor", "excess", "cause", "weight", "fact", "from", "order", "op", "stage", "layer", "stages",
     "first", "clean", "carried", "made", "healed", "routing", "absent", "unknown",
+    /* stat, health */
+    "axis", "index", "count", "masked", "finite", "zeros", "nan", "inf", "first_nan", "mean", "std",
+    "min", "max", "argmin", "argmax", "absmax", "l1", "l2", "skewness", "kurtosis",
+    "quantile_error", "role", "position", "series_length", "ratio_prev", "log_ratio",
+    "log_ratio_median", "log_ratio_mad", "robust_z", "spike", "rule", "denormals", "saturated",
     /* mapping, head, device */
     "mapping", "right", "right_cosine", "heads", "kv_heads", "head", "query_head", "key_head",
     "right_key_head", "cosines", "device", "capability", "multiprocessors", "memory",
@@ -143,6 +148,12 @@ enum { OTHER_FIELDS = sizeof other_fields / sizeof *other_fields };
 
 const char *const tu_origin_verdicts[TU_ORIGIN_VERDICTS] = {
     "clean", "carried", "made", "healed", "routing", "absent", "unknown"};
+
+const char *const tu_health_findings[TU_HEALTH_FINDINGS] = {
+    "nan",          "nan_scale",     "inf",
+    "zero",         "constant",      "dead_rows",
+    "dead_columns", "constant_rows", "constant_columns",
+    "duplicate",    "denormal",      "saturated"};
 
 static const char *const statuses[] = {"ok", "only_a", "only_b", "shape_mismatch", "incomparable",
                                        "not_real", "nonfinite", "undefined", "layout", "extra",
@@ -213,6 +224,14 @@ const char *tu_schema_nearest(const char *field)
 }
 
 /* ---- Records ---- */
+
+static bool is_finding(const struct tensor_value *value)
+{
+    for (size_t i = 0; i < TU_HEALTH_FINDINGS; i++)
+        if (tu_value_equals(value, tu_health_findings[i]))
+            return true;
+    return false;
+}
 
 static bool is_status(const struct tensor_value *value)
 {
@@ -289,12 +308,30 @@ static int check_fields(const struct tensor_value *record, const struct tensor_v
     return 0;
 }
 
+/* The health of a tensor is its status, and nothing else. */
+static int check_health(const struct tensor_value *record, struct tu_error *error)
+{
+    const struct tensor_value *status = tu_value_get(record, "status"),
+                              *name = tu_value_get(record, "name");
+    uint64_t elements;
+    if (!name || name->type != TENSOR_STRING || !name->string.length)
+        return refuse(record, "its name", name ? "is no text" : "is missing", error);
+    if (!status || !(is_finding(status) || tu_value_equals(status, "ok") ||
+                     tu_value_equals(status, "not_real")))
+        return refuse(record, "its status", status ? "is no finding" : "is missing", error);
+    if (!tu_value_uint(tu_value_get(record, "element_count"), &elements))
+        return refuse(record, "element_count", "is no natural number", error);
+    return 0;
+}
+
 int tu_schema_check(const struct tensor_value *record, struct tu_error *error)
 {
     const struct tensor_value *status = tu_value_get(record, "status"),
                               *name = tu_value_get(record, "name");
     bool compare = tu_value_equals(tu_value_get(record, "kind"), "compare");
     bool ok = !status || tu_value_equals(status, "ok");
+    if (tu_value_equals(tu_value_get(record, "kind"), "health"))
+        return check_health(record, error);
     if (tu_value_equals(tu_value_get(record, "kind"), "origin") &&
         !is_origin_verdict(tu_value_get(record, "verdict")))
         return refuse(record, "its verdict", "is no word that is known", error);

@@ -16,6 +16,10 @@ enum { TU_ORIGIN_VERDICTS = 7 };
 extern const char
     *const tu_origin_verdicts[TU_ORIGIN_VERDICTS]; /* "clean", "carried", "made", ... */
 
+/* What tensor-stat --health finds. */
+enum { TU_HEALTH_FINDINGS = 12 };
+extern const char *const tu_health_findings[TU_HEALTH_FINDINGS]; /* "nan", "dead_rows", ... */
+
 /* Whether a record says what one of its kind may say: its name is text, its status a known word,
  * the element types of a compare record are those of tensor-types(7), its counts are natural
  * numbers, and its numbers are finite where its status lets them be.  The message names the tensor

@@ -89,8 +89,8 @@ static bool describes_tensor(const struct tensor_value *key, const struct tu_sco
     return tu_scope_puts(p, key);
 }
 
-static int put_extra(struct tu_builder *b, const struct tu_tensor *t,
-                     const struct tensor_value *extra, struct tu_error *error)
+int tu_put_extra(struct tu_builder *b, const struct tu_tensor *t, const struct tensor_value *extra,
+                 struct tu_error *error)
 {
     for (size_t i = 0; extra && i < extra->map.count; i++) {
         const struct tensor_pair *pair = &extra->map.pairs[i];
@@ -110,7 +110,7 @@ int tu_tensor_record(const struct tu_tensor *t, const struct tensor_value *extra
     if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
         return -1;
     if (tu_put_string(&b, "kind", "tensor", error) == 0 && tu_put_tensor(&b, t, error) == 0 &&
-        put_extra(&b, t, extra, error) == 0)
+        tu_put_extra(&b, t, extra, error) == 0)
         return tu_builder_end(&b, out, error);
     tu_builder_cancel(&b);
     return -1;

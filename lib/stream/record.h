@@ -19,5 +19,8 @@ int tu_tensor_record(const struct tu_tensor *t, const struct tensor_value *extra
 
 /* Puts the keys that describe a tensor into a record that is being built. */
 int tu_put_tensor(struct tu_builder *b, const struct tu_tensor *t, struct tu_error *error);
+/* Puts what stands beside that in its record, or nothing where extra is NULL. */
+int tu_put_extra(struct tu_builder *b, const struct tu_tensor *t, const struct tensor_value *extra,
+                 struct tu_error *error);
 
 #endif

@@ -26,7 +26,6 @@ libtrace_la_SOURCES = \
 	lib/trace/record.c lib/trace/record.h \
 	lib/trace/recorded.c lib/trace/recorded.h \
 	lib/trace/stage.h \
-	lib/trace/stat.c lib/trace/stat.h \
 	lib/trace/weights.c lib/trace/weights.h
 libtrace_la_CFLAGS = $(AM_CFLAGS)
 libtrace_la_LIBADD = libmatmul.la libattention.la

@@ -26,32 +26,6 @@ const struct tu_column tu_stage_columns[] = {
     {0},
 };
 
-const struct tu_column tu_stat_columns[] = {
-    {.key = "rms", .title = "rms", .width = -10},
-    {.key = "mean", .title = "mean", .width = -10},
-    {.key = "std", .title = "std", .width = -10},
-    {.key = "min", .title = "min", .width = -10},
-    {.key = "max", .title = "max", .width = -10},
-    {.key = "nan", .title = "nan", .width = 5},
-    {.key = "inf", .title = "inf", .width = 5},
-    {.key = "zeros", .title = "zeros", .width = 6},
-    {.key = "shape", .title = "shape", .width = -16},
-    {.key = "order", .title = "order", .width = 5, .detail = true},
-    {.key = "stage", .title = "stage", .width = -14, .detail = true},
-    {.key = "layer", .title = "layer", .width = 5, .detail = true},
-    {.key = "count", .title = "count", .width = 8, .detail = true},
-    {.key = "finite", .title = "finite", .width = 8, .detail = true},
-    {.key = "first_nan", .title = "first_nan", .width = 8, .detail = true},
-    {.key = "argmin", .title = "argmin", .width = 8, .detail = true},
-    {.key = "argmax", .title = "argmax", .width = 8, .detail = true},
-    {.key = "absmax", .title = "absmax", .width = -10, .detail = true},
-    {.key = "l1", .title = "l1", .width = -10, .detail = true},
-    {.key = "l2", .title = "l2", .width = -10, .detail = true},
-    {.key = "digest", .title = "digest", .width = -16, .detail = true},
-    {.key = "name", .title = "name"},
-    {0},
-};
-
 static int put_texts(struct tu_builder *b, const char *key, const char *const *texts, size_t most,
                      struct tu_error *error)
 {

@@ -22,8 +22,8 @@ struct tu_trace_about {
     uint64_t unused;                 /* tensors of the model that the graph has no place for */
 };
 
-/* Columns of `stage` and of `stat` records. */
-extern const struct tu_column tu_stage_columns[], tu_stat_columns[];
+/* Columns of `stage` records. */
+extern const struct tu_column tu_stage_columns[];
 
 /* The `trace` record. */
 int tu_trace_record(const struct tu_trace_about *about, struct tu_arena *arena,
