@@ -260,6 +260,20 @@ static void say_lines(const char *what, uint64_t count, uint64_t first, char *ou
     snprintf(out, size, "%" PRIu64 " %s, the first of them %" PRIu64, count, what, first);
 }
 
+static void say_nonfinite(const struct tu_health *h, enum tu_finding finding, char *out,
+                          size_t size)
+{
+    bool quantized = tu_dtype(h->tensor.dtype)->kind == TENSOR_KIND_QUANT;
+    bool nan = finding == TU_FINDING_NAN;
+    if (finding == TU_FINDING_NAN_SCALE)
+        snprintf(out, size, "%" PRIu64 " of %" PRIu64 " values are %s", h->nan + h->e8m0_nan,
+                 h->seen, quantized ? "NaN by the scale of their block" : "scales that are NaN");
+    else
+        snprintf(out, size,
+                 "%" PRIu64 " of %" PRIu64 " values are %s, the first not finite is %" PRIu64,
+                 nan ? h->nan : h->inf, h->seen, nan ? "NaN" : "infinite", h->first_bad);
+}
+
 void tu_health_say(const struct tu_health *h, enum tu_finding finding, char *out, size_t size)
 {
     char name[256];
@@ -267,16 +281,8 @@ void tu_health_say(const struct tu_health *h, enum tu_finding finding, char *out
     switch (finding) {
     case TU_FINDING_NAN:
     case TU_FINDING_INF:
-        snprintf(out, size,
-                 "%" PRIu64 " of %" PRIu64 " values are %s, the first not finite is %" PRIu64,
-                 finding == TU_FINDING_NAN ? h->nan : h->inf, h->seen,
-                 finding == TU_FINDING_NAN ? "NaN" : "infinite", h->first_bad);
-        return;
     case TU_FINDING_NAN_SCALE:
-        snprintf(
-            out, size, "%" PRIu64 " of %" PRIu64 " values are %s", h->nan + h->e8m0_nan, h->seen,
-            tu_dtype(h->tensor.dtype)->kind == TENSOR_KIND_QUANT ? "NaN by the scale of their block"
-                                                                 : "scales that are NaN");
+        say_nonfinite(h, finding, out, size);
         return;
     case TU_FINDING_ZERO:
         snprintf(out, size,

@@ -86,7 +86,7 @@ static void note_value(struct tu_checkup *c, double x)
 
 /* ---- Rows and columns ---- */
 
-static void note_line(struct tu_lines *lines, double value, uint64_t index)
+static void note_line(struct tu_same_lines *lines, double value, uint64_t index)
 {
     bool dead = value == 0;
     uint64_t *count = dead ? &lines->dead : &lines->constant;

@@ -29,7 +29,7 @@ enum tu_finding {
 extern const char *const tu_finding_words[TU_FINDINGS];
 
 /* Rows or columns that hold one number alone. */
-struct tu_lines {
+struct tu_same_lines {
     uint64_t dead, constant;             /* zeros; another number */
     uint64_t first_dead, first_constant; /* of all rows, or of the columns of a matrix */
 };
@@ -41,7 +41,7 @@ struct tu_health {
     uint64_t seen, finite, nan, inf, first_bad, zeros, denormals, saturated, e8m0_nan;
     double distinct[2]; /* the first values that differ */
     unsigned kinds;     /* how many of them there are; 3: more */
-    struct tu_lines rows, columns;
+    struct tu_same_lines rows, columns;
     bool columns_left_out; /* of too many to be watched */
     char digest[TU_DIGEST_TEXT];
     bool found[TU_FINDINGS];
