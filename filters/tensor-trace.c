@@ -146,7 +146,6 @@ static int begin_stage(void *context, const struct tu_stage *s, struct tu_error 
     struct run *r = context;
     struct tu_tensor t;
     struct tensor_value extra;
-    r->stage = s;
     r->seen = 0;
     r->first_bad = UINT64_MAX;
     int result = tu_stage_tensor(&r->about, s, &r->stage_arena, &t, &extra, error);
