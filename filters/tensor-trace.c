@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tensor-trace: the forward pass of a model from its files, stage by stage. */
+/* tensor-trace: the forward pass of a model from its files, stage by stage.  Longer than 400 lines,
+ * since each stage is put out in one of three ways, values, statistics or a plan, which share the
+ * run. */
 #include "config.h"
 
 #include <fnmatch.h>
