@@ -257,7 +257,7 @@ static int put_origins(struct run *r, struct tu_error *error)
         if (result < 0)
             return -1;
     }
-    if (tu_hunt_closing(&r->hunt, &r->arena, &record, error) < 0)
+    if (tu_hunt_closing(&r->hunt, models.count ? &r->weights : NULL, &r->arena, &record, error) < 0)
         return -1;
     if (output.mode == TU_MODE_JSON)
         output.kind = "origins";

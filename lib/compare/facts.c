@@ -267,6 +267,8 @@ static enum status judge(const struct table *t, int id, const struct tu_fact_row
     if (!known_a || !known_b) {
         const struct tu_fact *one = known_a ? a : b, *other = known_a ? b : a;
         bool worth = is_stated(one) && !is_neutral(row, one);
+        if (other->wrong && row->policy != TU_FACT_LISTED)
+            return DIFFERS;
         return !worth && !other->note ? SKIPPED : known_a ? ONLY_A : ONLY_B;
     }
     if (!equal_values(&a->value, &b->value, derived))

@@ -77,6 +77,7 @@ static struct tu_pair_result describe(const struct run *run, const struct work *
         .elements =
             p->partial ? p->elements : p->tensors[!p->present[0]].elements - w->task.plan.hidden,
         .hidden = w->task.plan.hidden,
+        .missing_slots = w->task.plan.slots.missing,
         .row = w->task.plan.comparison.row,
         .sums = w->task.tally.sums,
         .resolution = w->task.plan.comparison.resolution,

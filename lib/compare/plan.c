@@ -400,9 +400,20 @@ static void settle_full(const struct tu_pair *p, struct tu_plan *plan)
     align_tiles(p, plan);
 }
 
+/* Of scores alone: entries for each query and key. */
 static bool is_causal(const struct tu_tensor *t)
 {
-    return tu_value_equals(tu_value_get(&t->scope.operation, "mask"), "causal");
+    const struct tensor_value *axes = tu_value_get(&t->scope.operation, "axes");
+    return tu_value_equals(tu_value_get(&t->scope.operation, "mask"), "causal") && axes &&
+           axes->type == TENSOR_ARRAY && axes->array.count == 3 &&
+           tu_value_equals(&axes->array.items[1], "query") &&
+           tu_value_equals(&axes->array.items[2], "key");
+}
+
+/* Whether a side says so, or says nothing of how it was made. */
+static bool allows_mask(const struct tu_tensor *t)
+{
+    return is_causal(t) || t->scope.operation.type != TENSOR_MAP;
 }
 
 /* Where one side says that a mask hides what is above the diagonal, nobody uses those numbers, and
@@ -411,9 +422,10 @@ static void settle_mask(const struct tu_pair *p, struct tu_plan *plan)
 {
     const struct tu_tensor *a = &p->stored[0], *b = &p->stored[1];
     uint64_t last;
-    if ((!is_causal(a) && !is_causal(b)) || a->rank != 3 || b->rank != 3 ||
-        memcmp(a->shape, b->shape, 3 * sizeof *a->shape) != 0 || a->shape[1] > a->shape[2] ||
-        tu_dtype(a->dtype)->elements != 1 || tu_dtype(b->dtype)->elements != 1)
+    if (plan->blocks[0] || (!is_causal(a) && !is_causal(b)) || !allows_mask(a) || !allows_mask(b) ||
+        a->rank != 3 || b->rank != 3 || memcmp(a->shape, b->shape, 3 * sizeof *a->shape) != 0 ||
+        a->shape[1] > a->shape[2] || tu_dtype(a->dtype)->elements != 1 ||
+        tu_dtype(b->dtype)->elements != 1)
         return;
     plan->queries = a->shape[1];
     plan->keys = a->shape[2];

@@ -101,6 +101,7 @@ const struct tu_column tu_compare_columns[] = {
      .width = -12,
      .detail = true},
     {.key = "masked_count", .title = "masked_count", .width = 10, .detail = true},
+    {.key = "missing_slots", .title = "missing_slots", .width = 10, .detail = true},
     {.key = "positions", .title = "positions", .width = 10, .detail = true},
     {.key = "argmax_agreement", .title = "argmax_agreement", .width = -12, .detail = true},
     {.key = "top5_overlap", .title = "top5_overlap", .width = -12, .detail = true},
@@ -478,7 +479,8 @@ static int fill_compare(struct tu_builder *b, const void *subject, struct tu_err
         (r->rows_only[0] && tu_put_uint(b, "rows_only_a", r->rows_only[0], error) < 0) ||
         (r->rows_only[1] && tu_put_uint(b, "rows_only_b", r->rows_only[1], error) < 0) ||
         tu_put_uint(b, "element_count", r->elements, error) < 0 ||
-        (r->hidden && tu_put_uint(b, "masked_count", r->hidden, error) < 0))
+        (r->hidden && tu_put_uint(b, "masked_count", r->hidden, error) < 0) ||
+        (r->missing_slots && tu_put_uint(b, "missing_slots", r->missing_slots, error) < 0))
         return -1;
     if (r->match == TU_MATCH_BOTH && put_numbers(b, r, error) < 0)
         return -1;

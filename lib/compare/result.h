@@ -32,6 +32,7 @@ struct tu_pair_result {
     bool layout;                   /* another reading fits than the one that is stated */
     uint64_t rows_only[2];         /* rows that one side alone has, which are not compared */
     uint64_t elements;             /* that were, or would be, compared */
+    uint64_t missing_slots;        /* of those, slots whose expert one side alone has chosen */
     uint64_t hidden;               /* those that a mask hides, and that were not */
     uint64_t row;                  /* BOTH: elements of what is taken for a row */
     struct tu_partial sums;        /* BOTH, unless the record is known */

@@ -218,25 +218,48 @@ static void decide_measured(const struct tu_hunt *h, struct tu_hunt_stage *s, do
 
 /* ---- Not measured ---- */
 
-/* Without the models an error may be what roundings have come to on the way, or it is made here if
- * nothing comes in that could explain it; what is between the two cannot be told. */
-static void decide_unmeasured(const struct tu_hunt *h, struct tu_hunt_stage *s, double floor)
+/* Both sides say that they did the same, and no weight of another type explains a difference. */
+static bool same_arithmetic(const struct tu_hunt_stage *s)
+{
+    const struct tu_hunt_side *a = &s->sides[0], *b = &s->sides[1];
+    bool weights =
+        !a->weight_dtype || !b->weight_dtype || strcmp(a->weight_dtype, b->weight_dtype) == 0;
+    return a->arithmetic && b->arithmetic && strcmp(a->arithmetic, b->arithmetic) == 0 && weights;
+}
+
+/* Whether an operation that rounds as it should cannot have made this of its inputs. */
+static bool must_be_made(const struct tu_hunt_stage *s, double in, bool rounded)
 {
     const double gain = 30; /* that no sound operation has */
-    double drift = floor * (double)(s->order + 1);
+    bool other_weights = s->sides[0].weight_dtype && s->sides[1].weight_dtype &&
+                         strcmp(s->sides[0].weight_dtype, s->sides[1].weight_dtype) != 0;
+    if (isinf(s->error))
+        return !isinf(in);
+    if (rounded || other_weights)
+        return in == 0 && same_arithmetic(s);
+    return s->error > gain * in;
+}
+
+/* Without the models an error may be what roundings have come to on the way, or it is made here if
+ * nothing comes in that could explain it; what is between the two cannot be told.  Activations that
+ * are rounded excuse nothing: the same ones round alike. */
+static void decide_unmeasured(const struct tu_hunt *h, struct tu_hunt_stage *s, double floor)
+{
+    double exact = fmin(floor, tu_hunt_floor(s->op, "f32", NULL));
+    double drift = exact * (double)(s->order < 4096 ? s->order + 1 : 4096);
     double in = isnan(s->error_in) ? 0 : s->error_in;
-    if (is_healed(h, s, floor))
+    if (is_healed(h, s, exact))
         s->blame = TU_HEALED;
-    else if (s->error <= floor)
+    else if (s->error <= exact)
         s->blame = TU_CLEAN;
-    else if (began_at(h, s, TU_MADE) || s->error <= drift)
+    else if (began_at(h, s, TU_MADE))
         s->blame = TU_CARRIED;
-    else if (in <= drift && s->error > gain * in) {
+    else if (in <= drift && must_be_made(s, in, floor > exact)) {
         s->blame = TU_MADE;
         s->fact = fact_of(h, s);
         s->cause = s->fact ? TU_CAUSE_CONFIGURATION : TU_CAUSE_INPUTS;
     } else
-        s->blame = TU_UNKNOWN;
+        s->blame = s->error <= drift ? TU_CARRIED : TU_UNKNOWN;
 }
 
 /* ---- All ---- */
@@ -255,9 +278,9 @@ static void decide(const struct tu_hunt *h, struct tu_hunt_stage *s,
     look_at_inputs(h, s);
     if (s->own_error > s->floor)
         blame(h, s, weights);
-    else if (isnan(s->error))
+    else if (s->alone)
         s->blame = TU_ABSENT;
-    else if (is_measured(s))
+    else if (is_measured(s) && isfinite(s->error))
         decide_measured(h, s, floor);
     else
         decide_unmeasured(h, s, floor);
@@ -265,10 +288,24 @@ static void decide(const struct tu_hunt *h, struct tu_hunt_stage *s,
         s->from = SIZE_MAX;
 }
 
+/* A stage that one side lacks is seen in what follows from it; where nothing does, nobody knows. */
+static void look_behind(struct tu_hunt *h)
+{
+    for (size_t i = h->count; i-- > 0;) {
+        struct tu_hunt_stage *s = &h->stages[i];
+        if (s->blame == TU_ABSENT && !s->followed)
+            s->blame = TU_UNKNOWN;
+        for (size_t k = 0; k < s->input_count && s->blame != TU_UNKNOWN; k++)
+            if (s->inputs[k] != SIZE_MAX)
+                h->stages[s->inputs[k]].followed = true;
+    }
+}
+
 void tu_hunt_decide(struct tu_hunt *h, const struct tu_hunt_weights *weights)
 {
     for (size_t i = 0; i < h->count; i++)
         decide(h, &h->stages[i], weights);
+    look_behind(h);
 }
 
 const struct tu_hunt_stage *tu_hunt_first(const struct tu_hunt *h)

@@ -111,7 +111,7 @@ void tu_hunt_trace_close(struct tu_hunt_trace *t)
 /* Sums of squares, of the difference and of what was recorded; in the order of the elements. */
 struct sums {
     double apart, recorded;
-    uint64_t count;
+    uint64_t count, finite;
 };
 
 /* What is above the diagonal of each [query, key] is used by nobody. */
@@ -126,6 +126,7 @@ static void add(struct sums *sums, double computed, double recorded)
     double d = computed - recorded;
     sums->count++;
     if (isfinite(d)) {
+        sums->finite++;
         sums->apart += d * d;
         sums->recorded += recorded * recorded;
     } else if (computed != recorded && !(isnan(computed) && isnan(recorded))) {
@@ -196,10 +197,11 @@ static int end(void *context, const struct tu_stage *s, struct tu_error *error)
     struct run *r = context;
     (void)s, (void)error;
     if (r->stage)
-        r->stage->own[r->which] = (struct tu_measured){.known = true,
-                                                       .error = relative(&r->sums),
-                                                       .norm = sqrt(r->sums.recorded),
-                                                       .count = r->sums.count};
+        r->stage->own[r->which] =
+            (struct tu_measured){.known = r->sums.finite == r->sums.count || isinf(r->sums.apart),
+                                 .error = relative(&r->sums),
+                                 .norm = sqrt(r->sums.recorded),
+                                 .count = r->sums.count};
     return 0;
 }
 

@@ -16,9 +16,9 @@ struct tu_hunt_trace {
     struct tu_token_list tokens;
 };
 
-/* Opens a trace that holds stages of a hunt, and reads its tokens out of its `trace` record.  tokens:
- * those the user gives, for a dump that has none, as --tokens of tensor-trace; or NULL.  To be
- * closed in any case. */
+/* Opens a trace that holds stages of a hunt, and reads its tokens out of its `trace` record.
+ * tokens: those the user gives, for a dump that has none, as --tokens of tensor-trace; or NULL.  To
+ * be closed in any case. */
 int tu_hunt_trace_open(struct tu_hunt_trace *t, struct tu_session *session, const char *path,
                        const char *tokens, const struct tu_hunt *h,
                        struct tu_error *error) TU_MUST_CHECK;

@@ -110,13 +110,17 @@ static void say(const struct tu_hunt *h, const struct tu_hunt_stage *s, char *ou
         snprintf(out, size, "other experts, of probabilities that are as good as equal");
         return;
     case TU_UNKNOWN:
-        snprintf(out, size,
-                 "error %.2g, of which nothing tells how much was made here (--models A B)",
-                 s->error);
+        if (s->alone)
+            snprintf(out, size,
+                     "only side %c has it, and nothing that follows from it was compared",
+                     s->alone);
+        else
+            snprintf(out, size,
+                     "error %.2g, of which nothing tells how much was made here (--models A B)",
+                     s->error);
         return;
     case TU_ABSENT:
-        snprintf(out, size, "only side %c has it",
-                 s->status[strlen(s->status) - 1] == 'a' ? 'a' : 'b');
+        snprintf(out, size, "only side %c has it", s->alone);
         return;
     case TU_CLEAN:
     case TU_HEALED:
@@ -209,7 +213,23 @@ int tu_hunt_record(const struct tu_hunt *h, const struct tu_hunt_stage *s, struc
 
 /* ---- The whole ---- */
 
-static int fill_closing(struct tu_builder *b, const struct tu_hunt *h, struct tu_error *error)
+/* Also those that no operation of these tokens has shown. */
+static int put_failing(struct tu_builder *b, const struct tu_hunt_weights *weights,
+                       struct tu_error *error)
+{
+    uint64_t failing = 0;
+    const char *first = NULL;
+    for (size_t i = 0; weights && i < weights->count; i++) {
+        failing += weights->items[i].fails;
+        first = weights->items[i].fails && !first ? weights->items[i].name : first;
+    }
+    if (!weights || tu_put_uint(b, "failing_weights", failing, error) < 0)
+        return weights ? -1 : 0;
+    return put_text(b, "failing_weight", first, error);
+}
+
+static int fill_closing(struct tu_builder *b, const struct tu_hunt *h,
+                        const struct tu_hunt_weights *weights, struct tu_error *error)
 {
     const struct tu_hunt_stage *first = tu_hunt_first(h);
     char reason[1400];
@@ -221,6 +241,8 @@ static int fill_closing(struct tu_builder *b, const struct tu_hunt *h, struct tu
     for (int i = 0; i < TU_BLAMES; i++)
         if (tu_put_uint(b, tu_blame_words[i], counts[i], error) < 0)
             return -1;
+    if (put_failing(b, weights, error) < 0)
+        return -1;
     if (!first)
         return 0;
     say(h, first, reason, sizeof reason);
@@ -230,13 +252,13 @@ static int fill_closing(struct tu_builder *b, const struct tu_hunt *h, struct tu
     return put_cause(b, h, first, error);
 }
 
-int tu_hunt_closing(const struct tu_hunt *h, struct tu_arena *arena, struct tensor_value *out,
-                    struct tu_error *error)
+int tu_hunt_closing(const struct tu_hunt *h, const struct tu_hunt_weights *weights,
+                    struct tu_arena *arena, struct tensor_value *out, struct tu_error *error)
 {
     struct tu_builder b;
     if (tu_builder_begin(&b, arena, TU_DUPLICATES_REFUSED, error) < 0)
         return -1;
-    if (fill_closing(&b, h, error) == 0)
+    if (fill_closing(&b, h, weights, error) == 0)
         return tu_builder_end(&b, out, error);
     tu_builder_cancel(&b);
     return -1;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "judge/schema.h"
+
 const char *const tu_blame_words[TU_BLAMES] = {"clean",   "carried", "made",  "healed",
                                                "routing", "unknown", "absent"};
 const char *const tu_cause_words[TU_CAUSES] = {"none",      "weight",    "configuration", "models",
@@ -99,21 +101,26 @@ static int take_operation(struct tu_hunt *h, const struct tensor_value *operatio
     return s->input_count ? 0 : take_inputs(h, operation, s, error);
 }
 
-/* The distance relative to the norm of a; infinite where numbers are not finite, or shapes differ.
- * Two tensors of zeros are not apart. */
-static void take_error(const struct tensor_value *record, struct tu_hunt_stage *s)
+/* The distance relative to the norm of a; infinite where numbers are not finite, shapes differ, or
+ * nothing was left to be compared.  Two tensors of zeros are not apart. */
+static int take_error(const struct tensor_value *record, struct tu_hunt_stage *s,
+                      struct tu_error *error)
 {
-    double rmse;
-    bool one = strncmp(s->status, "only_", 5) == 0;
+    double rmse, norm;
+    s->alone = strcmp(s->status, "only_a") == 0 ? 'a' : strcmp(s->status, "only_b") == 0 ? 'b' : 0;
     s->norm = NAN;
-    s->error = one ? NAN : INFINITY;
+    s->error = s->alone ? NAN : INFINITY;
     (void)tu_value_uint(tu_value_get(record, "element_count"), &s->elements);
     if (strcmp(s->status, "nonfinite") == 0 ||
-        !tu_value_number(tu_value_get(record, "rmse"), &rmse) ||
-        !tu_value_number(tu_value_get(record, "norm_a"), &s->norm))
-        return;
+        !tu_value_number(tu_value_get(record, "rmse"), &rmse) || isnan(rmse) ||
+        !tu_value_number(tu_value_get(record, "norm_a"), &norm))
+        return 0;
+    if (!(rmse >= 0) || !(norm >= 0) || isinf(norm))
+        return tu_fail(error, TU_EINVALID, "'%.100s': its rmse or norm_a cannot be", s->name);
     double distance = rmse * sqrt((double)s->elements);
-    s->error = distance == 0 ? 0 : distance / s->norm;
+    s->norm = norm;
+    s->error = distance == 0 ? 0 : distance / norm;
+    return 0;
 }
 
 static int take_stage(struct tu_hunt *h, const struct tensor_value *record, struct tu_error *error)
@@ -121,6 +128,8 @@ static int take_stage(struct tu_hunt *h, const struct tensor_value *record, stru
     struct tu_hunt_stage s = {.from = SIZE_MAX, .own_error = NAN, .floor = NAN, .error_in = NAN};
     const char *side = tu_value_get(record, "stage_a") ? "stage_a" : "stage_b";
     const char *layer = tu_value_get(record, "layer_a") ? "layer_a" : "layer_b";
+    if (tu_schema_check(record, error) < 0)
+        return -1;
     if (copy_text(h, record, "name", &s.name, error) < 0 ||
         copy_text(h, record, "status", &s.status, error) < 0 ||
         copy_text(h, record, "reason", &s.reason, error) < 0 ||
@@ -135,7 +144,8 @@ static int take_stage(struct tu_hunt *h, const struct tensor_value *record, stru
     if (take_operation(h, tu_value_get(record, "operation_a"), 0, &s, error) < 0 ||
         take_operation(h, tu_value_get(record, "operation_b"), 1, &s, error) < 0)
         return -1;
-    take_error(record, &s);
+    if (take_error(record, &s, error) < 0)
+        return -1;
     s.integers = tu_value_equals(tu_value_get(record, "dtype_a"), "I32");
     if (tu_hunt_find(h, s.name))
         return tu_fail(error, TU_EINVALID, "'%.100s' comes twice", s.name);

@@ -19,7 +19,7 @@ enum tu_hunt_run {
 
 /* A stage computed in float64 from recorded inputs, against what was recorded of it. */
 struct tu_measured {
-    bool known;
+    bool known;   /* some of it is finite, or all of it agrees in being zero */
     bool unlike;  /* it was recorded in another shape: there is no error */
     double error; /* |computed - recorded| / |recorded|, in the Euclidean norm */
     double norm;  /* |recorded| */
@@ -63,12 +63,13 @@ struct tu_hunt_stage {
     const char *name, *stage, *op;
     const char *status, *reason; /* of the compare record */
     bool has_layer, has_order, masked, integers;
+    int alone; /* 'a' or 'b': only that side has it; else 0 */
     uint64_t layer, order;
     size_t inputs[TU_STAGE_INPUTS]; /* stages; SIZE_MAX: one that is none of them */
     const char *input_names[TU_STAGE_INPUTS];
     size_t input_count;
     struct tu_hunt_side sides[2]; /* a, b */
-    double error;                 /* |b - a| / |a|; NaN: not known */
+    double error;                 /* |b - a| / |a|; NaN where one side is alone */
     double norm;                  /* |a| */
     uint64_t elements, k_dim; /* k_dim: length of the sums of a product; 0: none, or not known */
     struct tu_measured own[TU_HUNT_RUNS];
@@ -77,6 +78,7 @@ struct tu_hunt_stage {
     /* As tu_hunt_decide leaves them. */
     enum tu_blame blame;
     enum tu_cause cause;
+    bool followed;            /* something that reads it was compared */
     double error_in;          /* the largest of its inputs; NaN: it has none, or none is known */
     double own_error, floor;  /* of the run that is the furthest above its floor; NaN: not known */
     enum tu_hunt_run own_run; /* that run */

@@ -222,11 +222,16 @@ static void say_status(struct hearing *h, struct tu_judged *j)
     j->reason = h->status;
 }
 
-/* Of a pair that passed, the rows that one side alone has: padding, which was not compared. */
+/* Of a pair that passed, what was not compared: rows that one side alone has, which are padding,
+ * and what a mask hides. */
 static void say_rows(struct hearing *h, struct tu_judged *j)
 {
     static const char *const keys[] = {"rows_only_a", "rows_only_b"};
     uint64_t rows;
+    if (tu_value_uint(tu_value_get(h->record, "masked_count"), &rows) && rows) {
+        snprintf(h->status, sizeof h->status, "%" PRIu64 " masked entries were not compared", rows);
+        j->reason = h->status;
+    }
     for (int i = 0; i < 2; i++) {
         if (!tu_value_uint(tu_value_get(h->record, keys[i]), &rows) || !rows)
             continue;
@@ -236,11 +241,23 @@ static void say_rows(struct hearing *h, struct tu_judged *j)
     }
 }
 
+/* Experts that one side alone has chosen for a token have nothing to be compared with. */
+static void note_missing_slots(struct hearing *h, bool allowed)
+{
+    uint64_t slots;
+    if (allowed || !tu_value_uint(tu_value_get(h->record, "missing_slots"), &slots) || !slots)
+        return;
+    h->broken_used = (size_t)snprintf(
+        h->broken, sizeof h->broken,
+        "%" PRIu64 " slots have an expert that the other side has not chosen", slots);
+}
+
 /* Judges by the rules what has numbers. */
 static void weigh(struct tu_court *c, struct hearing *h, struct tu_judged *j, bool allowed)
 {
     h->lenient = allowed;
     try_rules(c, h);
+    note_missing_slots(h, allowed);
     bool heard = h->applied || *h->broken;
     if (allowed && !heard) {
         j->outcome = TU_ALLOWED;
@@ -397,6 +414,26 @@ static bool hear_health(struct tu_court *c, struct hearing *h, struct tu_judged 
     return true;
 }
 
+/* What closes origins: weights that differ may show in no operation of these tokens. */
+static bool hear_origins(struct hearing *h, struct tu_judged *j)
+{
+    uint64_t failing, made;
+    const char *first = "";
+    size_t length = 0;
+    if (!tu_value_uint(tu_value_get(h->record, "failing_weights"), &failing) || !failing ||
+        (tu_value_uint(tu_value_get(h->record, "made"), &made) && made))
+        return false;
+    (void)tu_value_string(tu_value_get(h->record, "failing_weight"), &first, &length);
+    snprintf(h->broken, sizeof h->broken,
+             "%" PRIu64 " weights differ by more than their types explain, as '%.*s', though no "
+             "operation of these tokens shows it",
+             failing, (int)length, first);
+    j->outcome = TU_FAILED;
+    j->shown = "weights";
+    j->reason = h->broken;
+    return true;
+}
+
 /* ---- What has come before ---- */
 
 static int compare_names(const void *a, const void *b)
@@ -538,12 +575,11 @@ int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_er
     look_at(c, record, &h, &j);
     bool fact = tu_value_equals(tu_value_get(record, "kind"), "fact");
     c->facts_alone |= tu_value_equals(tu_value_get(record, "kind"), "facts");
-    bool origin = tu_value_equals(tu_value_get(record, "kind"), "origin");
-    bool health = tu_value_equals(tu_value_get(record, "kind"), "health");
-    bool heard = fact     ? hear_fact(c, &h, &j)
-                 : origin ? hear_origin(c, &h, &j)
-                 : health ? hear_health(c, &h, &j)
-                          : decide(c, &h, &j);
+    bool heard = fact                                                       ? hear_fact(c, &h, &j)
+                 : tu_value_equals(tu_value_get(record, "kind"), "origin")  ? hear_origin(c, &h, &j)
+                 : tu_value_equals(tu_value_get(record, "kind"), "origins") ? hear_origins(&h, &j)
+                 : tu_value_equals(tu_value_get(record, "kind"), "health")  ? hear_health(c, &h, &j)
+                                                                            : decide(c, &h, &j);
     if ((heard || fact) && note_name(c, &h, &j, error) < 0)
         return -1;
     if (!heard)

@@ -44,6 +44,7 @@ static const struct {
     {"kl_divergences", LIST},
     {"positions", COUNT},
     {"masked_count", COUNT},
+    {"missing_slots", COUNT},
     {"worst_kl_position", COUNT},
     {"argmax_agreement", REAL},
     {"top5_overlap", REAL},
@@ -133,8 +134,9 @@ static const char *const other_fields[] = {
     "dtype_against", "dtype_rounded", "rms", "share", "explains",
     /* origin, origins */
     "verdict", "error_in", "error_out", "gain", "own_error", "own_models", "own_a", "own_b",
-    "floor", "excess", "cause", "weight", "fact", "from", "order", "op", "stage", "layer", "stages",
-    "first", "clean", "carried", "made", "healed", "routing", "absent", "unknown",
+    "floor", "excess", "cause", "weight", "fact", "failing_weights", "failing_weight", "from",
+    "order", "op", "stage", "layer", "stages", "first", "clean", "carried", "made", "healed",
+    "routing", "absent", "unknown",
     /* stat, health */
     "axis", "index", "count", "masked", "finite", "zeros", "nan", "inf", "first_nan", "mean", "std",
     "min", "max", "argmin", "argmax", "absmax", "l1", "l2", "skewness", "kurtosis",

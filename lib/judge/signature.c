@@ -176,7 +176,7 @@ static int verify(const char *name, const char *text, size_t length, const char 
     const char *const words[] = {"ssh-keygen", "-Y",   "verify", "-n", TU_SIGNATURE_NAMESPACE,
                                  "-I",         signer, "-s",     name, "-f",
                                  signers,      NULL};
-    char line[400];
+    char line[200];
     struct run r;
     if (open_run(&r, text, length, error) < 0)
         return -1;

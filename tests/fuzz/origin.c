@@ -25,7 +25,7 @@ static void judge(const struct tu_hunt *h, struct tu_arena *arena)
         fuzz_json_text(&record, arena);
         FUZZ_WORKS(tu_judge(&court, &record, &error), &error);
     }
-    FUZZ_WORKS(tu_hunt_closing(h, arena, &record, &error), &error);
+    FUZZ_WORKS(tu_hunt_closing(h, NULL, arena, &record, &error), &error);
     fuzz_json_text(&record, arena);
     FUZZ_WORKS(tu_judge(&court, &record, &error), &error);
     tu_hunt_count(h, counts);

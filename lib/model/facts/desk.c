@@ -26,7 +26,7 @@ const char *tu_desk_text(struct tu_desk *d, const char *format, ...)
 void tu_set(struct tu_desk *d, enum tu_fact_id id, struct tensor_value value,
             enum tu_fact_origin origin, const char *key)
 {
-    d->out->facts[id] = (struct tu_fact){value, origin, key, NULL};
+    d->out->facts[id] = (struct tu_fact){.value = value, .origin = origin, .key = key};
 }
 
 void tu_set_count(struct tu_desk *d, enum tu_fact_id id, uint64_t value, enum tu_fact_origin origin,
@@ -41,7 +41,7 @@ void tu_set_real(struct tu_desk *d, enum tu_fact_id id, double value, enum tu_fa
     if (isfinite(value))
         tu_set(d, id, (struct tensor_value){.type = TENSOR_FLOAT64, .real = value}, origin, key);
     else
-        tu_set_unknown(d, id, key, "it is no finite number");
+        tu_set_wrong(d, id, key, "it is no finite number");
 }
 
 void tu_set_flag(struct tu_desk *d, enum tu_fact_id id, bool value, enum tu_fact_origin origin,
@@ -78,7 +78,7 @@ void tu_set_reals(struct tu_desk *d, enum tu_fact_id id, const double *values, s
     for (size_t i = 0; i < count; i++) {
         items[i] = (struct tensor_value){.type = TENSOR_FLOAT64, .real = values[i]};
         if (!isfinite(values[i])) {
-            tu_set_unknown(d, id, key, "not all of it are finite numbers");
+            tu_set_wrong(d, id, key, "not all of it are finite numbers");
             return;
         }
     }
@@ -119,6 +119,12 @@ void tu_set_unknown(struct tu_desk *d, enum tu_fact_id id, const char *key, cons
     d->out->facts[id] = (struct tu_fact){.origin = TU_ORIGIN_UNKNOWN, .key = key, .note = note};
 }
 
+void tu_set_wrong(struct tu_desk *d, enum tu_fact_id id, const char *key, const char *note)
+{
+    tu_set_unknown(d, id, key, note);
+    d->out->facts[id].wrong = true;
+}
+
 /* ---- Values of keys ---- */
 
 /* A natural number, also where a writer made it a float. */
@@ -138,8 +144,12 @@ static bool natural(const struct tensor_value *v, uint64_t *out)
 static const char *take_counts(struct tu_desk *d, enum tu_fact_id id, const struct tensor_value *v,
                                const char *key)
 {
-    size_t count = v->array.count;
+    size_t count = v->array.count, layers;
+    uint64_t more = 0;
     bool equal = true;
+    (void)tu_get_count(d, TU_FACT_MTP, &more);
+    if (count > 1 && tu_layers(d, &layers) && count != layers && count != layers + more)
+        return tu_desk_text(d, "it has %zu items for %zu layers", count, layers);
     if (count == 0 || count > TU_FACT_LIST_MAX)
         return tu_desk_text(d, "it has %zu items", count);
     struct tensor_value *items = tu_arena_alloc(d->arena, count * sizeof *items);
@@ -255,8 +265,7 @@ bool tu_take(struct tu_desk *d, enum tu_fact_id id, const struct tensor_value *v
                         : kind == TU_FACT_IDS   ? take_ids(d, id, v, key)
                                                 : take_scalar(d, id, kind, v, key);
     if (wrong)
-        tu_set_unknown(d, id, key,
-                       tu_desk_text(d, "%s has a value that cannot be: %s", key, wrong));
+        tu_set_wrong(d, id, key, tu_desk_text(d, "%s has a value that cannot be: %s", key, wrong));
     return !wrong;
 }
 

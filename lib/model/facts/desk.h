@@ -42,6 +42,8 @@ void tu_set_reals(struct tu_desk *d, enum tu_fact_id id, const double *values, s
 void tu_set_flags(struct tu_desk *d, enum tu_fact_id id, const bool *values, size_t count,
                   enum tu_fact_origin origin, const char *key);
 void tu_set_unknown(struct tu_desk *d, enum tu_fact_id id, const char *key, const char *note);
+/* The same of what is stated, and cannot be. */
+void tu_set_wrong(struct tu_desk *d, enum tu_fact_id id, const char *key, const char *note);
 
 /* Sets a fact from the value of a key, if it is what the row wants: true.  Else it is unknown, with
  * a note that says why. */

@@ -155,7 +155,8 @@ static int put_fact(struct tu_builder *b, const char *name, const struct tu_fact
     if (f->origin != TU_ORIGIN_UNKNOWN && tu_builder_put_tree(b, "value", 5, &f->value, error) < 0)
         return -1;
     if ((f->key && tu_put_string(b, "key", f->key, error) < 0) ||
-        (f->note && tu_put_string(b, "note", f->note, error) < 0))
+        (f->note && tu_put_string(b, "note", f->note, error) < 0) ||
+        (f->wrong && tu_put_uint(b, "wrong", 1, error) < 0))
         return -1;
     return tu_builder_close(b, error);
 }
@@ -217,13 +218,13 @@ static void get_fact(struct tu_desk *d, const struct tensor_value *map)
     const char *key = get_text(map, "key", d->arena), *note = get_text(map, "note", d->arena);
     struct tensor_value copy;
     struct tu_error ignored = {0};
-    *f = (struct tu_fact){.key = key, .note = note};
+    *f = (struct tu_fact){.key = key, .note = note, .wrong = tu_value_get(map, "wrong") != NULL};
     if (origin == TU_ORIGIN_UNKNOWN || !value)
         return;
     if (tu_value_copy(value, d->arena, &copy, &ignored) < 0)
         d->failed = true;
     else if (tu_take(d, (enum tu_fact_id)id, &copy, key ? key : "it"))
-        *f = (struct tu_fact){f->value, origin, key, note};
+        *f = (struct tu_fact){.value = f->value, .origin = origin, .key = key, .note = note};
 }
 
 int tu_facts_get(const struct tensor_value *map, struct tu_arena *arena, struct tu_model_facts *out,

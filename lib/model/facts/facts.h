@@ -52,6 +52,8 @@ struct tu_fact {
     struct tensor_value value; /* TENSOR_NULL: not known */
     enum tu_fact_origin origin;
     const char *key, *note;
+    bool wrong; /* not known, since what is stated cannot be: a reader refuses it, or does as it
+                   likes */
 };
 
 /* What is known of a fact beside its value in a model. */

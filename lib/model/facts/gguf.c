@@ -392,11 +392,11 @@ static void take_scaling(const struct gguf *g)
 {
     enum tu_fact_origin origin, factored;
     const char *key, *factor_key;
-    double factor = factor_of(g, &factored, &factor_key), own;
+    double factor = factor_of(g, &factored, &factor_key);
     const char *word = scaling_of(g, factor, &origin, &key);
     if (!word) {
-        tu_set_unknown(g->d, TU_FACT_ROPE_SCALING, key,
-                       tu_desk_text(g->d, "%s is of no kind that llama.cpp knows", key));
+        tu_set_wrong(g->d, TU_FACT_ROPE_SCALING, key,
+                     tu_desk_text(g->d, "%s is of no kind that llama.cpp knows", key));
         return;
     }
     /* Without the list of tensors it is open whether there are divisors. */
@@ -412,7 +412,7 @@ static void take_scaling(const struct gguf *g)
     }
     if (yarn)
         take_yarn(g, factor);
-    else if (real_of(g, "rope.scaling.attn_factor", &own) || longrope)
+    else
         take_scale(g, TU_FACT_ROPE_ATTN_FACTOR, "rope.scaling.attn_factor", 1, false);
     if (yarn || longrope)
         take_original(g);

@@ -297,8 +297,8 @@ static void take_scaling(const struct tu_reading *r, const struct rope *rope)
         return;
     }
     if (!word) {
-        tu_set_unknown(r->d, TU_FACT_ROPE_SCALING, key,
-                       tu_desk_text(r->d, "%s is of no kind that is known", key));
+        tu_set_wrong(r->d, TU_FACT_ROPE_SCALING, key,
+                     tu_desk_text(r->d, "%s is of no kind that is known", key));
         return;
     }
     enum tu_fact_origin factored = number_or(rope, "factor", 1, &factor);
@@ -447,7 +447,7 @@ static bool take_layer_types(const struct tu_reading *r, enum tu_fact_id id, con
     if (!v || v->type != TENSOR_ARRAY)
         return false;
     if (!tu_layers(r->d, &layers) || v->array.count != layers) {
-        tu_set_unknown(
+        tu_set_wrong(
             r->d, id, shown,
             tu_desk_text(r->d, "%s has %zu items, not one a layer", shown, v->array.count));
         return true;
