@@ -72,7 +72,9 @@ static void say_cause(const struct tu_hunt *h, const struct tu_hunt_stage *s, ch
                  s->cause == TU_CAUSE_PROGRAM_A ? 'a' : 'b');
         return;
     case TU_CAUSE_INPUTS:
-        snprintf(out, size, "its inputs agree, and it does not (--models A B says why)");
+        snprintf(out, size, "%s",
+                 isinf(s->error) ? "its inputs are as they should be"
+                                 : "its inputs agree, and it does not (--models A B says why)");
         return;
     case TU_CAUSE_NONE:
     case TU_CAUSES:
@@ -85,7 +87,7 @@ static void say_error(const struct tu_hunt_stage *s, char *out, size_t size)
 {
     double error = isnan(s->own_error) ? s->error : s->own_error;
     if (isinf(error))
-        snprintf(out, size, "it has another shape or no finite numbers");
+        snprintf(out, size, "it has another shape, or numbers that are not finite");
     else if (isnan(s->own_error))
         snprintf(out, size, "error %.2g", error);
     else

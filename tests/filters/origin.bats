@@ -76,7 +76,7 @@ weight() {
     weight llama scale model.layers.1.mlp.down_proj.weight layers.1.ffn_down "scale(0.869565)"
     weight llama transpose model.layers.0.self_attn.o_proj.weight layers.0.o_proj transpose
     weight llama swap-heads model.layers.1.self_attn.q_proj.weight layers.1.q "halves(1,0)"
-    weight qwen2 channel model.layers.1.self_attn.k_proj.weight layers.1.k None
+    weight qwen2 channel model.layers.1.self_attn.k_proj.weight layers.1.k "row-scale(0.8696..1)"
     weight qwen2 zero-column model.layers.0.mlp.up_proj.weight layers.0.ffn_up None
 }
 
@@ -220,4 +220,75 @@ weight() {
         run -1 grep -q $'[\001-\010\013-\037\177]' <<< "$output"
     done
     run -0 verdict < <(tensor-origin bad.tsr)
+}
+
+@test "NaN on both sides is made where it begins, and weights that differ are told" {
+    tensor-fault --fault nan --match model.norm.weight "$models/llama" > a-model.tsr
+    tensor-fault --fault scale --factor 3 --match lm_head.weight a-model.tsr > b-model.tsr
+    compared a-model.tsr b-model.tsr
+    origin --models a-model.tsr b-model.tsr
+    closes first final_norm failing_weights 2
+    run -1 verdict < <(tensor-origin --models a-model.tsr b-model.tsr c.tsr)
+    # a weight that these tokens do not touch: token 63 is none of them
+    tensor-rand --like qwen2 --num-layers 1 --hidden 32 --heads 2 --kv-heads 1 --head-dim 16 --ffn 32 --vocab 64 > a-model.tsr
+    tensor-save --force a.safetensors a-model.tsr
+    python3 - << 'END'
+import json, struct
+data = bytearray(open("a.safetensors", "rb").read())
+n = struct.unpack("<Q", data[:8])[0]
+entry = json.loads(data[8:8 + n])["model.embed_tokens.weight"]
+end = 8 + n + entry["data_offsets"][1]
+data[end - 64:end] = bytes(64)
+open("b.safetensors", "wb").write(data)
+END
+    tensor-cat a.safetensors > a-model.tsr
+    tensor-cat b.safetensors > b-model.tsr
+    compared a-model.tsr b-model.tsr
+    origin --models a-model.tsr b-model.tsr
+    closes made 0 failing_weights 1 failing_weight model.embed_tokens.weight
+    run -1 verdict < <(tensor-origin --models a-model.tsr b-model.tsr c.tsr)
+    [[ $output == *"1 weights differ by more than their types explain, as 'model.embed_tokens.weight'"* ]]
+}
+
+@test "a trace that ends early is no pass" {
+    tensor-fault --fault scale --factor 2 --match '*layers.1.mlp.down_proj*' "$models/llama" > bad.tsr
+    tensor-trace -q "$models/llama" --tokens "$ids" > a.tsr
+    for cut in '--layers 0' '--stages embedding'; do
+        # shellcheck disable=SC2086 # two words
+        tensor-trace -q bad.tsr --tokens "$ids" $cut > b.tsr
+        tensor-cos -q a.tsr b.tsr > c.tsr
+        run -2 verdict < <(tensor-origin c.tsr)
+        run -2 verdict < <(tensor-origin --models "$models/llama" "$models/llama" c.tsr)
+    done
+}
+
+@test "roundings of activations hide nothing that was made" {
+    tensor-rand --like qwen2 --num-layers 1 --hidden 64 --heads 2 --kv-heads 2 --head-dim 32 --ffn 64 --vocab 64 --untied | tensor-quant --to Q8_0 > q.tsr
+    tensor-fault --fault scale --factor 1.02 --match lm_head.weight q.tsr > bad.tsr
+    for m in q bad; do tensor-trace -q $m.tsr --tokens 1,2,3 --precision f32 --weights fused > t-$m.tsr; done
+    tensor-cos -q t-q.tsr t-bad.tsr > c.tsr
+    run -1 verdict < <(tensor-origin c.tsr)
+    [[ $output == *"logits"*"its inputs agree"* ]]
+    run -0 verdict < <(tensor-cos -q t-q.tsr t-q.tsr | tensor-origin)
+}
+
+@test "numbers of results that cannot be are refused" {
+    compared "$models/llama" "$models/llama.gguf"
+    for change in 's/"rmse":[^,]*/"rmse":-1/' 's/"norm_a":[^,]*/"norm_a":-1/' 's/"status":"ok"/"status":""/'; do
+        tensor-cos -q --json a.tsr b.tsr | grep '"compare"' | sed "$change" > bad.json
+        python3 - << 'END'
+import json, struct
+def pack(v):
+    if v is None: return b"\xc0"
+    if v is True or v is False: return bytes([0xc3 if v else 0xc2])
+    if isinstance(v, int): return b"\xd3" + struct.pack(">q", v)
+    if isinstance(v, float): return b"\xcb" + struct.pack(">d", v)
+    if isinstance(v, str): return b"\xdb" + struct.pack(">I", len(v.encode())) + v.encode()
+    if isinstance(v, list): return b"\xdd" + struct.pack(">I", len(v)) + b"".join(map(pack, v))
+    return b"\xdf" + struct.pack(">I", len(v)) + b"".join(pack(k) + pack(x) for k, x in v.items())
+records = [json.loads(line) for line in open("bad.json")]
+open("bad.tsr", "wb").write(b"".join(map(pack, [{"kind": "stream", "version": 1, "tool": "t"}, *records, {"kind": "end", "tensors": 0, "records": len(records)}])))
+END
+        run -2 tensor-origin bad.tsr
+    done
 }

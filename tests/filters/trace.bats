@@ -436,6 +436,11 @@ END
     [ "$output" -eq "$(wc -l < got)" ]
     tensor-cat dump.safetensors | tensor-cos --match '*.attn_scores' --json a.tsr - | grep '"compare"' | cmp - got
     run -0 verdict < <(tensor-cos --match '*.attn_scores' --metrics full a.tsr dump.safetensors)
+    # a tensor that is none of scores hides nothing by saying so
+    tensor-cat --match layers.0.q a.tsr > q.tsr
+    LC_ALL=C sed 's/half-split/half-splat/; s/\xa6layout\xaahalf-splat/\xa4mask\xa6causal\xa4moreX/' q.tsr > said.tsr
+    run tensor-cos --json q.tsr said.tsr
+    [[ $output != *masked_count* ]]
     # what is not hidden is
     python3 - << 'END'
 data = bytearray(open("dump.safetensors", "rb").read())
@@ -484,6 +489,9 @@ END
     run -0 grep '"name":"layers.0.moe_weights"' got
     [[ $output == *'"element_count":21,"masked_count":1,'*'"max_diff":0,'* ]]
     run -1 verdict < <(tensor-cos --match 'layers.0.moe_*' --exclude '*router' --exclude '*probs' --exclude '*out' a.tsr dump.safetensors)
+    # slots whose experts the other side has not chosen are no pass, whatever else there is
+    run -1 verdict < <(tensor-cos --match 'layers.0.moe_weights' a.tsr dump.safetensors)
+    [[ $output == *"1 slots have an expert that the other side has not chosen"* ]]
     # through pipes, both say it in their records
     run -0 verdict < <(tensor-cat a.tsr | tensor-cos - a.tsr)
 }

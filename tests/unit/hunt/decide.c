@@ -33,6 +33,7 @@ static void make(struct chain *c, const double errors[STAGES], const double *own
                                     .order = i,
                                     .sides = {{.arithmetic = "f32"}, {.arithmetic = "f32"}},
                                     .error = errors[i],
+                                    .alone = isnan(errors[i]) ? 'a' : 0,
                                     .norm = 1,
                                     .error_in = NAN,
                                     .own_error = NAN,
@@ -139,6 +140,44 @@ TEST(a_stage_that_one_side_lacks_hands_the_error_on)
     c.stages[2].sides[0].arithmetic = c.stages[2].sides[1].arithmetic = "fused:Q8_0";
     tu_hunt_decide(&c.hunt, NULL);
     blames(&c, TU_CLEAN, TU_CLEAN, TU_ABSENT, TU_CARRIED);
+}
+
+TEST(a_stage_that_one_side_lacks_is_seen_in_what_follows_or_not_at_all)
+{
+    struct chain c;
+    make(&c, (double[]){0, 0, NAN, NAN}, (double[]){0, 0, 0, 0});
+    memset(c.stages[2].own, 0, sizeof c.stages[2].own);
+    memset(c.stages[3].own, 0, sizeof c.stages[3].own);
+    tu_hunt_decide(&c.hunt, NULL);
+    blames(&c, TU_CLEAN, TU_CLEAN, TU_UNKNOWN, TU_UNKNOWN);
+}
+
+TEST(numbers_that_are_none_are_made_where_the_inputs_are_sound)
+{
+    struct chain c;
+    make(&c, (double[]){0, 0, INFINITY, INFINITY}, (double[]){0, 0, 0, 0});
+    memset(c.stages[2].own, 0, sizeof c.stages[2].own);
+    memset(c.stages[3].own, 0, sizeof c.stages[3].own);
+    tu_hunt_decide(&c.hunt, NULL);
+    blames(&c, TU_CLEAN, TU_CLEAN, TU_MADE, TU_CARRIED);
+}
+
+TEST(the_same_roundings_of_the_same_inputs_are_equal)
+{
+    struct chain c;
+    make(&c, (double[]){0, 0, 0.02, 0.02}, NULL);
+    c.stages[2].sides[0].arithmetic = c.stages[2].sides[1].arithmetic = "fused:Q8_0";
+    tu_hunt_decide(&c.hunt, NULL);
+    CHECK(c.stages[2].blame == TU_MADE);
+    /* Of other arithmetic, or of weights of another type, nothing is known. */
+    c.stages[2].sides[1].arithmetic = "f32";
+    tu_hunt_decide(&c.hunt, NULL);
+    CHECK(c.stages[2].blame == TU_UNKNOWN);
+    c.stages[2].sides[0].arithmetic = "f32";
+    c.stages[2].sides[0].weight_dtype = "BF16";
+    c.stages[2].sides[1].weight_dtype = "Q8_0";
+    tu_hunt_decide(&c.hunt, NULL);
+    CHECK(c.stages[2].blame == TU_UNKNOWN);
 }
 
 TEST(another_shape_is_an_error_that_nothing_excuses)
