@@ -23,6 +23,7 @@ JUDGE_SOURCES = \
 	lib/judge/report.h \
 	lib/judge/rule.c \
 	lib/judge/rule.h \
+	lib/judge/ruling.c \
 	lib/judge/schema.c \
 	lib/judge/schema.h \
 	lib/judge/signature.c \
