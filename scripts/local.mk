@@ -1,5 +1,7 @@
 # For users of the tools; the others are for work on them.
 dist_bin_SCRIPTS = scripts/gate-power
+# For programs of others.
+dist_pkgdata_DATA = scripts/tensorutils_dump.py
 
 EXTRA_DIST += scripts/bench scripts/build scripts/check scripts/demo scripts/fuzz scripts/gen-iq-grids scripts/mutate \
 	scripts/setup .ci/run

@@ -21,6 +21,7 @@ BATS_TESTS = \
 	tests/filters/oracle.bats \
 	tests/filters/map.bats \
 	tests/filters/origin.bats \
+	tests/filters/dump.bats \
 	tests/filters/hunt.bats \
 	tests/filters/cos.bats \
 	tests/filters/attn.bats \
@@ -139,6 +140,7 @@ EXTRA_DIST += $(PLAIN_TESTS) $(BATS_TESTS) \
 	tests/tools/make-sparse \
 	tests/tools/make-tiny-llama \
 	tests/tools/make-traceable \
+	tests/tools/torch-llama \
 	tests/tools/run-tutorial \
 	tests/tools/need-tools \
 	tests/reference/reference_attention.py \
