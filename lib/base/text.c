@@ -153,7 +153,8 @@ bool tu_parse_u64(const char *text, uint64_t *out)
 
 bool tu_parse_double(const char *text, double *out)
 {
-    if (!*text || isspace((unsigned char)text[0]))
+    if (!*text || isspace((unsigned char)text[0]) ||
+        strpbrk(text, "xX")) /* decimal, as a page says */
         return false;
     char *end;
     *out = strtod(text, &end);
