@@ -231,7 +231,7 @@ END
     # of 80 columns one group of 32 at most, and what is quantized keeps the numbers of other blocks
     tensor-rand --tensor q=40x96 | tensor-quant --to Q8_0 > q.tsr
     for fault in zero-column scale-column mix-columns; do
-        tensor-fault --fault $fault q.tsr | tensor-cos --json q.tsr - > record
+        tensor-fault --fault $fault q.tsr | tensor-cos --oracle never --json q.tsr - > record
         # of 40 blocks of 32 numbers each; without a change all 3840 are identical
         grep -q '"identical_count":\(25[6-9].\|2[6-9]..\|3...\),' record
         run -1 grep '"identical_count":3840' record
