@@ -153,8 +153,7 @@ bool tu_parse_u64(const char *text, uint64_t *out)
 
 bool tu_parse_double(const char *text, double *out)
 {
-    if (!*text || isspace((unsigned char)text[0]) ||
-        strpbrk(text, "xX")) /* decimal, as a page says */
+    if (!*text || isspace((unsigned char)text[0]))
         return false;
     char *end;
     *out = strtod(text, &end);

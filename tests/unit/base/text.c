@@ -34,7 +34,7 @@ TEST(controls_are_escaped)
     CHECK_STRING(ESCAPED("a\0b"), "a\\x00b");
     CHECK_STRING(ESCAPED("\xc2\x9b"
                          "31m"),
-                 "\\xc2\\x9b31m");                 /* C1 */
+                 "\\xc2\\x9b31m");                         /* C1 */
     CHECK_STRING(ESCAPED("\xc2\xa0"), "\xc2\xa0"); /* the first behind C1 */
 }
 
@@ -44,14 +44,14 @@ TEST(characters_without_a_shape_are_escaped)
         uint32_t code;
         bool seen;
     } cases[] = {
-        {0x00ac, true},  {0x00ad, false},  {0x00ae, true},  {0x034f, false},  {0x061c, false},
-        {0x115f, false}, {0x180e, false},  {0x200a, true},  {0x200b, false},  {0x200d, false},
-        {0x200f, false}, {0x2010, true},   {0x2027, true},  {0x2028, false},  {0x2029, false},
-        {0x202a, false}, {0x202e, false},  {0x202f, true},  {0x2060, false},  {0x2066, false},
-        {0x2069, false}, {0x206f, false},  {0x2070, true},  {0x3164, false},  {0xfe00, false},
-        {0xfe0f, false}, {0xfe10, true},   {0xfeff, false}, {0xffa0, false},  {0xfffb, false},
-        {0xfffd, true},  {0x1d173, false}, {0x1f600, true}, {0xe0001, false}, {0xe007f, false},
-        {0xe1000, true}, {0x10ffff, true}, {0x4e2d, true},
+        {0x00ac, true},   {0x00ad, false},  {0x00ae, true},   {0x034f, false},  {0x061c, false},
+        {0x115f, false},  {0x180e, false},  {0x200a, true},   {0x200b, false},  {0x200d, false},
+        {0x200f, false},  {0x2010, true},   {0x2027, true},   {0x2028, false},  {0x2029, false},
+        {0x202a, false},  {0x202e, false},  {0x202f, true},   {0x2060, false},  {0x2066, false},
+        {0x2069, false},  {0x206f, false},  {0x2070, true},   {0x3164, false},  {0xfe00, false},
+        {0xfe0f, false},  {0xfe10, true},   {0xfeff, false},  {0xffa0, false},  {0xfffb, false},
+        {0xfffd, true},   {0x1d173, false}, {0x1f600, true},  {0xe0001, false}, {0xe007f, false},
+        {0xe1000, true},  {0x10ffff, true}, {0x4e2d, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint32_t c = cases[i].code, code;
@@ -76,9 +76,9 @@ TEST(characters_without_a_shape_are_escaped)
 TEST(bytes_that_are_no_utf8_are_escaped)
 {
     CHECK_STRING(ESCAPED("\xff\xfe"), "\\xff\\xfe");
-    CHECK_STRING(ESCAPED("a\x80z"), "a\\x80z");               /* a continuation alone */
-    CHECK_STRING(ESCAPED("a\xc3"), "a\\xc3");                 /* cut */
-    CHECK_STRING(ESCAPED("\xc0\xaf"), "\\xc0\\xaf");          /* overlong */
+    CHECK_STRING(ESCAPED("a\x80z"), "a\\x80z");         /* a continuation alone */
+    CHECK_STRING(ESCAPED("a\xc3"), "a\\xc3");           /* cut */
+    CHECK_STRING(ESCAPED("\xc0\xaf"), "\\xc0\\xaf");     /* overlong */
     CHECK_STRING(ESCAPED("\xed\xa0\x80"), "\\xed\\xa0\\x80"); /* a surrogate */
 }
 
@@ -106,8 +106,7 @@ TEST(every_cut_is_safe)
         char text[24], out[100];
         size_t length = tap_random(&state) % sizeof text, size = 1 + tap_random(&state) % 60;
         for (size_t i = 0; i < length; i++) { /* mostly bytes that begin or go on something */
-            static const uint8_t likely[] = {0xe2, 0x82, 0xac, 0xf0, 0x9f,
-                                             0xc2, 0x9b, 0x1b, 'a',  '\\'};
+            static const uint8_t likely[] = {0xe2, 0x82, 0xac, 0xf0, 0x9f, 0xc2, 0x9b, 0x1b, 'a', '\\'};
             uint64_t r = tap_random(&state);
             text[i] = (char)(r & 0x300 ? likely[r % sizeof likely] : (uint8_t)r);
         }
@@ -188,16 +187,8 @@ TEST(doubles_are_short)
 
 TEST(doubles_read_back_the_same)
 {
-    static const double edges[] = {0.0,
-                                   -0.0,
-                                   0x1p-1074,
-                                   -0x1p-1074,
-                                   0x1.fffffffffffffp-1023,
-                                   0x1p-1022,
-                                   0x1.fffffffffffffp1023,
-                                   0x1.0000000000001p0,
-                                   5e-324,
-                                   123456789012345680};
+    static const double edges[] = {0.0, -0.0, 0x1p-1074, -0x1p-1074, 0x1.fffffffffffffp-1023, 0x1p-1022,
+                                   0x1.fffffffffffffp1023, 0x1.0000000000001p0, 5e-324, 123456789012345680};
     for (size_t i = 0; i < sizeof edges / sizeof *edges; i++)
         CHECK_REAL(strtod(number(edges[i]), NULL), edges[i]);
     uint64_t state = 2;
@@ -217,9 +208,9 @@ TEST(sizes_for_people)
     static const struct {
         uint64_t bytes;
         const char *text;
-    } cases[] = {
-        {0, "0 B"},         {999, "999 B"},         {1000, "1.0 kB"},       {999949, "999.9 kB"},
-        {999950, "1.0 MB"}, {3200000000, "3.2 GB"}, {UINT64_MAX, "18.4 EB"}};
+    } cases[] = {{0, "0 B"},          {999, "999 B"},           {1000, "1.0 kB"},
+                 {999949, "999.9 kB"},     {999950, "1.0 MB"},
+                 {3200000000, "3.2 GB"}, {UINT64_MAX, "18.4 EB"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[TU_NUMBER_SIZE];
         tu_format_bytes(cases[i].bytes, text);
@@ -233,18 +224,8 @@ TEST(whole_numbers)
     CHECK(tu_parse_u64("0", &n) && n == 0);
     CHECK(tu_parse_u64("007", &n) && n == 7);
     CHECK(tu_parse_u64("18446744073709551615", &n) && n == UINT64_MAX);
-    static const char *const bad[] = {"",
-                                      " 1",
-                                      "1 ",
-                                      "-1",
-                                      "+1",
-                                      "1.0",
-                                      "0x10",
-                                      "1e3",
-                                      "18446744073709551616",
-                                      "99999999999999999999999",
-                                      "one",
-                                      "1k"};
+    static const char *const bad[] = {"", " 1", "1 ", "-1", "+1", "1.0", "0x10", "1e3", "18446744073709551616",
+                                      "99999999999999999999999", "one", "1k"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (tu_parse_u64(bad[i], &n))
             tap_fail(__FILE__, __LINE__, "'%s' was taken", bad[i]);
@@ -257,8 +238,7 @@ TEST(reals)
     CHECK(tu_parse_double("-1e-4", &x) && x == -1e-4);
     CHECK(tu_parse_double("inf", &x) && isinf(x));
     CHECK(tu_parse_double("nan", &x) && isnan(x));
-    static const char *const bad[] = {"0x1", "",    " 1",  "1 ",  "1x",
-                                      "--1", "one", "1,5", "\t1", "\n"};
+    static const char *const bad[] = {"", " 1", "1 ", "1x", "--1", "one", "1,5", "\t1", "\n"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (tu_parse_double(bad[i], &x))
             tap_fail(__FILE__, __LINE__, "'%s' was taken", bad[i]);
@@ -269,38 +249,16 @@ TEST(sizes)
     static const struct {
         const char *text;
         uint64_t bytes;
-    } good[] = {{"0", 0},
-                {"512", 512},
-                {"1k", 1000},
-                {"1kB", 1000},
-                {"1Ki", 1024},
-                {"64KiB", 65536},
-                {"5M", 5000000},
-                {"5Mi", 5242880},
-                {"1G", 1000000000},
-                {"1Gi", 1073741824},
-                {"2T", 2000000000000},
-                {"1B", 1},
+    } good[] = {{"0", 0},           {"512", 512},          {"1k", 1000},      {"1kB", 1000},  {"1Ki", 1024},
+                {"64KiB", 65536},   {"5M", 5000000},       {"5Mi", 5242880},  {"1G", 1000000000},
+                {"1Gi", 1073741824}, {"2T", 2000000000000}, {"1B", 1},
                 {"16777215Ti", 18446742974197923840u}};
     uint64_t n;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         if (!tu_parse_size(good[i].text, &n) || n != good[i].bytes)
             tap_fail(__FILE__, __LINE__, "'%s'", good[i].text);
-    static const char *const bad[] = {"",
-                                      "k",
-                                      "-1",
-                                      "1 k",
-                                      "1kk",
-                                      "1Q",
-                                      "1Mo",
-                                      "1.5G",
-                                      "0x10",
-                                      "16777216Ti",
-                                      "18446744073709551616",
-                                      "20000000T",
-                                      "1i",
-                                      "1iB",
-                                      "1kiBB"};
+    static const char *const bad[] = {"", "k", "-1", "1 k", "1kk", "1Q", "1Mo", "1.5G", "0x10", "16777216Ti",
+                                      "18446744073709551616", "20000000T", "1i", "1iB", "1kiBB"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (tu_parse_size(bad[i], &n))
             tap_fail(__FILE__, __LINE__, "'%s' was taken as %ju", bad[i], (uintmax_t)n);
