@@ -61,19 +61,29 @@ static double weight_floor(const struct tu_hunt *h, const struct tu_hunt_stage *
 
 /* ---- Measured ---- */
 
-/* What rounding may make of a stage in each run.  An input that was not recorded is computed on the
- * way, and what rounding made of it comes on top. */
+/* The largest floor among the inputs that were not recorded, and so are computed on the way; 0: all
+ * of them were. */
+static double input_floor(const struct tu_hunt *h, const struct tu_hunt_stage *s, int run)
+{
+    double most = 0;
+    for (size_t i = 0; i < s->input_count; i++)
+        if (s->inputs[i] != SIZE_MAX && !h->stages[s->inputs[i]].own[run].known)
+            most = fmax(most, h->stages[s->inputs[i]].floors[run]);
+    return most;
+}
+
+/* What rounding may make of a stage in each run.  What it made of inputs on the way comes on top as
+ * errors do that know nothing of each other, by their squares, and once: stages that share an input
+ * would count it again and again. */
 static void set_floors(const struct tu_hunt *h, struct tu_hunt_stage *s,
                        const struct tu_hunt_weights *weights)
 {
     const struct tu_hunt_weight *w = weight_of(weights, s, false), *b = weight_of(weights, s, true);
     for (int run = 0; run < TU_HUNT_RUNS; run++) {
-        s->floors[run] = arithmetic_floor(s, recorded_side(run));
+        double own = arithmetic_floor(s, recorded_side(run));
         if (run == TU_RUN_MODELS)
-            s->floors[run] += weight_floor(h, s, w) + weight_floor(h, s, b);
-        for (size_t i = 0; i < s->input_count; i++)
-            if (s->inputs[i] != SIZE_MAX && !h->stages[s->inputs[i]].own[run].known)
-                s->floors[run] += h->stages[s->inputs[i]].floors[run];
+            own += weight_floor(h, s, w) + weight_floor(h, s, b);
+        s->floors[run] = hypot(own, input_floor(h, s, run));
     }
 }
 

@@ -292,3 +292,19 @@ END
         run -2 tensor-origin bad.tsr
     done
 }
+
+@test "a dump of few stages of a quantized model hides no fault of its program" {
+    tensor-rand --like qwen2 --num-layers 4 --hidden 64 --heads 2 --kv-heads 2 --head-dim 32 --ffn 64 --vocab 64 --untied | tensor-quant --to Q8_0 > q.tsr
+    tensor-trace -q q.tsr --tokens "$ids" > a.tsr
+    tensor-fault --fault swap-heads --heads 2 --match '*layers.*.v_proj.weight' q.tsr > bad.tsr
+    for m in q bad; do
+        tensor-trace -q $m.tsr --tokens "$ids" --precision f32 --weights fused |
+            tensor-cat --match embedding --match logits | tensor-save -q --force $m.safetensors
+    done
+    # both are said to be of the sound model: the program of the second one is not
+    tensor-cos -q a.tsr q.safetensors > c.tsr
+    run -0 verdict < <(tensor-origin -q --models q.tsr q.tsr --tokens "$ids" c.tsr)
+    tensor-cos -q a.tsr bad.safetensors > c.tsr
+    run -1 verdict < <(tensor-origin -q --models q.tsr q.tsr --tokens "$ids" c.tsr)
+    [[ $output == *"logits"*"the program of b"* ]]
+}

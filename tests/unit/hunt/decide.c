@@ -180,6 +180,24 @@ TEST(the_same_roundings_of_the_same_inputs_are_equal)
     CHECK(c.stages[2].blame == TU_UNKNOWN);
 }
 
+TEST(what_rounding_made_on_the_way_is_counted_once)
+{
+    struct chain c;
+    make(&c, (double[]){0, NAN, NAN, 0.1}, (double[]){0, 0, 0, 0.1});
+    for (size_t i = 1; i < STAGES - 1; i++) {
+        memset(c.stages[i].own, 0, sizeof c.stages[i].own);
+        c.stages[i].op = "product";
+        c.stages[i].sides[0].arithmetic = c.stages[i].sides[1].arithmetic = "fused:Q8_0";
+    }
+    /* both products lead to the sum, one of them by way of the other: 0.04 and 0.04 */
+    c.stages[3].input_count = 2;
+    c.stages[3].inputs[0] = 1;
+    c.stages[3].inputs[1] = 2;
+    tu_hunt_decide(&c.hunt, NULL);
+    CHECK(fabs(c.stages[3].floors[TU_RUN_B] - 0.04 * sqrt(2)) < 1e-9);
+    CHECK(c.stages[3].blame == TU_MADE);
+}
+
 TEST(another_shape_is_an_error_that_nothing_excuses)
 {
     struct chain c;
