@@ -133,11 +133,6 @@ static void say(const struct tu_hunt *h, const struct tu_hunt_stage *s, char *ou
 
 /* ---- Records ---- */
 
-static int put_text(struct tu_builder *b, const char *key, const char *text, struct tu_error *error)
-{
-    return text && *text ? tu_put_string(b, key, text, error) : 0;
-}
-
 /* Numbers that are not known are left out. */
 static int put_number(struct tu_builder *b, const char *key, double x, struct tu_error *error)
 {
@@ -177,12 +172,12 @@ static int put_cause(struct tu_builder *b, const struct tu_hunt *h, const struct
 {
     const char *cause = s->blame == TU_MADE ? tu_cause_words[s->cause] : NULL;
     const char *from = s->from == SIZE_MAX ? NULL : h->stages[s->from].name;
-    if (put_text(b, "cause", cause, error) < 0 ||
-        put_text(b, "weight", s->blame == TU_MADE ? s->weight : s->sides[0].weight, error) < 0 ||
-        put_text(b, "fact", s->blame == TU_MADE ? s->fact : NULL, error) < 0 ||
-        put_text(b, "hypothesis", s->blame == TU_MADE ? s->hypothesis : NULL, error) < 0)
+    if (tu_put_text(b, "cause", cause, error) < 0 ||
+        tu_put_text(b, "weight", s->blame == TU_MADE ? s->weight : s->sides[0].weight, error) < 0 ||
+        tu_put_text(b, "fact", s->blame == TU_MADE ? s->fact : NULL, error) < 0 ||
+        tu_put_text(b, "hypothesis", s->blame == TU_MADE ? s->hypothesis : NULL, error) < 0)
         return -1;
-    return put_text(b, "from", from, error);
+    return tu_put_text(b, "from", from, error);
 }
 
 static int fill_stage(struct tu_builder *b, const struct tu_hunt *h, const struct tu_hunt_stage *s,
@@ -193,7 +188,8 @@ static int fill_stage(struct tu_builder *b, const struct tu_hunt *h, const struc
     if (tu_put_string(b, "kind", "origin", error) < 0 ||
         tu_put_string(b, "name", s->name, error) < 0 ||
         tu_put_string(b, "verdict", tu_blame_words[s->blame], error) < 0 ||
-        put_text(b, "reason", reason, error) < 0 || put_text(b, "stage", s->stage, error) < 0 ||
+        tu_put_text(b, "reason", reason, error) < 0 ||
+        tu_put_text(b, "stage", s->stage, error) < 0 ||
         (s->has_layer && tu_put_uint(b, "layer", s->layer, error) < 0) ||
         tu_put_uint(b, "order", s->order, error) < 0 || tu_put_string(b, "op", s->op, error) < 0 ||
         put_inputs(b, s, error) < 0 || put_numbers(b, s, error) < 0)
@@ -227,7 +223,7 @@ static int put_failing(struct tu_builder *b, const struct tu_hunt_weights *weigh
     }
     if (!weights || tu_put_uint(b, "failing_weights", failing, error) < 0)
         return weights ? -1 : 0;
-    return put_text(b, "failing_weight", first, error);
+    return tu_put_text(b, "failing_weight", first, error);
 }
 
 static int fill_closing(struct tu_builder *b, const struct tu_hunt *h,
@@ -249,7 +245,7 @@ static int fill_closing(struct tu_builder *b, const struct tu_hunt *h,
         return 0;
     say(h, first, reason, sizeof reason);
     if (tu_put_string(b, "first", first->name, error) < 0 ||
-        tu_put_string(b, "op", first->op, error) < 0 || put_text(b, "reason", reason, error) < 0)
+        tu_put_string(b, "op", first->op, error) < 0 || tu_put_text(b, "reason", reason, error) < 0)
         return -1;
     return put_cause(b, h, first, error);
 }

@@ -42,11 +42,6 @@ static int put_texts(struct tu_builder *b, const char *key, const char *const *t
     return tu_builder_close(b, error);
 }
 
-static int put_text(struct tu_builder *b, const char *key, const char *text, struct tu_error *error)
-{
-    return text ? tu_put_string(b, key, text, error) : 0;
-}
-
 static int put_numbers(struct tu_builder *b, const char *key, enum tensor_value_type type,
                        const uint32_t *numbers, uint64_t count, struct tu_error *error)
 {
@@ -78,12 +73,13 @@ static int put_stage(struct tu_builder *b, const struct tu_trace_about *about,
 {
     if (tu_put_uint(b, "order", s->order, error) < 0 ||
         put_texts(b, "axes", s->axes, s->rank, error) < 0 ||
-        put_text(b, "layout", s->layout, error) < 0 ||
-        put_text(b, "mask", s->masked ? "causal" : NULL, error) < 0 ||
+        tu_put_text(b, "layout", s->layout, error) < 0 ||
+        tu_put_text(b, "mask", s->masked ? "causal" : NULL, error) < 0 ||
         tu_put_string(b, "op", s->op, error) < 0 ||
         put_texts(b, "inputs", s->inputs, TU_STAGE_INPUTS, error) < 0 ||
-        put_text(b, "weight", s->weight, error) < 0 || put_text(b, "bias", s->bias, error) < 0 ||
-        put_text(b, "weight_dtype", s->weight_dtype, error) < 0 ||
+        tu_put_text(b, "weight", s->weight, error) < 0 ||
+        tu_put_text(b, "bias", s->bias, error) < 0 ||
+        tu_put_text(b, "weight_dtype", s->weight_dtype, error) < 0 ||
         (s->k_dim && tu_put_uint(b, "k_dim", s->k_dim, error) < 0) ||
         tu_put_string(b, "arithmetic", s->arithmetic, error) < 0 || put_experts(b, s, error) < 0 ||
         (strcmp(s->stage, "logits") == 0 && put_ids(b, about->tokens, error) < 0) ||
@@ -170,7 +166,7 @@ int tu_trace_record(const struct tu_trace_about *about, struct tu_arena *arena,
         tu_put_string(&b, "cache", about->cache, error) == 0 &&
         (!about->decoded || tu_put_uint(&b, "decoded", about->decoded, error) == 0) &&
         put_tokens(&b, about->tokens, error) == 0 &&
-        put_text(&b, "rope_lists", rope->scaling == TU_ROPE_LONG ? side : NULL, error) == 0 &&
+        tu_put_text(&b, "rope_lists", rope->scaling == TU_ROPE_LONG ? side : NULL, error) == 0 &&
         tu_put_uint(&b, "recorded", about->recorded, error) == 0 &&
         tu_put_uint(&b, "unused", about->unused, error) == 0 &&
         tu_trace_put_config(&b, "config", about->config, error) == 0)

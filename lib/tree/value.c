@@ -209,6 +209,11 @@ int tu_put_string(struct tu_builder *b, const char *key, const char *text, struc
     return tu_put_bytes(b, key, text, strlen(text), error);
 }
 
+int tu_put_text(struct tu_builder *b, const char *key, const char *text, struct tu_error *error)
+{
+    return text && *text ? tu_put_string(b, key, text, error) : 0;
+}
+
 int tu_put_uint(struct tu_builder *b, const char *key, uint64_t number, struct tu_error *error)
 {
     struct tensor_value value = {.type = TENSOR_UINT64, .uint = number};

@@ -52,6 +52,8 @@ void tu_builder_cancel(struct tu_builder *b);
 int tu_put_string(struct tu_builder *b, const char *key, const char *text, struct tu_error *error);
 int tu_put_bytes(struct tu_builder *b, const char *key, const char *text, size_t length,
                  struct tu_error *error);
+/* Nothing where text is NULL or empty. */
+int tu_put_text(struct tu_builder *b, const char *key, const char *text, struct tu_error *error);
 int tu_put_uint(struct tu_builder *b, const char *key, uint64_t value, struct tu_error *error);
 int tu_put_real(struct tu_builder *b, const char *key, double value, struct tu_error *error);
 int tu_put_shape(struct tu_builder *b, const char *key, const uint64_t *shape, unsigned rank,
