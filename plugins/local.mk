@@ -14,8 +14,9 @@ plugins_safetensors_la_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 plugins_apr_la_SOURCES = plugins/apr.c plugins/apr-expand.c plugins/apr-expand.h plugins/bytes.h
 plugins_gguf_la_SOURCES = plugins/gguf.c plugins/gguf-swap.c plugins/gguf-swap.h plugins/bytes.h
-plugins_npy_la_SOURCES = plugins/npy.c plugins/npy-header.c plugins/npy-header.h plugins/bytes.h
-plugins_npz_la_SOURCES = plugins/npz.c plugins/zip-read.c plugins/zip-read.h plugins/npy-header.c plugins/npy-header.h plugins/bytes.h
+plugins_npy_la_SOURCES = plugins/npy.c plugins/npy-header.c plugins/npy-header.h plugins/npy-order.c plugins/npy-order.h plugins/bytes.h
+plugins_npz_la_SOURCES = plugins/npz.c plugins/zip-read.c plugins/zip-read.h plugins/npy-header.c plugins/npy-header.h plugins/npy-order.c plugins/npy-order.h \
+	plugins/bytes.h
 plugins_safetensors_la_SOURCES = plugins/safetensors.c plugins/bytes.h lib/tree/json-memory.c lib/tree/json-memory.h \
 	lib/tree/json-check.c lib/tree/json-check.h
 

@@ -28,6 +28,17 @@ static const struct {
 
 enum { TYPES = sizeof types / sizeof *types, TYPE_LENGTH = 3 };
 
+/* Types of ml_dtypes by the names that numpy knows them by once that is imported. */
+static const struct {
+    const char *name;
+    uint8_t dtype;
+} named[] = {{"bfloat16", TENSOR_BF16},
+             {"float8_e4m3fn", TENSOR_F8_E4M3},
+             {"float8_e5m2", TENSOR_F8_E5M2},
+             {"float8_e8m0fnu", TENSOR_F8_E8M0}};
+
+enum { NAMED = sizeof named / sizeof *named };
+
 const char *npy_type_name(uint32_t dtype)
 {
     for (size_t i = 0; i < TYPES; i++)
@@ -37,6 +48,15 @@ const char *npy_type_name(uint32_t dtype)
 }
 
 /* ---- Writing ---- */
+
+static const char *type_text(uint32_t dtype)
+{
+    const char *name = npy_type_name(dtype);
+    for (size_t i = 0; i < NAMED && !name; i++)
+        if (named[i].dtype == dtype)
+            name = named[i].name;
+    return name ? name : "";
+}
 
 enum {
     PREFIX_BYTES = LENGTH_AT + 2, /* before the text, in version 1.0 */
@@ -49,7 +69,7 @@ enum {
 static size_t describe(const struct tensor_entry *entry, char text[static TEXT_MAX])
 {
     int n = snprintf(text, TEXT_MAX, "{'descr': '%s', 'fortran_order': False, 'shape': (",
-                     npy_type_name(entry->dtype));
+                     type_text(entry->dtype));
     for (uint32_t i = 0; i < entry->rank; i++)
         n += snprintf(text + n, TEXT_MAX - (size_t)n, i ? ", %" PRIu64 : "%" PRIu64,
                       entry->shape[i]);
@@ -87,11 +107,18 @@ struct header {
     size_t length, at;
 
     unsigned seen; /* keys, as bits */
-    bool fortran;
-    bool python2; /* which wrote long integers with an L */
+    bool fortran, turned;
+    bool python2;  /* which wrote long integers with an L */
+    bool loud;     /* tells the user of what is odd */
+    bool left_out; /* no numbers, and optional */
     uint32_t dtype, rank;
     uint64_t shape[TENSOR_MAX_RANK];
 };
+
+#define WARN(h, format, ...)                                                                       \
+    ((h)->loud ? tensor_warn((h)->r, "array '%.*s': " format, SHOWN((h)->array->name_length),      \
+                             (h)->array->name, __VA_ARGS__)                                        \
+               : (void)0)
 
 #define FAIL_AT(h, where, format, ...)                                                             \
     tensor_fail((h)->r, where, "array '%.*s': " format, SHOWN((h)->array->name_length),            \
@@ -152,22 +179,34 @@ static int take_string(struct header *h, const char *expected, const char **out,
     return take(h, quote) ? 0 : fail_text(h, "the end of a string");
 }
 
-static int fail_type(const struct header *h, const char *name, size_t length)
+/* What holds no numbers: an error, or left out. */
+static int refuse_type(struct header *h, const char *what, size_t length, const char *why)
+{
+    h->left_out = h->array->optional;
+    if (!h->left_out)
+        return FAIL(h, "%.*s is not supported%s", SHOWN(length), what, why);
+    WARN(h, "%.*s is not supported%s: it is left out", SHOWN(length), what, why);
+    return -1;
+}
+
+static int fail_type(struct header *h, const char *name, size_t length)
 {
     static const struct {
         char letters[4];
         const char *why;
-    } kinds[] = {{"O", " (it holds pickles)"},
-                 {"SaU", " (it holds text)"},
-                 {"mM", " (it holds times)"},
-                 {"V", " (it holds raw bytes)"}};
-    const char *why = "";
+    } kinds[] = {
+        {"O", " (it holds pickles)"}, {"SaU", " (it holds text)"}, {"mM", " (it holds times)"}};
+    char what[64];
+    int n = snprintf(what, sizeof what, "numpy type '%.*s'", length < 32 ? (int)length : 32, name);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && length > 1; i++)
         if (name[1] && strchr(kinds[i].letters, name[1]))
-            why = kinds[i].why;
+            return refuse_type(h, what, (size_t)n, kinds[i].why);
+    const char *why = length > 1 && name[1] == 'V' ? " (it holds raw bytes)" : "";
     if (equals(name, length, "|V2") || equals(name, length, "<V2"))
         why = " (if it is bfloat16, see --lenient)";
-    return FAIL(h, "numpy type '%.*s' is not supported%s", SHOWN(length), name, why);
+    else if (equals(name, length, "|V1") || equals(name, length, "<V1"))
+        why = " (which of the types of 8 bits it is, numpy does not keep)";
+    return FAIL(h, "%s is not supported%s", what, why);
 }
 
 /* What ml_dtypes makes of bfloat16: its name is lost. */
@@ -175,28 +214,43 @@ static bool is_bfloat16(const struct header *h, const char *name, size_t length)
 {
     if (!h->r->lenient || (!equals(name, length, "|V2") && !equals(name, length, "<V2")))
         return false;
-    tensor_warn(h->r, "array '%.*s': elements of two raw bytes are taken for BF16",
-                SHOWN(h->array->name_length), h->array->name);
+    WARN(h, "%s", "elements of two raw bytes are taken for BF16");
     return true;
+}
+
+/* A number's type with its byte order: '<', '>', '|' where there is none, '=' or nothing for that
+ * of the machine that wrote it. */
+static void read_number_type(struct header *h, const char *name, size_t length)
+{
+    bool bare = length == TYPE_LENGTH - 1;
+    char order = bare ? '=' : name[0];
+    for (size_t i = 0; i < TYPES && (bare || length == TYPE_LENGTH) && strchr("<>=|", order); i++) {
+        bool single = types[i].name[0] == '|';
+        if (memcmp(types[i].name + 1, name + !bare, TYPE_LENGTH - 1) != 0 ||
+            (order == '|' && !single))
+            continue;
+        h->dtype = types[i].dtype;
+        h->turned = order == '>' && !single;
+        if (order == '=' && !single)
+            WARN(h, "its type '%.*s' states no byte order: taken for little-endian", (int)length,
+                 name);
+    }
 }
 
 static int read_type(struct header *h)
 {
+    static const char structured[] = "a structured type";
     const char *name;
     size_t length;
     if (take(h, '[') || take(h, '('))
-        return FAIL(h, "%s", "a structured type is not supported");
+        return refuse_type(h, structured, strlen(structured), "");
     if (take_string(h, "a type", &name, &length) < 0)
         return -1;
-    for (size_t i = 0; i < TYPES && length == TYPE_LENGTH; i++) {
-        if (memcmp(types[i].name + 1, name + 1, TYPE_LENGTH - 1) != 0)
-            continue;
-        bool single = types[i].name[0] == '|';
-        if (name[0] == '>' && !single)
-            return FAIL(h, "big-endian data is not supported (type '%.*s')", TYPE_LENGTH, name);
-        if (name[0] == '<' || (single && (name[0] == '|' || name[0] == '>')))
-            h->dtype = types[i].dtype;
-    }
+    if (length)
+        read_number_type(h, name, length);
+    for (size_t i = 0; i < NAMED && !h->dtype; i++)
+        if (equals(name, length, named[i].name))
+            h->dtype = named[i].dtype;
     if (!h->dtype && is_bfloat16(h, name, length))
         h->dtype = TENSOR_BF16;
     return h->dtype ? 0 : fail_type(h, name, length);
@@ -335,33 +389,44 @@ static int check_size(const struct header *h, uint64_t left, uint64_t need)
                        left);
     if (!h->r->lenient)
         return FAIL_AT(h, data + need, "%" PRIu64 " bytes follow its data", left - need);
-    tensor_warn(h->r, "array '%.*s': %" PRIu64 " bytes follow its data",
-                SHOWN(h->array->name_length), h->array->name, left - need);
+    WARN(h, "%" PRIu64 " bytes follow its data", left - need);
     return 0;
+}
+
+int npy_read(struct tensor_reader *r, const struct npy_array *array, bool loud,
+             struct npy_layout *out)
+{
+    struct header h = {.r = r, .array = array, .loud = loud};
+    if (find_text(&h) < 0)
+        return -1;
+    if (read_dictionary(&h) < 0)
+        return h.left_out ? 0 : -1;
+    if (h.python2)
+        WARN(&h, "%s", "its shape is written as by Python 2");
+    *out = (struct npy_layout){.dtype = h.dtype,
+                               .rank = h.rank,
+                               .data = h.offset + h.length,
+                               .nbytes = type_row(h.dtype)->bytes,
+                               .turned = h.turned,
+                               .transposed = is_transposed(&h)};
+    memcpy(out->shape, h.shape, sizeof out->shape);
+    for (uint32_t i = 0; i < h.rank; i++)
+        out->nbytes = multiply_capped(out->nbytes, h.shape[i]);
+    return check_size(&h, array->offset + array->size - out->data, out->nbytes) < 0 ? -1 : 1;
 }
 
 int npy_add(struct tensor_reader *r, const struct npy_array *array)
 {
-    struct header h = {.r = r, .array = array};
-    if (find_text(&h) < 0 || read_dictionary(&h) < 0)
-        return -1;
-    if (is_transposed(&h))
-        return FAIL(&h, "%s",
-                    "it is in Fortran order, its data transposed (numpy.ascontiguousarray helps)");
-    if (h.python2)
-        tensor_warn(r, "array '%.*s': its shape is written as by Python 2",
-                    SHOWN(array->name_length), array->name);
-    uint64_t data = h.offset + h.length, need = type_row(h.dtype)->bytes;
-    for (uint32_t i = 0; i < h.rank; i++)
-        need = multiply_capped(need, h.shape[i]);
-    if (check_size(&h, array->offset + array->size - data, need) < 0)
-        return -1;
+    struct npy_layout l;
+    int found = npy_read(r, array, true, &l);
+    if (found <= 0)
+        return found;
     struct tensor_entry entry = {.name = array->name,
                                  .name_length = array->name_length,
-                                 .dtype = h.dtype,
-                                 .rank = h.rank,
-                                 .shape = h.shape,
-                                 .offset = data,
-                                 .nbytes = need};
-    return tensor_add(r, &entry);
+                                 .dtype = l.dtype,
+                                 .rank = l.rank,
+                                 .shape = l.shape,
+                                 .offset = l.data,
+                                 .nbytes = l.nbytes};
+    return tensor_add(r, &entry) < 0 ? -1 : 1;
 }

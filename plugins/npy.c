@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "npy-header.h"
+#include "npy-order.h"
 
 #define ARRAY_NAME "array"
 
@@ -19,10 +19,27 @@ static unsigned bid(const uint8_t *head, size_t length, uint64_t size)
     return 8 * NPY_MAGIC_BYTES;
 }
 
+static struct npy_array whole(const struct tensor_reader *r)
+{
+    return (struct npy_array){
+        .name = ARRAY_NAME, .name_length = strlen(ARRAY_NAME), .size = r->size};
+}
+
+static int unwrap(struct tensor_reader *r)
+{
+    struct npy_array array = whole(r);
+    struct npy_plain plain;
+    if (npy_plan(r, &array, &plain) < 0)
+        return -1;
+    if (!plain.foreign)
+        return 0;
+    return npy_emit(r, &array, &plain) < 0 ? -1 : 1;
+}
+
 static int read_npy(struct tensor_reader *r)
 {
-    return npy_add(r, &(struct npy_array){
-                          .name = ARRAY_NAME, .name_length = strlen(ARRAY_NAME), .size = r->size});
+    struct npy_array array = whole(r);
+    return npy_add(r, &array) < 0 ? -1 : 0;
 }
 
 static const char *refuse(const struct tensor_entry *entry)
@@ -47,6 +64,7 @@ const struct tensor_format tensor_format_npy = {
     .tensor_alignment = 1,
     .data_alignment = ALIGNMENT,
     .bid = bid,
+    .unwrap = unwrap,
     .read = read_npy,
     .refuse = refuse,
     .write_head = write_head,

@@ -8,14 +8,14 @@
 #include <zlib.h>
 
 #include "bytes.h"
-#include "npy-header.h"
+#include "npy-order.h"
 #include "zip-read.h"
 
 #define SUFFIX       ".npy"
 #define SUFFIX_BYTES 4u
 
-/* What unwrap makes of an archive with deflated arrays: this mark, then for each array the length
- * of its name (2 bytes), its size (8 bytes), the name and the array. */
+/* What unwrap makes of an archive with deflated or foreign arrays: this mark, then for each array
+ * the length of its name (2 bytes), its size (8 bytes), the name and the array. */
 #define PLAIN_MARK       "NPZplain"
 #define PLAIN_MARK_BYTES 8u
 #define PLAIN_HEAD_BYTES 10u
@@ -65,72 +65,76 @@ static size_t array_name_length(const struct zip_member *m)
     return m->name_length - SUFFIX_BYTES;
 }
 
-static int emit_member(struct zip_archive *a, const struct zip_member *m)
+static int emit_head(struct tensor_reader *r, const struct npy_array *array, uint64_t size)
 {
     uint8_t head[PLAIN_HEAD_BYTES];
-    put_le(head, array_name_length(m), 2);
-    put_le(head + 2, m->size, 8);
-    if (tensor_unwrapped(a->r, head, sizeof head) < 0 ||
-        tensor_unwrapped(a->r, a->names + m->name, array_name_length(m)) < 0)
-        return -1;
-    return zip_unpack(a, m);
+    put_le(head, array->name_length, 2);
+    put_le(head + 2, size, 8);
+    return tensor_unwrapped(r, head, sizeof head) < 0
+               ? -1
+               : tensor_unwrapped(r, array->name, array->name_length);
+}
+
+static struct npy_array member_array(const struct zip_archive *a, const struct zip_member *m)
+{
+    return (struct npy_array){a->names + m->name, array_name_length(m), m->data, m->size, true};
 }
 
 static int emit_members(struct zip_archive *a)
 {
     if (tensor_unwrapped(a->r, PLAIN_MARK, PLAIN_MARK_BYTES) < 0)
         return -1;
-    for (size_t i = 0; i < a->count; i++)
-        if (a->members[i].wanted && emit_member(a, &a->members[i]) < 0)
-            return -1;
-    return 1;
-}
-
-/* ---- The format ---- */
-
-static int unwrap(struct tensor_reader *r)
-{
-    struct zip_archive a = {.r = r, .suffix = SUFFIX};
-    int result = find_arrays(&a);
-    if (result == 0 && a.deflated)
-        result = zip_locate_members(&a) < 0 ? -1 : emit_members(&a);
-    zip_free(&a);
-    return result;
-}
-
-static int add_members(struct zip_archive *a)
-{
     for (size_t i = 0; i < a->count; i++) {
         const struct zip_member *m = &a->members[i];
-        if (!m->wanted)
-            continue;
-        struct npy_array array = {a->names + m->name, array_name_length(m), m->data, m->size};
-        if (npy_add(a->r, &array) < 0)
+        const struct npy_array array = member_array(a, m);
+        if (m->wanted && (emit_head(a->r, &array, m->size) < 0 || zip_unpack(a, m) < 0))
             return -1;
     }
     return 0;
 }
 
-static int read_archive(struct tensor_reader *r)
+/* Whether an array lies in the archive as it is, but not as the core reads it. */
+static int find_foreign(struct zip_archive *a)
 {
-    struct zip_archive a = {.r = r, .suffix = SUFFIX};
-    int result = find_arrays(&a);
-    if (result == 0)
-        result = zip_locate_members(&a);
-    if (result == 0)
-        result = add_members(&a);
-    zip_free(&a);
-    return result;
+    for (size_t i = 0; i < a->count; i++) {
+        const struct npy_array array = member_array(a, &a->members[i]);
+        struct npy_plain plain;
+        if (!a->members[i].wanted)
+            continue;
+        if (npy_plan(a->r, &array, &plain) < 0)
+            return -1;
+        if (plain.foreign)
+            return 1;
+    }
+    return 0;
 }
 
-static int read_plain(struct tensor_reader *r)
+/* ---- The plain form ---- */
+
+/* What was found of the arrays. */
+struct tally {
+    size_t seen, foreign, left_out;
+};
+
+static bool is_plain(struct tensor_reader *r)
+{
+    const uint8_t *bytes = r->size < PLAIN_MARK_BYTES ? NULL : tensor_peek(r, 0, PLAIN_MARK_BYTES);
+    return bytes && memcmp(bytes, PLAIN_MARK, PLAIN_MARK_BYTES) == 0;
+}
+
+/* Calls visit for every array of it, until one call is not 0. */
+static int walk_plain(struct tensor_reader *r,
+                      int (*visit)(struct tensor_reader *r, const struct npy_array *array,
+                                   struct tally *tally),
+                      struct tally *tally)
 {
     char name[UINT16_MAX];
-    for (uint64_t at = PLAIN_MARK_BYTES; at < r->size;) {
+    int result = 0;
+    for (uint64_t at = PLAIN_MARK_BYTES; at < r->size && result == 0;) {
         const uint8_t *bytes = tensor_peek(r, at, PLAIN_HEAD_BYTES);
         if (!bytes)
             return -1;
-        struct npy_array array = {name, (size_t)get_le(bytes, 2), 0, get_le(bytes + 2, 8)};
+        struct npy_array array = {name, (size_t)get_le(bytes, 2), 0, get_le(bytes + 2, 8), true};
         at += PLAIN_HEAD_BYTES;
         bytes = tensor_peek(r, at, array.name_length);
         if (!bytes)
@@ -139,18 +143,102 @@ static int read_plain(struct tensor_reader *r)
         array.offset = at += array.name_length;
         if (array.size > r->size - at)
             return tensor_fail(r, at, "an array ends beyond the file");
-        if (npy_add(r, &array) < 0)
-            return -1;
+        result = visit(r, &array, tally);
         at += array.size;
+    }
+    return result;
+}
+
+static int count_foreign(struct tensor_reader *r, const struct npy_array *array, struct tally *t)
+{
+    struct npy_plain plain;
+    if (npy_plan(r, array, &plain) < 0)
+        return -1;
+    t->foreign += plain.foreign;
+    return 0;
+}
+
+static int emit_plain(struct tensor_reader *r, const struct npy_array *array, struct tally *t)
+{
+    struct npy_plain plain;
+    t->seen++;
+    if (npy_plan(r, array, &plain) < 0 || emit_head(r, array, plain.size) < 0)
+        return -1;
+    return npy_emit(r, array, &plain);
+}
+
+static int order_plain(struct tensor_reader *r)
+{
+    struct tally t = {0};
+    if (walk_plain(r, count_foreign, &t) < 0)
+        return -1;
+    if (!t.foreign)
+        return 0;
+    if (tensor_unwrapped(r, PLAIN_MARK, PLAIN_MARK_BYTES) < 0)
+        return -1;
+    return walk_plain(r, emit_plain, &t) < 0 ? -1 : 1;
+}
+
+/* ---- The format ---- */
+
+/* What is deflated can be put in order only when it is plain. */
+static int unwrap(struct tensor_reader *r)
+{
+    struct zip_archive a = {.r = r, .suffix = SUFFIX};
+    if (is_plain(r))
+        return order_plain(r);
+    int result = find_arrays(&a);
+    if (result == 0)
+        result = zip_locate_members(&a);
+    if (result == 0)
+        result = a.deflated ? 1 : find_foreign(&a);
+    if (result > 0)
+        result = emit_members(&a) < 0 ? -1 : 2;
+    zip_free(&a);
+    return result;
+}
+
+/* Adds an array, and counts those that hold no numbers. */
+static int add(struct tensor_reader *r, const struct npy_array *array, struct tally *t)
+{
+    int found = npy_add(r, array);
+    t->seen++;
+    t->left_out += found == 0;
+    return found < 0 ? -1 : 0;
+}
+
+static int add_members(struct zip_archive *a, struct tally *t)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        const struct npy_array array = member_array(a, &a->members[i]);
+        if (a->members[i].wanted && add(a->r, &array, t) < 0)
+            return -1;
     }
     return 0;
 }
 
+static int read_archive(struct tensor_reader *r, struct tally *t)
+{
+    struct zip_archive a = {.r = r, .suffix = SUFFIX};
+    int result = find_arrays(&a);
+    if (result == 0)
+        result = zip_locate_members(&a);
+    if (result == 0)
+        result = add_members(&a, t);
+    zip_free(&a);
+    return result;
+}
+
 static int read_npz(struct tensor_reader *r)
 {
-    const uint8_t *bytes = r->size < PLAIN_MARK_BYTES ? NULL : tensor_peek(r, 0, PLAIN_MARK_BYTES);
-    bool plain = bytes && memcmp(bytes, PLAIN_MARK, PLAIN_MARK_BYTES) == 0;
-    return plain ? read_plain(r) : read_archive(r);
+    struct tally t = {0};
+    int result = is_plain(r) ? walk_plain(r, add, &t) : read_archive(r, &t);
+    if (result < 0 || !t.left_out)
+        return result;
+    if (t.left_out == t.seen)
+        return tensor_fail(r, 0, "none of its %zu arrays holds numbers", t.seen);
+    tensor_warn(r, "%zu of its %zu arrays hold no numbers and are left out", t.left_out, t.seen);
+    return 0;
 }
 
 /* ---- Writing ---- */

@@ -326,7 +326,7 @@ static int finish_index(struct tu_model *m, struct tu_error *error)
 }
 
 /* Where the format finds its file compressed, the plain form takes the file's place. */
-static int unwrap(struct index_reader *ir)
+static int unwrap_once(struct index_reader *ir)
 {
     struct tu_source *source = &ir->model->source;
     const char *path = source->path;
@@ -339,7 +339,18 @@ static int unwrap(struct index_reader *ir)
     if (ir->plain < 0 || tu_source_open(source, ir->plain, path, ir->error) < 0)
         return tu_fail(ir->error, TU_EINVALID, "%s: nothing came out of its compression", path);
     ir->public.size = source->size;
-    return 0;
+    ir->plain = -1;
+    ir->plain_size = 0;
+    return found;
+}
+
+static int unwrap(struct index_reader *ir)
+{
+    enum { AGAIN = 2, TIMES = 4 };
+    int found = AGAIN;
+    for (int i = 0; i < TIMES && found == AGAIN; i++)
+        found = unwrap_once(ir);
+    return found < 0 ? -1 : 0;
 }
 
 static int read_index(struct tu_model *m, const struct tu_model_options *options,

@@ -258,10 +258,11 @@ struct tensor_format {
      * that it is of this format; 0 if it is not.  size is that of the file. */
     unsigned (*bid)(const uint8_t *head, size_t length, uint64_t size);
 
-    /* For formats that may be compressed as a whole: 0 if this file is plain, or 1 after its plain
-     * form, which read is given instead, was emitted by tensor_unwrapped.  The core keeps it in an
-     * unlinked temporary file.  The plugin bounds what it emits by sizes the file states.  May be
-     * NULL. */
+    /* For formats that may be compressed as a whole, or have elements in an order that is not the
+     * core's: 0 if this file is plain, or 1 after its plain form, which read is given instead, was
+     * emitted by tensor_unwrapped; 2 if what was emitted is to be unwrapped once more (at most 4
+     * times).  The core keeps it in an unlinked temporary file.  The plugin bounds what it emits by
+     * sizes the file states.  May be NULL. */
     int (*unwrap)(struct tensor_reader *r);
 
     /* Reports metadata and tensors. */

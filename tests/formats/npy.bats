@@ -51,12 +51,6 @@ agree() {
 }
 
 @test "what cannot be read is refused by name" {
-    npy '<f4' True '(2, 3)' 000000000000000000000000000000000000000000000000 > a.npy
-    refuses 'Fortran order' tensor-ls a.npy
-    npy '<f4' True '(1, 3)' 000000000000000000000000 > a.npy
-    run -0 tensor-ls a.npy
-    npy '>f4' False '(1,)' 00000000 > a.npy
-    refuses 'big-endian' tensor-ls a.npy
     npy '|O' False '(1,)' 00000000 > a.npy
     refuses 'pickles' tensor-ls a.npy
     npy '|V2' False '(1,)' 803f > a.npy
@@ -72,6 +66,123 @@ agree() {
     for ((n = 6; n < 132; n += 9)); do
         head -c "$n" a.npy > cut.npy
         refuses cut.npy tensor-ls cut.npy
+    done
+}
+
+# ordered DESCR FORTRAN SHAPE: an array of the numbers 0, 1, ... in C order, as that descr and order lie in a
+# file, on standard output; written element by element, without numpy.
+ordered() {
+    python3 - "$@" << 'END'
+import itertools, struct, sys
+descr, fortran, shape = sys.argv[1], sys.argv[2] == "True", eval(sys.argv[3])
+code = (descr[0] if descr[0] in "<>" else "<") + {"f4": "f", "f8": "d", "f2": "e", "i4": "i", "i8": "q", "u2": "H", "c8": "ff"}[descr.lstrip("<>=|")]
+strides = [1] * len(shape)
+for i in range(len(shape) - 1, 0, -1):
+    strides[i - 1] = strides[i] * shape[i]
+if fortran:
+    places = (tuple(reversed(t)) for t in itertools.product(*map(range, reversed(shape))))
+else:
+    places = itertools.product(*map(range, shape))
+data = b""
+for place in places:
+    n = sum(i * s for i, s in zip(place, strides))
+    data += struct.pack(code, *([n, n + 0.5] if code[1:] == "ff" else [n]))
+text = "{'descr': '%s', 'fortran_order': %s, 'shape': %s, }" % (descr, fortran, shape)
+text += " " * (-(11 + len(text)) % 64) + "\n"
+sys.stdout.buffer.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + data)
+END
+}
+
+@test "Fortran order and big-endian numbers are read" {
+    for shape in '(6,)' '(2, 3)' '(4, 1, 3)' '(2, 3, 5, 7)' '(1, 3)' '(0, 2)' '()'; do
+        for type in f4 f8 f2 i4 i8 u2 c8; do
+            ordered "<$type" False "$shape" > want.npy
+            for order in True False; do
+                for descr in "<$type" ">$type"; do
+                    ordered "$descr" $order "$shape" > a.npy
+                    cmp <(tensor-hash --table a.npy | cut -d ' ' -f 1) <(tensor-hash --table want.npy | cut -d ' ' -f 1)
+                done
+            done
+        done
+    done
+    # more than what is put in order at a time, in all three dimensions
+    python3 - << 'END'
+import array, struct
+def put(name, fortran, shape, data):
+    text = "{'descr': '<u2', 'fortran_order': %s, 'shape': %s, }" % (fortran, shape)
+    text += " " * (-(11 + len(text)) % 64) + "\n"
+    open(name, "wb").write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + data.tobytes())
+for k, (n, m) in enumerate([(3, 4000000), (4000000, 3), (3001, 4003)]):
+    c = array.array("H", bytes(2 * n * m))
+    for i in range(n):
+        c[i * m:(i + 1) * m] = array.array("H", [(i * 7 + j) & 0xffff for j in range(m)]) if n < 4000 else array.array("H", [(i * 7 + j) & 0xffff for j in range(m)])
+    f = array.array("H", bytes(2 * n * m))
+    for j in range(m):
+        f[j * n:(j + 1) * n] = c[j::m]
+    put("c%d.npy" % k, False, (n, m), c)
+    put("f%d.npy" % k, True, (n, m), f)
+END
+    for k in 0 1 2; do
+        cmp <(tensor-hash --table -a xxh3 c$k.npy) <(tensor-hash --table -a xxh3 f$k.npy | sed "s/f$k.npy/c$k.npy/")
+    done
+    # what is cut is no array
+    ordered '>f4' True '(40, 30)' > a.npy
+    for n in 100 128 1000 4927; do
+        head -c $n a.npy > cut.npy
+        refuses cut.npy tensor-ls cut.npy
+    done
+}
+
+@test "types as other writers spell them" {
+    make-model want.safetensors 'array F32 2 = 1 2'
+    for descr in '=f4' f4; do
+        npy "$descr" False '(2,)' 0000803f00000040 > a.npy
+        agree -q a.npy want.safetensors
+        run -0 tensor-ls a.npy
+        [[ $output == *"states no byte order: taken for little-endian"* ]]
+    done
+    npy bfloat16 False '(2,)' 803f0040 > a.npy
+    agree a.npy want.safetensors
+    npy bfloat16 True '(2, 2)' 803f404000408040 > a.npy
+    make-model four.safetensors 'array F32 2x2 = 1 2 3 4'
+    agree a.npy four.safetensors
+    npy float8_e4m3fn False '(2,)' 3840 > a.npy
+    agree a.npy want.safetensors
+    npy float8_e5m2 False '(2,)' 3c40 > a.npy
+    agree a.npy want.safetensors
+    npy float8_e8m0fnu False '(2,)' 7f80 > a.npy
+    agree a.npy want.safetensors
+    npy '|V1' False '(1,)' 00 > a.npy
+    refuses 'numpy does not keep' tensor-ls a.npy
+    npy float8_e4m3b11fnuz False '(1,)' 00 > a.npy
+    refuses "'float8_e4m3b11fnuz' is not supported" tensor-ls a.npy
+}
+
+@test "members of an archive that hold no numbers are named, counted and left out" {
+    npy '<f4' False '(2,)' 0000803f00000040 > x.npy
+    npy '<U3' False '(1,)' 610000006200000063000000 > label.npy
+    npy '|O' False '(1,)' 80049504 > thing.npy
+    ordered '>f4' True '(2, 3)' > turned.npy
+    ordered '<f4' False '(2, 3)' > want.npy
+    for method in STORED DEFLATED; do
+        zip_of a.npz $method label.npy x.npy turned.npy thing.npy
+        run -0 --separate-stderr tensor-ls --tsv a.npz
+        [ "${#lines[@]}" -eq 3 ]
+        [[ $stderr == *"array 'label': numpy type '<U3' is not supported (it holds text): it is left out"* ]]
+        [[ $stderr == *"array 'thing': numpy type '|O' is not supported (it holds pickles): it is left out"* ]]
+        [[ $stderr == *"2 of its 4 arrays hold no numbers and are left out"* ]]
+        [ "$(grep -c left <<< "$stderr")" -eq 3 ]
+        tensor-cat -q --match turned a.npz | tensor-save -qf got.npy
+        cmp got.npy want.npy
+        zip_of b.npz $method label.npy
+        refuses 'none of its 1 arrays holds numbers' tensor-ls -q b.npz
+    done
+    # numbers that are not known are no text
+    npy '|V2' False '(1,)' 803f > raw.npy
+    npy '<f16' False '(1,)' 00000000000000000000000000000000 > long.npy
+    for name in raw long; do
+        zip_of a.npz STORED x.npy $name.npy
+        refuses "array '$name'" tensor-ls -q a.npz
     done
 }
 
