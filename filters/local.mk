@@ -15,6 +15,7 @@ bin_PROGRAMS += \
 	filters/tensor-quant \
 	filters/tensor-rand \
 	filters/tensor-save \
+	filters/tensor-splice \
 	filters/tensor-stat \
 	filters/tensor-trace \
 	filters/verdict

@@ -9,6 +9,7 @@
 #include "tool/main.h"
 #include "model/feed.h"
 #include "tool/output.h"
+#include "tool/put-view.h"
 #include "map/apply.h"
 
 static struct tu_tool tool;
@@ -51,13 +52,8 @@ static int catalogue_operand(struct work *w, struct tu_error *error)
 {
     const struct tu_operand *o = &w->feed.operand;
     tu_catalogue_free(&w->catalogue);
-    for (size_t i = 0; i < o->model_count; i++)
-        for (size_t k = 0; k < o->models[i].count; k++) {
-            struct tu_member m = {&o->models[i], &o->models[i].tensors[k]};
-            if (tu_catalogue_add(&w->catalogue, m, error) < 0)
-                return -1;
-        }
-    tu_catalogue_sort(&w->catalogue);
+    if (tu_catalogue_operand(&w->catalogue, o, error) < 0)
+        return -1;
     w->facts.metadata[0] = o->model_count ? &o->models[0].metadata : NULL;
     return 0;
 }
@@ -136,24 +132,6 @@ static int note_name(struct work *w, const char *name, size_t length,
                : tu_fail(error, TU_EINVALID, "two tensors would be called '%s'", name);
 }
 
-static int put_bytes(struct work *w, const struct tu_view *v, struct tu_error *error)
-{
-    uint64_t left = v->tensor.nbytes, offset = 0;
-    size_t most = tu_view_piece(v), piece = left < most ? (size_t)left : most;
-    char *buffer = malloc(piece + 1);
-    int result = buffer ? 0 : tu_fail_memory(error);
-    for (size_t n; left && result == 0; left -= n, offset += n) {
-        n = left < piece ? (size_t)left : piece;
-        result = tu_view_read(v, offset, buffer, n, error);
-        if (result == 0)
-            result = tu_writer_bytes(&output.writer, buffer, n, error);
-        w->feed.done += n;
-        tu_progress(&tool.session, w->feed.done, w->feed.total);
-    }
-    free(buffer);
-    return result;
-}
-
 /* Where a tensor comes from: the source it was made of stays, its place there does not. */
 static void keep_origin(const struct tensor_value *map, struct tensor_pair *pairs,
                         struct tensor_value *out)
@@ -170,13 +148,8 @@ static int put_view(struct work *w, const struct tu_view *v, const char *name, s
 {
     struct tensor_pair pairs[ORIGIN];
     struct tensor_value extra;
-    struct tu_tensor t = v->tensor;
-    t.name = name;
-    t.name_length = length;
     keep_origin(&item->map, pairs, &extra);
-    if (tu_output_tensor(&output, &t, &extra, error) < 0)
-        return -1;
-    return tu_output_streams(&output) ? put_bytes(w, v, error) : 0;
+    return tu_put_view(&output, v, (struct tu_view_name){name, length}, &extra, &w->feed, error);
 }
 
 /* ---- One tensor ---- */

@@ -3,6 +3,7 @@ dist_man_MANS = \
 	man/gate-power.1 \
 	man/tensor-attn-gpu.1 \
 	man/tensor-attn.1 \
+	man/tensor-bisect.1 \
 	man/tensor-cat.1 \
 	man/tensor-contract.5 \
 	man/tensor-cos.1 \
@@ -27,6 +28,7 @@ dist_man_MANS = \
 	man/tensor-rand.1 \
 	man/tensor-save.1 \
 	man/tensor-rules.5 \
+	man/tensor-splice.1 \
 	man/tensor-stat.1 \
 	man/tensor-stream.5 \
 	man/tensor-trace.1 \

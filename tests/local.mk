@@ -20,6 +20,8 @@ BATS_TESTS = \
 	tests/filters/every-filter.bats \
 	tests/filters/oracle.bats \
 	tests/filters/map.bats \
+	tests/filters/bisect.bats \
+	tests/filters/splice.bats \
 	tests/filters/origin.bats \
 	tests/filters/dump.bats \
 	tests/filters/hunt.bats \

@@ -10,26 +10,6 @@
 
 #include "compare/side.h"
 
-uint32_t tu_shape_core(const struct tu_tensor *t, const uint64_t **shape)
-{
-    uint32_t first = 0, last = t->rank;
-    while (first < last && t->shape[first] == 1)
-        first++;
-    while (last > first && t->shape[last - 1] == 1)
-        last--;
-    *shape = t->shape + first;
-    return last - first;
-}
-
-bool tu_same_shape(const struct tu_tensor *a, const struct tu_tensor *b)
-{
-    const uint64_t *x, *y;
-    uint32_t n = tu_shape_core(a, &x);
-    if (n != tu_shape_core(b, &y))
-        return false;
-    return n == 0 || memcmp(x, y, n * sizeof *x) == 0; /* a scalar may have no shape to point to */
-}
-
 void tu_pair_set_view(struct tu_pair *p, int i, const struct tu_view *v)
 {
     const char *name = p->tensors[i].name;

@@ -51,9 +51,4 @@ void tu_pair_set_view(struct tu_pair *p, int i, const struct tu_view *v);
 /* What views of the pair are made with: they live as long as it. */
 struct tu_view_maker tu_pair_maker(struct tu_pair *p, const struct tu_kernels *kernels);
 
-/* The shape without leading and trailing ones: how many dimensions it has. */
-uint32_t tu_shape_core(const struct tu_tensor *t, const uint64_t **shape);
-/* Whether shapes agree, but for leading and trailing ones. */
-bool tu_same_shape(const struct tu_tensor *a, const struct tu_tensor *b);
-
 #endif

@@ -39,6 +39,18 @@ void tu_catalogue_sort(struct tu_catalogue *c)
         qsort(c->entries, c->count, sizeof *c->entries, compare_entries);
 }
 
+int tu_catalogue_operand(struct tu_catalogue *c, const struct tu_operand *o, struct tu_error *error)
+{
+    for (size_t i = 0; i < o->model_count; i++)
+        for (size_t k = 0; k < o->models[i].count; k++) {
+            struct tu_member m = {&o->models[i], &o->models[i].tensors[k]};
+            if (tu_catalogue_add(c, m, error) < 0)
+                return -1;
+        }
+    tu_catalogue_sort(c);
+    return 0;
+}
+
 void tu_catalogue_free(struct tu_catalogue *c)
 {
     free(c->entries);

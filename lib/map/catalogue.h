@@ -3,7 +3,7 @@
 #ifndef TU_CATALOGUE_H
 #define TU_CATALOGUE_H
 
-#include "model/select.h"
+#include "model/operand.h"
 
 /* Tensors that can be found by their names and read in any order. */
 struct tu_catalogue {
@@ -16,6 +16,9 @@ struct tu_catalogue {
 };
 
 int tu_catalogue_add(struct tu_catalogue *c, struct tu_member member, struct tu_error *error);
+/* Adds every tensor of an operand that is no stream, and sorts. */
+int tu_catalogue_operand(struct tu_catalogue *c, const struct tu_operand *o,
+                         struct tu_error *error) TU_MUST_CHECK;
 void tu_catalogue_sort(struct tu_catalogue *c);
 void tu_catalogue_free(struct tu_catalogue *c);
 /* The tensor of a name, or the only one whose name differs in prefixes alone; NULL tensor if there

@@ -18,6 +18,8 @@ MAP_SOURCES = \
 	lib/map/partner.h \
 	lib/map/pattern.c \
 	lib/map/pattern.h \
+	lib/map/splice.c \
+	lib/map/splice.h \
 	lib/map/view.c \
 	lib/map/view.h
 libtensorutils_la_SOURCES += $(MAP_SOURCES)

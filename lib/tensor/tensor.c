@@ -36,6 +36,26 @@ int tu_compare_names(const char *a, size_t a_length, const char *b, size_t b_len
     return order ? order : (a_length > b_length) - (a_length < b_length);
 }
 
+uint32_t tu_shape_core(const struct tu_tensor *t, const uint64_t **shape)
+{
+    uint32_t first = 0, last = t->rank;
+    while (first < last && t->shape[first] == 1)
+        first++;
+    while (last > first && t->shape[last - 1] == 1)
+        last--;
+    *shape = t->shape + first;
+    return last - first;
+}
+
+bool tu_same_shape(const struct tu_tensor *a, const struct tu_tensor *b)
+{
+    const uint64_t *x, *y;
+    uint32_t n = tu_shape_core(a, &x);
+    if (n != tu_shape_core(b, &y))
+        return false;
+    return n == 0 || memcmp(x, y, n * sizeof *x) == 0; /* a scalar may have no shape to point to */
+}
+
 int tu_tensor_copy(struct tu_arena *arena, const struct tu_tensor *t, struct tu_tensor *out,
                    struct tu_error *error)
 {

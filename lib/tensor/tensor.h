@@ -38,6 +38,11 @@ int tu_tensor_check(struct tu_tensor *t, struct tu_geometry *geometry,
 /* The order of names: that of their bytes. */
 int tu_compare_names(const char *a, size_t a_length, const char *b, size_t b_length);
 
+/* The shape without leading and trailing ones: how many dimensions it has. */
+uint32_t tu_shape_core(const struct tu_tensor *t, const uint64_t **shape);
+/* Whether shapes agree, but for leading and trailing ones. */
+bool tu_same_shape(const struct tu_tensor *a, const struct tu_tensor *b);
+
 int tu_tensor_copy(struct tu_arena *arena, const struct tu_tensor *t, struct tu_tensor *out,
                    struct tu_error *error) TU_MUST_CHECK;
 

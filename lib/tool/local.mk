@@ -10,6 +10,8 @@ TOOL_SOURCES = \
 	lib/tool/options.h \
 	lib/tool/output.c \
 	lib/tool/output.h \
+	lib/tool/put-view.c \
+	lib/tool/put-view.h \
 	lib/tool/repeat.c \
 	lib/tool/repeat.h
 libtensorutils_la_SOURCES += $(TOOL_SOURCES)

@@ -17,7 +17,7 @@ readers() {
     for filter in $(filters); do
         case $filter in
         tensor-rand) ;;
-        tensor-cos | tensor-heads | tensor-matmul) echo "$filter - a.tsr" ;;
+        tensor-cos | tensor-heads | tensor-matmul | tensor-splice) echo "$filter - a.tsr" ;;
         tensor-fault) echo "$filter --fault bit" ;;
         tensor-map) echo "$filter --map rename.map" ;;
         tensor-quant) echo "$filter --to bf16" ;;
@@ -35,7 +35,7 @@ writers() {
     for filter in $(filters); do
         case $filter in
         tensor-rand) echo "$filter --tensor w=3" ;;
-        tensor-cos | tensor-heads | tensor-matmul) echo "$filter a.tsr a.tsr" ;;
+        tensor-cos | tensor-heads | tensor-matmul | tensor-splice) echo "$filter a.tsr a.tsr" ;;
         tensor-attn-gpu) ;; # prints what a device has made: attn-gpu.bats
         tensor-fault) echo "$filter --fault bit a.tsr" ;;
         tensor-map) echo "$filter --map rename.map a.tsr" ;;
