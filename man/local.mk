@@ -11,6 +11,7 @@ dist_man_MANS = \
 	man/tensor-facts.7 \
 	man/tensor-fault.1 \
 	man/tensor-format-apr.5 \
+	man/tensor-format-aprt.5 \
 	man/tensor-format-gguf.5 \
 	man/tensor-format-npy.5 \
 	man/tensor-format-safetensors.5 \

@@ -66,7 +66,6 @@ static const struct {
     {{'A', 'P', 'R', 'N'}, "APR v1 (APRN) holds one serialized model, no named tensors"},
     {{'A', 'P', 'R', '1'}, "APR1, the old form of Whisper files, is not supported"},
     {{'A', 'P', 'R', '2'}, "APR2, a form that no known writer makes, is not supported"},
-    {{'A', 'P', 'R', 'T'}, "APRT holds the trace of one stage, no named tensors"},
 };
 
 enum { RELATIVES = sizeof relatives / sizeof *relatives };

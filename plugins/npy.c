@@ -69,4 +69,5 @@ const struct tensor_format tensor_format_npy = {
     .refuse = refuse,
     .write_head = write_head,
     .drops_metadata = true,
+    .unnamed = true,
 };

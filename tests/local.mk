@@ -12,6 +12,7 @@ PLAIN_TESTS = \
 	tests/suite/golden.bats
 
 BATS_TESTS = \
+	tests/formats/dumps.bats \
 	tests/formats/hostile.bats \
 	tests/filters/matmul.bats \
 	tests/filters/cache.bats \
@@ -153,6 +154,7 @@ EXTRA_DIST += $(PLAIN_TESTS) $(BATS_TESTS) \
 	tests/reference/reference_stat.py \
 	tests/reference/reference_trace.py \
 	tests/tools/samples_apr.py \
+	tests/tools/samples_aprt.py \
 	tests/tools/samples_gguf.py \
 	tests/tools/samples_npy.py \
 	tests/tools/samples_safetensors.py \

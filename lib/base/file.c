@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { PIPE_BYTES = 1 << 20, MOVE_MAX = 1 << 30 };
@@ -16,6 +17,17 @@ enum { PIPE_BYTES = 1 << 20, MOVE_MAX = 1 << 30 };
 uint64_t tu_modified(const struct stat *st)
 {
     return (uint64_t)st->st_mtim.tv_sec * UINT64_C(1000000000) + (uint64_t)st->st_mtim.tv_nsec;
+}
+
+void tu_allow_files(size_t count)
+{
+    enum { SPARE_FILES = 32 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < count + SPARE_FILES &&
+        limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 const char *tu_operand_name(const char *path)

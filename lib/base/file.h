@@ -19,6 +19,9 @@ int tu_open_operand(const char *path, struct tu_error *error) TU_MUST_CHECK;
 /* Opens a file that another file or a folder names, and does not wait where it is a pipe. */
 int tu_open_part(const char *path, struct tu_error *error) TU_MUST_CHECK;
 
+/* Lets the process have so many files open beside some others, as far as the system allows. */
+void tu_allow_files(size_t count);
+
 /* "standard input" for "-", else path. */
 const char *tu_operand_name(const char *path);
 

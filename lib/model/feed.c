@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/dumps.h"
 #include "model/facts/gather.h"
 #include "model/source-record.h"
 #include "stream/record.h"
@@ -74,6 +75,11 @@ static int open_operand(struct tu_feed *f, struct tu_error *error)
     if (tu_operand_open(&f->operand, f->session, f->operands[f->next_operand++],
                         sorted ? TU_ACCESS_RANDOM : f->access, error) < 0)
         return -1;
+    for (size_t i = 0; i < f->operand.model_count; i++)
+        if (f->operand_count > 1 && !f->operand.company && f->operand.models[i].format->unnamed &&
+            !f->operand.models[i].source.standard &&
+            tu_dump_name_by_stem(&f->operand.models[i], error) < 0)
+            return -1;
     f->segment_sources = f->sources;
     f->step = f->operand.is_stream ? TU_FEED_TENSORS : TU_FEED_SOURCE;
     return f->operand.is_stream ? 0 : select_tensors(f, error);

@@ -4,6 +4,8 @@ MODEL_SOURCES = \
 	lib/model/digest-list.h \
 	lib/model/digests.c \
 	lib/model/digests.h \
+	lib/model/dumps.c \
+	lib/model/dumps.h \
 	lib/model/feed.c \
 	lib/model/feed.h \
 	lib/model/model.c \

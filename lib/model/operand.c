@@ -144,8 +144,10 @@ static int add_parts(struct tu_operand *o, struct tu_session *session, const str
         return tu_fail_memory(error);
     *o->company =
         (struct tu_company){.left_out = parts->left_out, .left_out_count = parts->left_out_count};
+    tu_allow_files(parts->count);
     for (size_t i = 0; i < parts->count; i++)
-        if (add_path(o, session, parts->paths[i], error) < 0)
+        if (add_path(o, session, parts->paths[i], error) < 0 ||
+            (parts->dumps && tu_dump_name(&o->models[i], &parts->dumps[i], error) < 0))
             return -1;
     if (parts->index) {
         add_companion(o, "index", parts->index, &parts->index_read);

@@ -119,18 +119,20 @@ static int read_index(const char *path, struct tu_arena *arena, struct tu_parts 
 /* ---- Folders ---- */
 
 /* What a folder may hold a model as. */
-enum kind { INDEX, SHARDS, GGUF, APR, KINDS };
+enum kind { INDEX, SHARDS, GGUF, APR, NPZ, KINDS };
 static const char *const suffixes[] = {
     [INDEX] = ".safetensors.index.json",
     [SHARDS] = ".safetensors",
     [GGUF] = ".gguf",
     [APR] = ".apr",
+    [NPZ] = ".npz",
 };
 
 /* The model files of a folder by kind, as paths in order. */
 struct listing {
     char **paths[KINDS];
     size_t count[KINDS], capacity[KINDS];
+    struct tu_dumps dumps;
 };
 
 static int list_file(struct listing *l, const char *folder, const char *name,
@@ -152,6 +154,7 @@ static void free_listing(struct listing *l)
 {
     for (int kind = 0; kind < KINDS; kind++)
         free(l->paths[kind]);
+    tu_dumps_free(&l->dumps);
 }
 
 /* What it holds is given back by free_listing, also after an error. */
@@ -170,7 +173,7 @@ static int list_folder(struct listing *l, const char *folder, struct tu_arena *a
     for (int kind = 0; kind < KINDS; kind++)
         if (l->count[kind])
             qsort(l->paths[kind], l->count[kind], sizeof *l->paths[kind], compare_texts);
-    return result;
+    return result < 0 ? -1 : tu_dumps_list(&l->dumps, folder, arena, error);
 }
 
 bool tu_part_of(const char *name, const char *suffix, uint64_t *part, uint64_t *count)
@@ -236,10 +239,40 @@ static int check_kinds(const char *folder, const struct listing *l, struct tu_er
                            folder, first, tu_file_name(l->paths[kind][0]));
         first = tu_file_name(l->paths[kind][0]);
     }
+    for (int kind = 0; kind < TU_DUMP_KINDS; kind++) {
+        if (l->dumps.count[kind] == 0)
+            continue;
+        const struct tu_dump_file *file = l->dumps.files[kind];
+        if (first)
+            return tu_fail(
+                error, TU_EINVALID,
+                "%s: holds models of two formats, %.200s and %.200s%s (name one of them)", folder,
+                first, file->name, tu_dump_suffixes[kind]);
+        first = tu_file_name(file->path);
+    }
     if (first)
         return 0;
     return tu_fail(error, TU_EINVALID,
-                   "%s: is a directory without a model (*.safetensors, *.gguf or *.apr)", folder);
+                   "%s: is a directory without a model (*.safetensors, *.gguf, *.apr or *.npz) or "
+                   "dumps (*.npy, or *.bin of aprender)",
+                   folder);
+}
+
+/* All files of a dump. */
+static int parts_of_dumps(const struct tu_dumps *d, struct tu_arena *arena, struct tu_parts *out,
+                          struct tu_error *error)
+{
+    enum tu_dump_kind kind = d->count[TU_DUMP_NPY] ? TU_DUMP_NPY : TU_DUMP_STAGE;
+    size_t count = d->count[kind];
+    struct tu_dump_file *copy = tu_arena_alloc(arena, count * sizeof *copy);
+    out->paths = tu_arena_alloc(arena, count * sizeof *out->paths);
+    if (!copy || !out->paths)
+        return tu_fail_memory(error);
+    memcpy(copy, d->files[kind], count * sizeof *copy);
+    out->dumps = copy;
+    for (; out->count < count; out->count++)
+        out->paths[out->count] = (char *)copy[out->count].path;
+    return find_config(arena, out, error);
 }
 
 /* Whether GGUF files are parts of one split. */
@@ -287,8 +320,10 @@ static int parts_of_listing(const char *folder, const struct listing *l, struct 
     enum kind kind = INDEX;
     if (check_kinds(folder, l, error) < 0)
         return -1;
-    while (l->count[kind] == 0)
+    while (kind < KINDS && l->count[kind] == 0)
         kind++;
+    if (kind == KINDS)
+        return parts_of_dumps(&l->dumps, arena, out, error);
     if (choose_file(folder, l, kind, error) < 0)
         return -1;
     if (kind == INDEX) {

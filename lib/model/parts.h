@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "model/dumps.h"
 #include "tree/value.h"
 
 /* Where the parts of a model lie. */
@@ -21,14 +22,17 @@ struct tu_parts {
     char **left_out;                /* other model files in the folder of an index */
     size_t left_out_count;
     const char *folder; /* of an index */
+    /* Of a folder of dumps, as many as paths: what each file is called; NULL: files name their
+     * tensors. */
+    const struct tu_dump_file *dumps;
 };
 
 /* Whether bytes may be a shard index: a JSON object in a file called *.json. */
 bool tu_is_shard_index(const char *path, const uint8_t *head, size_t length);
 
-/* The files of a Hugging Face folder: those of its index, or its only model file.  What could be
- * taken for another model, or for the rest of one, is an error: models of two formats, a model file
- * that the index does not name, one shard without an index. */
+/* The files of a Hugging Face folder: those of its index, or its only model file; or all files of a
+ * folder of dumps.  What could be taken for another model, or for the rest of one, is an error:
+ * models of two formats, a model file that the index does not name, one shard without an index. */
 int tu_parts_of_folder(const char *folder, struct tu_arena *arena, struct tu_parts *out,
                        struct tu_error *error) TU_MUST_CHECK;
 

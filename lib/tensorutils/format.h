@@ -293,6 +293,10 @@ struct tensor_format {
 
     /* Writing: the format has no place for metadata.  The user is told that it is lost. */
     bool drops_metadata;
+
+    /* A file holds one tensor and does not name it: where several files are read together, as those
+     * of a folder, each is called after its file. */
+    bool unnamed;
 };
 
 #define TENSOR_FORMAT_HEADER .abi = TENSOR_FORMAT_ABI, .struct_size = sizeof(struct tensor_format)

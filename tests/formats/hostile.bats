@@ -18,6 +18,7 @@ walk() {
 @test "good SafeTensors files are read" { walk 'good-*.safetensors'; }
 @test "good GGUF files are read" { walk 'good-*.gguf'; }
 @test "good APR files are read" { walk 'good-*.apr'; }
+@test "good stages of aprender are read" { walk 'good-*.aprt'; }
 @test "good numpy files are read" { walk 'good-*.np[yz]'; }
 @test "good streams are read" { walk 'good-*.tsr'; }
 @test "what is not supported is told by name" { walk 'unsupported-*'; }
@@ -64,6 +65,7 @@ walk() {
 }
 @test "APR: compressed files" { walk 'bad-@(lz4|zstd)-*.apr'; }
 
+@test "stages of aprender: sizes" { walk 'bad-*.aprt'; }
 @test "numpy: headers, shapes and types of arrays (CVE-2025-62608)" { walk 'bad-*.npy'; }
 @test "numpy: directories of archives" { walk 'bad-*.npz'; }
 
@@ -79,7 +81,7 @@ walk() {
 @test "streams: a producer's own error" { walk 'bad-error-*.tsr'; }
 
 @test "every sample is of one of these kinds, and in one of these tests" {
-    run -0 awk -F'\t' 'NF != 3 || $1 !~ /^(good|bad|unsupported)-.*\.(safetensors|gguf|apr|npy|npz|tsr)$/ || ($1 ~ /^bad/ && $2 == "")' \
+    run -0 awk -F'\t' 'NF != 3 || $1 !~ /^(good|bad|unsupported)-.*\.(safetensors|gguf|apr|aprt|npy|npz|tsr)$/ || ($1 ~ /^bad/ && $2 == "")' \
         "$BATS_FILE_TMPDIR/samples/index.tsv"
     [ -z "$output" ]
     # the patterns as regular expressions

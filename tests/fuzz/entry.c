@@ -10,6 +10,7 @@
 
 const struct fuzz_target fuzz_targets[] = {
     {"apr", fuzz_apr},
+    {"aprt", fuzz_aprt},
     {"contract", fuzz_contract},
     {"decode", fuzz_decode},
     {"evidence", fuzz_evidence},

@@ -11,7 +11,7 @@
 #include "model/plugin.h"
 #include "tensor/tensor.h"
 
-extern const struct tensor_format tensor_format_apr, tensor_format_gguf, tensor_format_npy,
+extern const struct tensor_format tensor_format_apr, tensor_format_aprt, tensor_format_gguf, tensor_format_npy,
     tensor_format_npz, tensor_format_safetensors;
 
 static const struct tensor_format *const formats[] = {&tensor_format_apr, &tensor_format_gguf,
@@ -114,6 +114,11 @@ static void fuzz_format(const struct tensor_format *format, const uint8_t *data,
 void fuzz_apr(const uint8_t *data, size_t size)
 {
     fuzz_format(&tensor_format_apr, data, size);
+}
+
+void fuzz_aprt(const uint8_t *data, size_t size)
+{
+    fuzz_format(&tensor_format_aprt, data, size);
 }
 
 void fuzz_gguf(const uint8_t *data, size_t size)

@@ -16,7 +16,7 @@
 
 typedef void fuzz_fn(const uint8_t *data, size_t size);
 
-fuzz_fn fuzz_apr, fuzz_gguf, fuzz_npy, fuzz_npz, fuzz_safetensors; /* formats.c */
+fuzz_fn fuzz_apr, fuzz_aprt, fuzz_gguf, fuzz_npy, fuzz_npz, fuzz_safetensors; /* formats.c */
 fuzz_fn fuzz_expand;                                               /* expand.c */
 fuzz_fn fuzz_stream;                                               /* stream.c */
 fuzz_fn fuzz_facts, fuzz_pieces;                                   /* facts.c */

@@ -18,6 +18,7 @@ FUZZ_SOURCES = \
 # The formats are linked in, not loaded.
 FUZZ_PLUGINS = \
 	$(plugins_apr_la_SOURCES) \
+	plugins/aprt.c \
 	$(plugins_gguf_la_SOURCES) \
 	plugins/npy.c \
 	$(plugins_npz_la_SOURCES) \
@@ -31,6 +32,7 @@ BATS_TESTS += tests/fuzz/replay.bats
 
 EXTRA_DIST += tests/fuzz/README tests/fuzz/make-seeds tests/fuzz/run tests/fuzz/found \
 	tests/fuzz/apr.dict \
+	tests/fuzz/aprt.dict \
 	tests/fuzz/contract.dict \
 	tests/fuzz/evidence.dict \
 	tests/fuzz/facts.dict \

@@ -23,6 +23,7 @@ replay() {
 }
 
 @test "apr" { replay apr; }
+@test "aprt" { replay aprt; }
 @test "contract" { replay contract; }
 @test "decode" { replay decode; }
 @test "evidence" { replay evidence; }

@@ -152,7 +152,7 @@ def bad_index(s):
 
 def unsupported(s):
     s.file("unsupported-encrypted", "encrypted", "an encrypted file", flags=0x0404)
-    for magic in (b"APRN", b"APR1", b"APR2", b"APRT"):
+    for magic in (b"APRN", b"APR1", b"APR2"):
         s.add(f"unsupported-{magic.decode()}.apr", magic + bytes(96), magic.decode(),
               "a relative is told by name")
     s.add("unsupported-tsp.apr", b"APR\0" + struct.pack("<II", 1, 0x54535000) + bytes(64),

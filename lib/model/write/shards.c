@@ -5,15 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/newfile.h"
 #include "base/path.h"
 #include "model/write/shards.h"
 #include "tree/json.h"
-
-enum { SPARE_FILES = 32 };
 
 /* Whether a file that holds so many bytes takes another tensor. */
 static bool has_room(const struct tu_shards *s, uint64_t bytes, uint64_t nbytes)
@@ -37,22 +35,11 @@ struct tu_saver *tu_shards_newest(struct tu_shards *s)
     return &s->files[s->count - 1];
 }
 
-/* Every shard stays open until all have their names. */
-static void allow_files(size_t count)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < count + SPARE_FILES &&
-        limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static int add_file(struct tu_shards *s, struct tu_error *error)
 {
     if (!TU_GROW(s->files, s->count, s->capacity))
         return tu_fail_memory(error);
-    allow_files(s->count + 1);
+    tu_allow_files(s->count + 1); /* every shard stays open until all have their names */
     if (tu_save_open(&s->files[s->count], s->format, s->path, s->force, error) < 0)
         return -1;
     s->count++;
