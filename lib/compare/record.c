@@ -84,6 +84,8 @@ const struct tu_column tu_compare_columns[] = {
     {.key = "worst_row_beyond_step", .title = "worst_row_beyond_step", .width = 10, .detail = true},
     {.key = "worst_far_row", .title = "worst_far_row", .width = 10, .detail = true},
     {.key = "worst_row_far", .title = "worst_row_far", .width = 10, .detail = true},
+    {.key = "group_count", .title = "group_count", .width = 10, .detail = true},
+    {.key = "identical_groups", .title = "identical_groups", .width = 10, .detail = true},
     {.key = "column_rows", .title = "column_rows", .width = 10, .detail = true},
     {.key = "worst_step_column", .title = "worst_step_column", .width = 10, .detail = true},
     {.key = "worst_column_step_noise",
@@ -262,6 +264,15 @@ static int put_step_rows(struct tu_builder *b, const struct tu_pair_result *r,
                : tu_put_uint(b, "worst_row_far", w->most.far, error);
 }
 
+static int put_groups(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
+{
+    if (!r->resolution.alike)
+        return 0;
+    return tu_put_uint(b, "group_count", r->sums.groups.all, error) < 0
+               ? -1
+               : tu_put_uint(b, "identical_groups", r->sums.groups.same, error);
+}
+
 static int put_step_columns(struct tu_builder *b, const struct tu_pair_result *r,
                             struct tu_error *error)
 {
@@ -296,7 +307,7 @@ static int put_steps(struct tu_builder *b, const struct tu_pair_result *r, struc
         return -1;
     if (tu_put_real(b, "most_steps", fmin((double)s->most_apart, most), error) < 0 ||
         tu_put_real(b, "beyond_step", (double)s->apart.beyond / (double)s->finite, error) < 0 ||
-        put_step_rows(b, r, error) < 0)
+        put_step_rows(b, r, error) < 0 || put_groups(b, r, error) < 0)
         return -1;
     return put_step_columns(b, r, error);
 }
@@ -308,6 +319,38 @@ static bool has_no_choice(const struct tu_pair_result *r)
     enum tensor_dtype type = r->a->dtype;
     return type == r->b->dtype &&
            (type == TENSOR_Q8_0 || type == TENSOR_Q8_1 || type == TENSOR_Q8_K);
+}
+
+/* Whether both sides are blocks of one type, seven tenths of which and more are equal: a copy,
+ * since who quantizes weights anew chooses other scales in most blocks. */
+static bool is_copy(const struct tu_pair_result *r)
+{
+    const struct tu_groups *g = &r->sums.groups;
+    return r->resolution.alike && g->all && 10 * g->same >= 7 * g->all;
+}
+
+/* Whether what differs in a copy is more than another precision of the source, or a conversion
+ * there and back, makes of it: codes on the other side of a tie, and scales next to what they were,
+ * here and there alike.  Scales of FP4, which are powers of two or have three bits, are further
+ * from the next one, and a large number may lie between.  tensor-rules(5) has what was measured; of
+ * short rows and columns the mean wanders. */
+static bool is_damaged_copy(const struct tu_pair_result *r)
+{
+    enum { ROW = 256, LONG_ROW = 1024, COLUMN = 64 };
+    const double farthest = 3.2, gain = 0.02;
+    bool fp4 = r->a->dtype == TENSOR_MXFP4 || r->a->dtype == TENSOR_NVFP4;
+    const double row_noise = fp4 ? 0.7 : 0.4, column_noise = fp4 ? 0.8 : 0.6;
+    const struct tu_apart_rows *w = &r->sums.rows.apart;
+    double rows = fmin(1, (double)r->column_rows / COLUMN), length = (double)r->row;
+    uint64_t row;
+    if ((double)r->sums.most_apart > farthest ||
+        (r->columns.known && 12 * r->columns.square * rows > column_noise))
+        return true;
+    if (r->row >= r->elements)
+        return false;
+    double grown = fabs(tu_partial_gain(&r->sums, &row) - 1);
+    return (!fp4 && grown > gain * sqrt(fmax(1, LONG_ROW / length))) ||
+           (w->known && 12 * w->most.squares > row_noise * fmax(length, ROW));
 }
 
 static const char *relate(const struct tu_pair_result *r)
@@ -323,9 +366,9 @@ static const char *relate(const struct tu_pair_result *r)
     if (s->identical - s->inf_both == s->finite) /* of what is finite; the rest has a status */
         return r->a->dtype == r->b->dtype ? "identical" : "widened";
     if (tu_resolution_has_blocks(steps))
-        return noise > loudest                        ? "changed"
-               : steps->blocks[0] && steps->blocks[1] ? "requantized"
-                                                      : "rounded";
+        return noise > loudest || (is_copy(r) && is_damaged_copy(r)) ? "changed"
+               : steps->blocks[0] && steps->blocks[1]                ? "requantized"
+                                                                     : "rounded";
     if (steps->known)
         return (double)s->most_apart <= most ? "rounded" : "changed";
     return blocks || r->shifted ? NULL : "changed";

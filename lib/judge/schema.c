@@ -78,6 +78,8 @@ static const struct {
     {"worst_row_beyond_step", COUNT},
     {"worst_far_row", COUNT},
     {"worst_row_far", COUNT},
+    {"group_count", COUNT},
+    {"identical_groups", COUNT},
     {"column_rows", COUNT},
     {"worst_step_column", COUNT},
     {"worst_angle_column", COUNT},

@@ -323,6 +323,68 @@ END
     says "not relation == identical,widened,rounded,requantized" "0 requantized, 1 changed"
 }
 
+# damage TYPE HOW: c.gguf, of 64x1024 numbers of the type, to d.gguf: scales of some blocks are larger, or bytes zero.
+damage() {
+    python3 - "$@" << 'END'
+import struct, sys
+# elements and bytes of a block, and where its scales are
+TYPES = {"Q4_0": (32, 18, [0]), "Q4_1": (32, 20, [0, 2]), "Q5_0": (32, 22, [0]), "Q5_1": (32, 24, [0, 2]), "Q8_0": (32, 34, [0]),
+         "Q2_K": (256, 84, [80, 82]), "Q3_K": (256, 110, [108]), "Q4_K": (256, 144, [0, 2]), "Q5_K": (256, 176, [0, 2]),
+         "Q6_K": (256, 210, [208]), "IQ4_NL": (32, 18, [0]), "IQ4_XS": (256, 136, [0]), "TQ1_0": (256, 54, [52]),
+         "TQ2_0": (256, 66, [64]), "MXFP4": (32, 17, "E8M0"), "NVFP4": (64, 36, "E4M3")}
+kind, how = sys.argv[1:]
+elements, size, scales = TYPES[kind]
+data = bytearray(open("c.gguf", "rb").read())
+rows, blocks = 64, 1024 // elements
+begin = len(data) - rows * blocks * size  # a multiple of 32
+at = lambda row, block: begin + (row * blocks + block) * size
+def larger(row, block, factor):
+    if scales == "E8M0":
+        data[at(row, block)] += 1
+    elif scales == "E4M3":
+        for i in range(4):
+            data[at(row, block) + i] += 1 if factor < 1.2 else 3
+    else:
+        for i in scales:
+            (d,) = struct.unpack_from("<e", data, at(row, block) + i)
+            struct.pack_into("<e", data, at(row, block) + i, factor * d)
+def copied(row, block, other):
+    data[at(row, block):at(row, block) + size] = data[at(row, other):at(row, other) + size]
+if how == "column":
+    [larger(r, 1, 1.3) for r in range(rows)]
+elif how == "row":
+    [larger(7, b, 1.1) for b in range(blocks)]
+elif how == "rows":
+    [larger(r, b, 1.1) for r in range(rows // 4) for b in range(blocks)]
+elif how == "zero":
+    data[at(5, 1):at(5, 2)] = bytes(size)
+elif how == "codes":
+    copied(5, 1, 0)
+open("d.gguf", "wb").write(data)
+END
+}
+
+@test "auto: in a copy of a quantized file, what a few blocks lost is no other way to quantize them" {
+    tensor-rand --tensor w=64x1024 --deviation 0.02 > m.tsr
+    tensor-dequant --to F16 m.tsr > half.tsr
+    for type in Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4 NVFP4; do
+        tensor-quant --to $type m.tsr > c.tsr
+        tensor-save --force --format gguf c.gguf c.tsr
+        run -0 judge c.gguf c.gguf
+        for how in row rows zero codes; do
+            damage $type $how
+            run -1 judge c.gguf d.gguf
+            says "1 changed"
+        done
+        damage $type column
+        run -1 judge c.gguf d.gguf
+        run -1 judge d.gguf c.gguf
+        # the same weights, once rounded before: codes at a tie, and scales, are others
+        tensor-quant --to $type half.tsr > d.tsr
+        run -0 judge c.gguf d.tsr
+    done
+}
+
 @test "auto: two of one float type are a copy, a coarser one is the rounding of the other" {
     tensor-rand --tensor w=64x256 --type BF16 > base.tsr
     tensor-dequant base.tsr > wide.tsr

@@ -220,6 +220,10 @@ def step_metrics(a, b, clean, count, row):
             "worst_row_far": max(sum(x >= 16 for x in e[i:i + row]) for i in range(0, len(e), row))}
         if has_blocks(a) or has_blocks(b):
             want |= columns_of(clean, found, row)
+    if has_blocks(a) and a.dtype == b.dtype:
+        groups = [clean[i:min(i + 16, j + row)] for j in range(0, len(clean), row) for i in range(j, min(j + row, len(clean)), 16)]
+        groups = [g for g in groups if any(x or y for x, y in g)]
+        want |= {"group_count": len(groups), "identical_groups": sum(all(x == y for x, y in g) for g in groups)}
     return want
 
 

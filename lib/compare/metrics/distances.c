@@ -58,6 +58,7 @@ struct tu_resolution tu_resolution_of(const struct tu_decoder *decoders,
         if (r.blocks[!i] ? type->small : other && other != type && !is_finer(type, other))
             use_spacing(&r, i, type);
     }
+    r.alike = r.blocks[0] && r.blocks[1] && stored[0] == stored[1];
     r.known = r.blocks[0] || r.blocks[1] || r.spacing[0] || r.spacing[1];
     return r;
 }
@@ -160,6 +161,21 @@ void tu_apart_rows_add(struct tu_apart_rows *sum, const struct tu_apart_rows *ne
 {
     if (next->known)
         note_most(sum, &next->most, next->squares_row, next->beyond_row, next->far_row);
+}
+
+/* ---- Groups ---- */
+
+void tu_groups_add_run(struct tu_groups *sum, const float *a, const float *b, size_t count)
+{
+    for (size_t i = 0; i < count; i += TU_GROUP) {
+        size_t end = count - i < TU_GROUP ? count : i + TU_GROUP, zeros = 0, equal = 0;
+        for (size_t k = i; k < end; k++) {
+            zeros += a[k] == 0 && b[k] == 0;
+            equal += a[k] == b[k];
+        }
+        sum->all += zeros < end - i;
+        sum->same += zeros < end - i && equal == end - i;
+    }
 }
 
 /* ---- Columns ---- */

@@ -13,6 +13,7 @@
 /* Whose steps count in a pair; where both sides have some, the root of the sum of their squares. */
 struct tu_resolution {
     bool known;      /* there are steps */
+    bool alike;      /* both sides are blocks of one type */
     bool blocks[2];  /* those of the blocks of a side */
     bool spacing[2]; /* those of the floats of a side: of the grid */
     struct tu_float_grid grids[2];
@@ -45,6 +46,16 @@ struct tu_apart {
     uint64_t beyond, far; /* how many are more than 1, and at least TU_STEPS_FAR */
 };
 void tu_apart_add(struct tu_apart *sum, const struct tu_apart *next);
+
+/* Of two sides that are blocks of one type: groups of TU_GROUP elements of a row, of which the last
+ * may have fewer.  Who quantizes the same weights another way chooses other scales almost
+ * everywhere; a copy keeps them. */
+enum { TU_GROUP = 16 };
+struct tu_groups {
+    uint64_t all, same; /* that hold a number but 0, and of these those that are equal */
+};
+/* Adds the groups of a run of finite pairs, which begins with one. */
+void tu_groups_add_run(struct tu_groups *sum, const float *a, const float *b, size_t count);
 
 /* The worst rows: the first one of equals. */
 struct tu_apart_rows {

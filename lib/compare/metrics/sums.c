@@ -354,6 +354,12 @@ static void note_apart(struct range *r, const struct segment *s, const struct tu
         r->out->most_apart = most;
 }
 
+static void look_at_groups(const struct range *r, const struct segment *s)
+{
+    if (r->c->resolution.alike && s->steps.grain)
+        tu_groups_add_run(&r->out->groups, s->a, s->b, s->count);
+}
+
 static void look_at_columns(const struct range *r, const struct steps *steps, const float *a,
                             const float *b, size_t done, size_t n)
 {
@@ -417,6 +423,7 @@ static void compare_run(struct range *r, uint64_t at, size_t count)
         struct tu_row row = {
             .dot = {sums.dot, 0}, .aa = {sums.aa, 0}, .bb = {sums.bb, 0}, .dd = {sums.dd, 0}};
         note_apart(r, &s, &sums, &row);
+        look_at_groups(r, &s);
         look_at_columns(r, &steps, s.a, s.b, done, n);
         add_segment(r, at + done, n, &row, &(const struct tu_scaled){sums.ad, 0});
         add_run_sums(&run, &row);
@@ -526,6 +533,8 @@ void tu_partial_add(struct tu_partial *sum, const struct tu_partial *next)
     tu_add_scaled(&sum->ad, &next->ad);
     sum->steps += next->steps;
     tu_apart_add(&sum->apart, &next->apart);
+    sum->groups.all += next->groups.all;
+    sum->groups.same += next->groups.same;
     sum->most_apart = next->most_apart > sum->most_apart ? next->most_apart : sum->most_apart;
     if (next->max_diff > sum->max_diff) {
         sum->max_diff = next->max_diff;

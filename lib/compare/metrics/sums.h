@@ -47,7 +47,8 @@ struct tu_partial {
     struct tu_scaled dot, aa, bb, dd, ad;
     double steps; /* as in a row; 0 if neither side predicts its noise */
     struct tu_apart apart;
-    float most_apart; /* the largest distance in steps */
+    struct tu_groups groups; /* where both sides are blocks of one type */
+    float most_apart;        /* the largest distance in steps */
     double max_diff, max_rel_diff;
     uint64_t worst_index; /* first place of max_diff */
     double worst_a, worst_b;
