@@ -141,6 +141,16 @@ J
         'rope_scaling.rope_type is of no kind that is known'
     run -0 tensor-cos --facts --json bad/config.json "$BATS_FILE_TMPDIR/pairs/llama/model.gguf"
     says '"name":"heads","status":"differs"' '"name":"hidden","status":"differs"'
+    # of another JSON type than a map: an own line, and no model that turns otherwise passes beside it
+    for value in '"linear"' 7 true '[2, 4]'; do
+        for key in rope_scaling rope_parameters; do
+            echo "{\"model_type\": \"llama\", \"hidden_size\": 64, \"$key\": $value}" > bad/config.json
+            run -0 tensor-ls --facts --json bad/config.json
+            says "$key is neither an object nor null"
+            run -0 tensor-cos --facts --json bad/config.json "$BATS_FILE_TMPDIR/pairs/llama/model.gguf"
+            says '"name":"rope.scaling","status":"differs"'
+        done
+    done
     echo '{"model_type": "llama",' > bad/config.json
     refuses "bad/config.json: " tensor-ls --facts bad/config.json
     echo '{"a": 1}' > bad/config.json

@@ -422,7 +422,8 @@ static void take_lists(const struct gguf *g)
 {
     const struct tu_statement *s = g->d->s;
     double every;
-    if (s->rope_freqs.type == TENSOR_ARRAY)
+    /* Divisors that are all 1 change nothing. */
+    if (s->rope_freqs.type == TENSOR_ARRAY && !divisors_are(&s->rope_freqs, false))
         tu_take(g->d, TU_FACT_ROPE_FREQ_FACTORS, &s->rope_freqs, "rope_freqs.weight");
     if (s->rope_long.type == TENSOR_ARRAY)
         tu_take(g->d, TU_FACT_ROPE_LONG, &s->rope_long, "rope_factors_long.weight");

@@ -287,9 +287,27 @@ static void take_class_yarn(const struct tu_reading *r, double factor)
     tu_set_flag(r->d, TU_FACT_ROPE_TRUNCATE, false, TU_ORIGIN_DEFAULT, "rope_parameters.truncate");
 }
 
+/* The first key of rope's parameters that holds something else than a map or null, or NULL. */
+static const char *misstated(const struct tu_reading *r)
+{
+    static const char *const keys[] = {"rope_scaling", "rope_parameters"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct tensor_value *v = tu_config_find(r, keys[i]);
+        if (v && v->type != TENSOR_MAP && v->type != TENSOR_NULL)
+            return keys[i];
+    }
+    return NULL;
+}
+
 static void take_scaling(const struct tu_reading *r, const struct rope *rope)
 {
     double factor;
+    const char *odd = misstated(r);
+    if (odd) {
+        tu_set_wrong(r->d, TU_FACT_ROPE_SCALING, tu_desk_text(r->d, "%s%s", r->prefix, odd),
+                     tu_desk_text(r->d, "%s%s is neither an object nor null", r->prefix, odd));
+        return;
+    }
     const char *word = scaling_word(r, rope),
                *key = rope->full ? key_of(r, rope, "rope_type") : rope->key;
     if (rope->absent && r->closed && tu_word_number(r->words, "yarn", &factor)) {
