@@ -57,6 +57,7 @@ BATS_TESTS = \
 	tests/filters/scales.bats \
 	tests/filters/stat.bats \
 	tests/filters/trace.bats \
+	tests/filters/trace-dumps.bats \
 	tests/filters/verdict.bats
 
 UNIT_TESTS = \

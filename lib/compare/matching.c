@@ -106,6 +106,19 @@ static int give_up_lead(struct tu_matching *matching, struct tu_pair *p, struct 
     return tu_side_unmeet(&matching->sides[1], error);
 }
 
+/* Names of files prove little: what a dump's tensors are, a map says first. */
+static bool is_dump(const struct tu_side *s)
+{
+    return s->operand.model_count && s->operand.company && s->operand.models[0].format->unnamed;
+}
+
+/* Whether the rules of a map count also for a tensor that has a namesake. */
+static bool states(const struct tu_matching *matching)
+{
+    return strcmp(matching->options->map, "auto") != 0 || is_dump(&matching->sides[0]) ||
+           is_dump(&matching->sides[1]);
+}
+
 /* What a map that the user names states of a tensor that has a namesake; its rules take a's names
  * as left ones, so where b leads, a has to. */
 static int find_stated(struct tu_matching *matching, struct tu_pair *p, struct tu_origin *out,
@@ -114,11 +127,14 @@ static int find_stated(struct tu_matching *matching, struct tu_pair *p, struct t
     const struct tu_view_maker maker = tu_pair_maker(p, matching->terms.kernels);
     int side = !matching->lead;
     struct tu_found f;
-    if (!uses_maps(matching) || strcmp(matching->options->map, "auto") == 0 ||
+    if (!uses_maps(matching) || !states(matching) ||
         (matching->sides[side].operand.is_stream && !matching->drained))
         return TU_ENDED;
     if (open_partners(matching, error) < 0)
         return -1;
+    if (strcmp(matching->options->map, "auto") == 0 &&
+        !(matching->partners.map && matching->partners.map->stages))
+        return TU_ENDED;
     const struct tu_tensor *like = &p->tensors[matching->lead];
     int found = tu_partners_stated(&matching->partners, side, like, &maker, &f, error);
     if (found != TU_FOUND)

@@ -130,7 +130,9 @@ static int take_stage(struct tu_hunt *h, const struct tensor_value *record, stru
     const char *layer = tu_value_get(record, "layer_a") ? "layer_a" : "layer_b";
     if (tu_schema_check(record, error) < 0)
         return -1;
-    if (copy_text(h, record, "name", &s.name, error) < 0 ||
+    /* Where a dump of another program comes first, the name of the stage is that of b. */
+    bool by_b = strcmp(side, "stage_b") == 0 && tu_value_get(record, "name_b");
+    if (copy_text(h, record, by_b ? "name_b" : "name", &s.name, error) < 0 ||
         copy_text(h, record, "status", &s.status, error) < 0 ||
         copy_text(h, record, "reason", &s.reason, error) < 0 ||
         copy_text(h, record, side, &s.stage, error) < 0)

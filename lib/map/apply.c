@@ -77,13 +77,21 @@ static const struct tu_view *rope(const struct tu_resolver *r, const struct tu_m
     return tu_view_rope(&r->maker, v, heads, undo, error);
 }
 
+/* Whether a step says no more than that all elements lie in a row, as those of the partner do. */
+static bool is_any_shape(const struct tu_resolver *r, const struct tu_step *s,
+                         const struct tu_view *v)
+{
+    return s->rank == 1 && s->shape[0] == 0 && r->like && r->like->elements == v->tensor.elements;
+}
+
+/* Where the shape that is wanted is known, it is that of the partner. */
 static const struct tu_view *reshape(const struct tu_resolver *r, const struct tu_step *s,
                                      bool undo, const struct tu_view *v, struct tu_found *f,
                                      struct tu_error *error)
 {
     uint64_t shape[TU_MAP_RANK_MAX], known = 1;
     tu_say_step(f->steps, sizeof f->steps, "reshape");
-    if (undo && r->like)
+    if ((undo && r->like) || is_any_shape(r, s, v))
         return tu_view_reshape(&r->maker, v, r->like->shape, r->like->rank, error);
     if (undo) {
         tu_fail(error, TU_EINVALID, "reshape cannot be undone: the shape before is not known");

@@ -588,6 +588,10 @@ static int parse_line(struct parser *p, char *line)
         map->guessed = true;
         return 0;
     }
+    if (strcmp(word, "stages") == 0) {
+        map->stages = true;
+        return 0;
+    }
     return parse_rule(p, word);
 }
 

@@ -83,6 +83,7 @@ struct tu_map {
     const char *about, *left;
     struct tu_word_list architectures, model_types, sections;
     bool guessed; /* may be chosen by names alone */
+    bool stages;  /* its names are stages of a forward pass, not weights */
     struct tu_count *counts;
     size_t count_count, count_capacity;
     struct tu_map_rule *rules;

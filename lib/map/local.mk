@@ -33,7 +33,12 @@ dist_map_DATA = \
 	lib/map/maps/llama.map \
 	lib/map/maps/phi2.map \
 	lib/map/maps/phi3.map \
-	lib/map/maps/qwen.map
+	lib/map/maps/qwen.map \
+	lib/map/maps/trace-aprender.map \
+	lib/map/maps/trace-llama.cpp.map \
+	lib/map/maps/trace-llama.cpp-pairs.map \
+	lib/map/maps/trace-transformers.map \
+	lib/map/maps/trace-transformers-gemma.map
 distclean-local:
 	test . = '$(srcdir)' || rm -f lib/map/maps
 .PHONY: distclean-local

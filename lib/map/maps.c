@@ -255,15 +255,23 @@ void tu_maps_free(struct tu_maps *maps)
 
 /* ---- Choosing ---- */
 
+/* Whether a map is for an architecture, or a model type. */
+static bool is_of(const struct tu_map *m, const char *text, size_t length, bool model_types)
+{
+    const struct tu_word_list *list = model_types ? &m->model_types : &m->architectures;
+    for (size_t k = 0; k < list->count; k++)
+        if (strlen(list->items[k]) == length && strncasecmp(list->items[k], text, length) == 0)
+            return true;
+    return false;
+}
+
 static const struct tu_map *map_of(const struct tu_maps *maps, const char *text, size_t length,
                                    bool model_types)
 {
     for (size_t i = 0; i < maps->count; i++) {
         const struct tu_map *m = &maps->list[i];
-        const struct tu_word_list *list = model_types ? &m->model_types : &m->architectures;
-        for (size_t k = 0; k < list->count; k++)
-            if (strlen(list->items[k]) == length && strncasecmp(list->items[k], text, length) == 0)
-                return m;
+        if (!m->stages && is_of(m, text, length, model_types))
+            return m;
     }
     return NULL;
 }
@@ -295,29 +303,85 @@ static size_t score(const struct tu_map *map, const struct tu_catalogue *const c
     return own ? known : 0;
 }
 
+/* Where metadata says what a model is, and whether as an architecture or a model type. */
+static const struct {
+    const char *key;
+    bool model_types;
+} model_keys[] = {{"general.architecture", false}, {"model_type", true}, {"architecture", true}};
+
+enum { MODEL_KEYS = sizeof model_keys / sizeof *model_keys };
+
+/* Whether either side states what the map is for. */
+static bool is_stated(const struct tu_map *map, const struct tu_facts *facts)
+{
+    const char *text;
+    size_t length;
+    for (size_t k = 0; k < MODEL_KEYS; k++)
+        for (size_t i = 0; i < 2; i++)
+            if (string_fact(facts, i, model_keys[k].key, &text, &length) &&
+                is_of(map, text, length, model_keys[k].model_types))
+                return true;
+    return false;
+}
+
+/* How many names of a dump stand on the right of a map of stages; 0 where it is none of its
+ * program: names that happen to be among many others prove nothing. */
+static size_t stage_score(const struct tu_map *map, const struct tu_catalogue *const catalogues[2])
+{
+    enum { SHARE = 4 };
+    size_t most = 0;
+    for (int i = 0; i < 2; i++) {
+        size_t known = catalogues[i] ? tu_map_knows(map, catalogues[i]) : 0;
+        if (known > most && known * SHARE >= catalogues[i]->count)
+            most = known;
+    }
+    return most;
+}
+
+/* The map of the stages of another program: of those that know as many names, the one whose model
+ * is stated. */
+static const struct tu_map *choose_stages(const struct tu_maps *maps, const struct tu_facts *facts,
+                                          const struct tu_catalogue *const catalogues[2])
+{
+    const struct tu_map *best = NULL;
+    size_t most = 0;
+    bool best_stated = false;
+    for (size_t i = 0; i < maps->count; i++) {
+        const struct tu_map *map = &maps->list[i];
+        bool stated = map->stages && is_stated(map, facts);
+        if (!stated && !(map->stages && map->guessed))
+            continue;
+        size_t known = stage_score(map, catalogues);
+        if (known == 0 || known < most || (known == most && !(stated && !best_stated)))
+            continue;
+        best = map;
+        most = known;
+        best_stated = stated;
+    }
+    return best;
+}
+
 const struct tu_map *tu_maps_choose(const struct tu_maps *maps, const struct tu_facts *facts,
                                     const struct tu_catalogue *const catalogues[2])
 {
-    static const struct {
-        const char *key;
-        bool model_types;
-    } keys[] = {{"general.architecture", false}, {"model_type", true}, {"architecture", true}};
-    const struct tu_map *best = NULL;
+    const struct tu_map *best = choose_stages(maps, facts, catalogues);
     size_t most = 0;
     bool stated = false;
-    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+    for (size_t k = 0; k < MODEL_KEYS && !best; k++)
         for (size_t i = 0; i < 2; i++) {
             const char *text;
             size_t length;
-            if (!string_fact(facts, i, keys[k].key, &text, &length))
+            if (!string_fact(facts, i, model_keys[k].key, &text, &length))
                 continue;
-            const struct tu_map *map = map_of(maps, text, length, keys[k].model_types);
+            const struct tu_map *map = map_of(maps, text, length, model_keys[k].model_types);
             if (map)
                 return map;
             stated = true;
         }
+    if (best)
+        return best;
     for (size_t i = 0; i < maps->count && !stated; i++) {
-        if (!maps->list[i].guessed)
+        if (!maps->list[i].guessed || maps->list[i].stages)
             continue;
         size_t known = score(&maps->list[i], catalogues);
         if (known > most) {

@@ -35,8 +35,10 @@ void tu_maps_free(struct tu_maps *maps);
 /* How many tensors have names that stand on the right of the map alone. */
 size_t tu_map_knows(const struct tu_map *map, const struct tu_catalogue *c);
 
-/* The map for two models: that of the architecture their metadata states, or, where it states
- * none, the one that may be guessed and knows most of their names.  NULL if there is none. */
+/* The map for two models: one of stages, where a side has names that stand on the right of it, and
+ * at least a quarter of its names do; or that of the architecture their metadata states, or, where
+ * it states none, the one that may be guessed and knows most of their names.  NULL if there is
+ * none. */
 const struct tu_map *tu_maps_choose(const struct tu_maps *maps, const struct tu_facts *facts,
                                     const struct tu_catalogue *const catalogues[2]);
 

@@ -515,7 +515,8 @@ open("a.gguf", "wb").write(formats.gguf([formats.Tensor("qkv", "F32", [8, 1], fo
     make-model a.tsr 'w F32 1 = 1'
     for map in "$srcdir"/lib/map/maps/*.map; do
         name=$(basename "$map" .map)
-        tensor-map --map "$name" --to hf a.tsr > /dev/null
+        left=$(sed -n 's/^left //p' "$map")
+        tensor-map --map "$name" --to "$left" a.tsr > /dev/null
         grep -q "lib/map/maps/$name.map" "$srcdir/lib/map/local.mk"
     done
 }
