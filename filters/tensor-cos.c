@@ -81,6 +81,7 @@ static const struct tu_option options[] = {
     TU_REPEAT_OPTION(repeat),
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
+    TU_SHARD_OPTION(tool),
     TU_SORT_OPTION(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
@@ -357,6 +358,8 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     (void)count;
     if (only_facts)
         return run_facts(t, operands, error);
+    if (t->session.selection.share.count && (t->session.selection.limit || repeat || compatible))
+        return tu_fail(error, TU_EUSAGE, "--shard goes with none of --limit, --repeat, --compat");
     if (compatible)
         return run_compatible(t, operands, error);
     if (repeat && (!is_file(operands[0]) || !is_file(operands[1])))

@@ -235,8 +235,11 @@ static bool is_input(const struct trial *t, const char *path, char **operands, s
     for (size_t i = 0; i < artifact_paths.count; i++)
         if (is_same(&st, artifact_paths.items[i]))
             return true;
+    for (size_t i = 0; i < count; i++)
+        if (is_same(&st, operands[i]))
+            return true;
     return is_same(&st, profile) || is_same(&st, contract_path) ||
-           is_same(&st, t->contract.profile_path) || (count && is_same(&st, operands[0]));
+           is_same(&st, t->contract.profile_path);
 }
 
 /* The models that were compared are known when the results have come, which is too late. */
@@ -538,13 +541,13 @@ int main(int argc, char **argv)
 {
     static const struct tu_command command = {
         .name = "verdict",
-        .synopsis = "[OPTION]... [RESULTS|-]\n"
-                    "--check-evidence FILE --contract FILE [OPTION]... [RESULTS|-]",
+        .synopsis = "[OPTION]... [RESULTS|-]...\n"
+                    "--check-evidence FILE --contract FILE [OPTION]... [RESULTS|-]...",
         .about =
             "Judges the results that another filter put out, by rules on their fields, and says\n"
             "what was compared, what failed and what was not compared.",
         .options = options,
-        .max_operands = 1,
+        .max_operands = SIZE_MAX,
         .judges = true,
         .run = run,
     };

@@ -22,6 +22,7 @@ BATS_TESTS = \
 	tests/filters/oracle.bats \
 	tests/filters/map.bats \
 	tests/filters/bisect.bats \
+	tests/filters/shards.bats \
 	tests/filters/splice.bats \
 	tests/filters/origin.bats \
 	tests/filters/dump.bats \

@@ -305,6 +305,18 @@ static bool beyond_limit(struct tu_matching *matching)
     return limit && matching->given >= limit;
 }
 
+/* Whether a pair belongs to the share that was asked for: what leads is divided, and what is left
+ * over at the end is the last one's. */
+static bool is_shared(struct tu_matching *matching, const struct tu_pair *p)
+{
+    const struct tu_share *share = &matching->session->selection.share;
+    if (!share->count)
+        return true;
+    return p->present[matching->lead] && !p->left_over && !p->partial
+               ? tu_share_takes(share, &matching->shared, p->stored[matching->lead].nbytes)
+               : tu_share_is_last(share);
+}
+
 int tu_matching_next(struct tu_matching *matching, struct tu_pair **out, struct tu_error *error)
 {
     for (;;) {
@@ -316,7 +328,7 @@ int tu_matching_next(struct tu_matching *matching, struct tu_pair **out, struct 
             return more;
         matching->filling = NULL;
         bool alone = more == TU_FOUND && !(p->present[0] && p->present[1]);
-        bool wanted = more == TU_FOUND && is_selected(matching, p) &&
+        bool wanted = more == TU_FOUND && is_shared(matching, p) && is_selected(matching, p) &&
                       (!alone || judge_alone(matching, p)) && !beyond_limit(matching);
         p->lead = matching->lead;
         if (wanted && matching->terms.oracle)
@@ -343,6 +355,16 @@ static int check_map(const char *which, struct tu_error *error)
     return result;
 }
 
+static int open_share(struct tu_matching *p, struct tu_error *error)
+{
+    const struct tu_side *lead = &p->sides[0];
+    if (lead->operand.is_stream || p->sides[1].operand.is_stream)
+        return tu_fail(error, TU_EUSAGE, "--shard divides files, and an operand is a stream");
+    for (size_t i = 0; i < lead->selected; i++)
+        p->shared.total += lead->order[i].tensor->nbytes;
+    return 0;
+}
+
 int tu_matching_open(struct tu_matching *p, struct tu_session *session, const char *const paths[2],
                      const struct tu_pair_options *options, struct tu_error *error)
 {
@@ -360,6 +382,8 @@ int tu_matching_open(struct tu_matching *p, struct tu_session *session, const ch
                          error) < 0)
             return -1;
     }
+    if (session->selection.share.count && open_share(p, error) < 0)
+        return -1;
     /* A stream leads a file; of two files or two streams, a leads. */
     p->lead = p->sides[1].operand.is_stream && !p->sides[0].operand.is_stream;
     return 0;

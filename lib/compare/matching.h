@@ -15,6 +15,7 @@ struct tu_matching {
     int lead;                  /* the side that is gone through; the other is asked */
     struct tu_pair *filling;   /* being found; a record may come in between */
     uint64_t given, sources;   /* that were put out */
+    struct tu_share_progress shared;
     struct tu_partners partners;
     struct tu_conventions conventions; /* once the partners are open */
     struct tu_terms terms;

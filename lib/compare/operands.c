@@ -163,7 +163,8 @@ static int make_facts(struct run *run, struct tu_error *error)
     struct tu_fact_operand operands[2] = {0};
     const struct tu_fact_sink sink = {queue_fact, run};
     run->facts_made = true;
-    if (!run->matching.options->facts)
+    /* Of several shares the first one says what the models state. */
+    if (!run->matching.options->facts || run->matching.session->selection.share.number > 1)
         return 0;
     for (int i = 0; i < 2; i++) {
         struct tu_side *side = &run->matching.sides[i];
@@ -418,7 +419,8 @@ static int open_cache(struct run *run, struct tu_error *error)
         return -1;
     bool files =
         !run->matching.sides[0].operand.is_stream && !run->matching.sides[1].operand.is_stream;
-    for (int i = 0; i < 2 && files && !run->matching.session->selection.limit; i++)
+    const struct tu_selection *part = &run->matching.session->selection;
+    for (int i = 0; i < 2 && files && !part->limit && !part->share.count; i++)
         if (tu_cache_learn(run->cache, run->matching.session, run->matching.sides[i].order,
                            run->matching.sides[i].selected, error) < 0)
             return -1;
@@ -472,6 +474,21 @@ static int say_map(const struct run *run, struct tu_error *error)
     return result;
 }
 
+/* Says which share this was, so that who reads all of them knows what is missing. */
+static int say_share(const struct run *run, struct tu_error *error)
+{
+    const struct tu_share *share = &run->matching.session->selection.share;
+    struct tu_arena arena = {0};
+    struct tensor_value record;
+    if (!share->count)
+        return 0;
+    int result = tu_share_record(share, &run->matching.shared, &arena, &record, error);
+    if (result == 0)
+        result = run->sink->record(run->sink->context, &record, error);
+    tu_arena_free(&arena);
+    return result;
+}
+
 int tu_compare_operands(struct tu_session *session, const char *a, const char *b,
                         const struct tu_pair_options *options, const struct tu_pair_sink *sink,
                         struct tu_error *error)
@@ -489,6 +506,8 @@ int tu_compare_operands(struct tu_session *session, const char *a, const char *b
         result = run_pairs(&run, error);
     if (result == 0)
         result = say_map(&run, error);
+    if (result == 0)
+        result = say_share(&run, error);
     free_facts(&run);
     tu_cache_close(run.cache);
     tu_matching_close(&run.matching);

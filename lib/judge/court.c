@@ -574,6 +574,9 @@ int tu_judge(struct tu_court *c, const struct tensor_value *record, struct tu_er
     struct hearing h = {.record = record, .name = j.name};
     look_at(c, record, &h, &j);
     bool fact = tu_value_equals(tu_value_get(record, "kind"), "fact");
+    if (tu_value_equals(tu_value_get(record, "kind"), "shard") &&
+        tu_shares_note(&c->shares, record, error) < 0)
+        return -1;
     c->facts_alone |= tu_value_equals(tu_value_get(record, "kind"), "facts");
     bool heard = fact                                                       ? hear_fact(c, &h, &j)
                  : tu_value_equals(tu_value_get(record, "kind"), "origin")  ? hear_origin(c, &h, &j)
@@ -606,6 +609,7 @@ void tu_court_free(struct tu_court *c)
     if (c->names)
         tdestroy(c->names, ignore);
     tu_rules_free(&c->rules);
+    free(c->shares.came);
     tu_arena_free(&c->arena);
     free(c->uses);
     free(c->unknown);

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "judge/profile.h"
+#include "judge/shares.h"
 
 enum tu_outcome {
     TU_PASSED,
@@ -52,6 +53,7 @@ enum tu_ruling {
     /* Trouble. */
     TU_UNKNOWN_FIELD, /* a rule asks for a field that is known to nobody */
     TU_WRONG_STREAMS, /* another number of streams was expected */
+    TU_WRONG_SHARES,  /* shares of a whole are missing, or came twice */
     TU_IDLE_RULE,
     TU_NOTHING_JUDGED,
     TU_NOT_ALL_JUDGED
@@ -91,6 +93,7 @@ struct tu_court {
     size_t below;            /* records that broke a rule on the leading field */
     size_t streams, foreign; /* segments, and those that held no comparison */
     bool is_foreign;         /* the current one did not yet */
+    struct tu_shares shares; /* that came */
 };
 
 /* Opens a court whose rules and options are set; tu_court_free closes it in any case. */

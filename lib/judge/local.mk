@@ -26,6 +26,8 @@ JUDGE_SOURCES = \
 	lib/judge/ruling.c \
 	lib/judge/schema.c \
 	lib/judge/schema.h \
+	lib/judge/shares.c \
+	lib/judge/shares.h \
 	lib/judge/signature.c \
 	lib/judge/signature.h \
 	lib/judge/reports/drift.c \

@@ -80,6 +80,8 @@ enum tu_ruling tu_court_ruling(const struct tu_court *c)
         return TU_FAIL;
     if (c->expected_streams && c->streams != c->expected_streams)
         return TU_WRONG_STREAMS;
+    if (tu_shares_missing(&c->shares))
+        return TU_WRONG_SHARES;
     if (c->expected && c->compared != c->expected)
         return TU_WRONG_COUNT;
     if (!c->substantial && !(c->facts_alone && c->facts) && !may_be_empty(c))
@@ -96,6 +98,7 @@ const char *tu_court_words(const struct tu_court *c)
                                         "fail",
                                         "a rule asks for an unknown field",
                                         "another number of streams was expected",
+                                        "shards are missing",
                                         "a rule was about no record",
                                         "nothing judged",
                                         "not all judged"};
@@ -144,6 +147,11 @@ void tu_court_trouble(const struct tu_court *c, char *out, size_t size)
     case TU_WRONG_STREAMS:
         snprintf(out, size, "%zu streams came, --expect says %" PRIu64, c->streams,
                  c->expected_streams);
+        return;
+    case TU_WRONG_SHARES:
+        snprintf(out, size,
+                 "of %" PRIu64 " shards, %" PRIu64 " did not come, the first is %" PRIu64,
+                 c->shares.of, tu_shares_missing(&c->shares), tu_shares_first_missing(&c->shares));
         return;
     case TU_WRONG_COUNT:
         say_count(c, out, size);

@@ -55,12 +55,29 @@ static bool full(const struct tu_feed *f)
     return f->filtering && limit && f->given >= limit;
 }
 
+/* Leaves those that belong to the share that was asked for. */
+static void take_share(struct tu_feed *f, const struct tu_share *share)
+{
+    struct tu_share_progress progress = {0};
+    size_t kept = 0;
+    for (size_t i = 0; i < f->selected; i++)
+        progress.total += f->order[i].tensor->nbytes;
+    for (size_t i = 0; i < f->selected; i++)
+        if (tu_share_takes(share, &progress, f->order[i].tensor->nbytes))
+            f->order[kept++] = f->order[i];
+    f->selected = kept;
+    f->shared.total += progress.total;
+    f->shared.tensors += progress.tensors;
+}
+
 /* Lists the models' tensors in the order asked for, no more than the limit leaves. */
 static int select_tensors(struct tu_feed *f, struct tu_error *error)
 {
     const struct tu_selection *selection = f->filtering ? &f->session->selection : NULL;
     if (tu_operand_select(&f->operand, selection, &f->order, &f->selected, error) < 0)
         return -1;
+    if (selection)
+        take_share(f, &selection->share);
     uint64_t limit = selection ? selection->limit : 0;
     if (limit && f->selected > limit - f->given)
         f->selected = (size_t)(limit - f->given);
@@ -81,6 +98,9 @@ static int open_operand(struct tu_feed *f, struct tu_error *error)
             tu_dump_name_by_stem(&f->operand.models[i], error) < 0)
             return -1;
     f->segment_sources = f->sources;
+    if (f->operand.is_stream && f->filtering && f->session->selection.share.count)
+        return tu_fail(error, TU_EUSAGE, "%s: --shard divides files, and this is a stream",
+                       f->operand.stream.path);
     f->step = f->operand.is_stream ? TU_FEED_TENSORS : TU_FEED_SOURCE;
     return f->operand.is_stream ? 0 : select_tensors(f, error);
 }

@@ -40,6 +40,7 @@ struct tu_feed {
 
     uint64_t sources, segment_sources; /* sources so far, and before the current segment */
     uint64_t given;                    /* tensors so far */
+    struct tu_share_progress shared;   /* of all operands */
     uint64_t done, total;              /* bytes, for progress; total 0: unknown */
 };
 

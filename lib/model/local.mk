@@ -22,6 +22,8 @@ MODEL_SOURCES = \
 	lib/model/session.h \
 	lib/model/shard-index.c \
 	lib/model/shard-index.h \
+	lib/model/share.c \
+	lib/model/share.h \
 	lib/model/source-record.c \
 	lib/model/source-record.h \
 	lib/model/tsr.c \

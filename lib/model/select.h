@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "model/model.h"
+#include "model/share.h"
 
 struct tu_range {
     uint64_t first, last;
@@ -22,6 +23,7 @@ struct tu_selection {
     bool dtypes[TENSOR_DTYPE_LIMIT];
     bool by_dtype;
     uint64_t limit; /* 0: no limit */
+    struct tu_share share;
     enum tu_order order;
 };
 

@@ -65,6 +65,9 @@ int tu_check_operands(const struct tu_command *c, size_t count,
 #define TU_LIMIT_OPTION(tool) \
     {0, "limit", "N", "only the first N tensors", tu_option_u64, &(tool).session.selection.limit}
 
+#define TU_SHARD_OPTION(tool) \
+    {0, "shard", "I/N", "the I-th of N shares of equal bytes, for a job of many", tu_option_share, &(tool).session.selection.share}
+
 #define TU_SORT_OPTION(tool) \
     {0, "sort", "ORDER", "order: file (default), name or size", tu_select_order, &(tool).session.selection}
 

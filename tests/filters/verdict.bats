@@ -564,6 +564,14 @@ END
     [[ $output != *"verdict: pass"* ]]
 }
 
-@test "one operand at most" {
-    refuses "too many operands" verdict --min 0 same.tsr same.tsr
+@test "several operands are one" {
+    make-results one.tsr a=0.5
+    make-results two.tsr b=0.25
+    run -0 verdict --min 0.25 one.tsr two.tsr
+    diff <(cat <<< "$output") <(cat one.tsr two.tsr | verdict --min 0.25)
+    says "records: 2 judged, 2 passed"
+    run -1 verdict --min 0.3 one.tsr two.tsr
+    cp two.tsr kept.tsr
+    refuses "is read, too" verdict --min 0.25 --report json=two.tsr one.tsr two.tsr
+    cmp kept.tsr two.tsr
 }
