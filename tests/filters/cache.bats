@@ -98,6 +98,7 @@ END
     known 27 27 m.tsr b.apr
 }
 
+# bats test_tags=sweep
 @test "tensors that a map changes" {
     n=$(tensor-cos --json families/llama families/llama.gguf | grep -c '"kind":"compare"')
     known 0 "$n" families/llama families/llama.gguf

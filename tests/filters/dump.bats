@@ -6,7 +6,7 @@ load ../helpers
 
 setup_file() {
     # the interpreter that sees the distribution's packages
-    for python in python3 /usr/bin/python3; do
+    for python in $(type -aP python3); do
         if "$python" -c 'import torch, msgpack' 2> /dev/null; then
             echo "$python" > "$BATS_FILE_TMPDIR/python"
             make-traceable "$BATS_FILE_TMPDIR/models"

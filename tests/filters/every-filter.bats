@@ -158,10 +158,10 @@ options_of_page() {
     while read -r command; do
         for length in 0 30 100 $((size - 1)); do
             refuses "standard input: " sh -c "head -c $length a.tsr | $command > /dev/null"
-            # ... and as a file on standard input
-            head -c "$length" a.tsr > cut.tsr
-            refuses "standard input: " sh -c "$command < cut.tsr > /dev/null"
         done
+        # ... and as a file on standard input
+        head -c 100 a.tsr > cut.tsr
+        refuses "standard input: " sh -c "$command < cut.tsr > /dev/null"
     done < <(readers)
     [ ! -e out.safetensors ]
 }

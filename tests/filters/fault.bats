@@ -11,29 +11,32 @@ setup() {
 
 # numbers TENSOR: its elements, of the F32 tensors in out.tsr.
 numbers() {
-    tensor-dequant --match "$1" out.tsr | tensor-cat --match "$1" | tensor-save --force "$BATS_TEST_TMPDIR/n.safetensors"
-    python3 -c 'import json, struct, sys
-data = open(sys.argv[1], "rb").read()
-raw = data[8 + struct.unpack("<Q", data[:8])[0]:]
-print(*("%g" % x for x in struct.unpack("<%df" % (len(raw) // 4), raw)))' "$BATS_TEST_TMPDIR/n.safetensors"
+    tensor-dequant --match "$1" out.tsr | tensor-cat --match "$1" | tensor-save --force "$BATS_TEST_TMPDIR/n.npy"
+    # its header has 128 bytes
+    tail -c +129 "$BATS_TEST_TMPDIR/n.npy" | od -An -v -t f4 | xargs
 }
 
+# bats test_tags=sweep
 @test "what is not selected passes unchanged" {
     for fault in nan bit swap-rows transpose channel zero-block 'swap-heads --heads 4'; do
         # shellcheck disable=SC2086
         tensor-fault --fault $fault --match w a.tsr > out.tsr
-        diff <(tensor-cat --exclude w a.tsr | show-stream --digests) <(tensor-cat --exclude w out.tsr | show-stream --digests)
-        [ "$(numbers w)" != "$(seq -s ' ' 1 32)" ]
-        [ "$(numbers w | wc -w)" -eq 32 ]
+        tensor-cat --exclude w out.tsr | tensor-hash --json > kept
+        cmp kept <(tensor-cat --exclude w a.tsr | tensor-hash --json)
+        [ "$(grep -c "\"kind\":\"hash\"" kept)" -eq 2 ]
+        run -0 numbers w
+        [ "$output" != "$(seq -s ' ' 1 32)" ]
+        [ "$(wc -w <<< "$output")" -eq 32 ]
     done
 }
 
+# bats test_tags=sweep
 @test "the place depends on the seed and the name alone" {
     for fault in nan bit swap-rows channel; do
         tensor-fault --fault $fault --seed 3 --match w a.tsr > one.tsr
         cat a.tsr | tensor-fault --fault $fault --seed 3 --match w > two.tsr
         diff <(show-stream --digests one.tsr) <(show-stream --digests two.tsr)
-        places=$(for seed in 0 1 2 3 4 5; do tensor-fault --fault $fault --seed $seed --match w a.tsr | show-stream --digests | sed -n 1p; done | sort -u | wc -l)
+        places=$(for seed in 0 1 2 3 4 5; do tensor-fault --fault $fault --seed $seed --match w a.tsr | tensor-hash --json | sed -n 1p; done | sort -u | wc -l)
         [ "$places" -gt 1 ]
     done
 }
@@ -94,7 +97,7 @@ END
     make-blocks .
     tensor-rand --tensor w=2x1024 > r.tsr
     python3 -B - "$srcdir/tests/tools" << 'END'
-import os, struct, subprocess, sys
+import functools, os, struct, subprocess, sys
 sys.path.insert(0, sys.argv[1])
 import blocks
 import reference_decode as reference
@@ -105,9 +108,13 @@ exec(open(sys.argv[1] + "/show-stream").read(), scope)
 def payload(stream):
     return b"".join(thing for _, thing in scope["objects"](stream) if isinstance(thing, bytes))
 
+@functools.cache
+def stream(path, name):
+    return subprocess.run(["tensor-cat", "--match", name, path], capture_output=True, check=True).stdout
+
 def damaged(path, name, fault, seed):
     """The bytes that the fault leaves, or why it is refused."""
-    one = subprocess.run(["tensor-cat", "--match", name, path], capture_output=True, check=True).stdout
+    one = stream(path, name)
     r = subprocess.run(["tensor-fault", "--seed", str(seed), "--fault", *fault.split()], input=one, capture_output=True)
     if r.returncode == 0:
         return payload(one), payload(r.stdout)
@@ -127,24 +134,29 @@ def numbers(name, data):
 
 types = {**blocks.GGUF_TYPES, **{n: (*t, []) for n, t in blocks.SAFETENSORS_TYPES.items()}}
 files = {**{n: "blocks.gguf" for n in blocks.GGUF_TYPES}, **{n: "blocks.safetensors" for n in blocks.SAFETENSORS_TYPES}}
+@functools.cache
+def made(name):
+    r = subprocess.run(["tensor-quant", "--to", name, "r.tsr"], capture_output=True)
+    if r.returncode == 0:
+        with open(name + ".tsr", "wb") as file:
+            file.write(r.stdout)
+    return r.returncode == 0
+
 def source(name, fault):
     """Random bytes, or numbers where the type can be made from some and the fault makes it anew."""
-    if fault in ("transpose", "channel"):
-        r = subprocess.run(["tensor-quant", "--to", name, "r.tsr"], capture_output=True)
-        if r.returncode == 0:
-            with open("made.tsr", "wb") as file:
-                file.write(r.stdout)
-            return "made.tsr", "*"
-    return files[name], name
+    return (name + ".tsr", "*") if fault in ("transpose", "channel") and made(name) else (files[name], name)
+
+# Of two rows there is one way to exchange them, and one to transpose.
+placed = "nan", "bit", "stale-scale", "zero-block", "channel"
 
 refused = {}
 for name, (elements, size, halves) in types.items():
     for fault in "nan", "bit", "swap-rows", "swap-heads --heads 2", "stale-scale", "zero-block", "transpose", "channel":
-        for seed in range(1 if os.environ.get("TU_SANITIZED") else 3):
+        for seed in range(3 if fault in placed and not os.environ.get("TU_SANITIZED") else 1):
             a, b = damaged(*source(name, fault), fault, seed)
             if isinstance(b, str):
                 refused.setdefault(fault, set()).add(name)
-                continue
+                break
             assert len(a) == len(b) and a != b, (name, fault)
             where, row = changed(a, b), len(a) // 2
             places = {i // size for i in where}
@@ -192,6 +204,7 @@ assert not refused["transpose"] & {"F16", "BF16", "Q8_0", "Q6_K", "Q5_K", "Q4_K"
 END
 }
 
+# bats test_tags=sweep
 @test "of a place where a fault would change nothing another one is taken" {
     make-model z.tsr 'w F32 4x32 = '"$(printf '0 %.0s' {1..96}; seq -s ' ' 1 32)" -- same.tsr 'w F32 3x2 = 1 2 1 2 1 2' \
         'z F32 2x2 = 0 0 0 0'

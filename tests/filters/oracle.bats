@@ -311,6 +311,7 @@ END
     [ "$(remedies)" = "model.layers.1.self_attn.v_proj.weight = model.layers.1.self_attn.v_proj.weight : scale(-1)" ]
 }
 
+# bats test_tags=sweep
 @test "quantized and transposed, beyond one block: the cosine is that of the cure" {
     tensor-rand --tensor w=1536x2048 --seed 3 > a.tsr
     # the right shape, and the data of the transpose; and the other way round

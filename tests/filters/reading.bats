@@ -329,6 +329,7 @@ vocabulary() {
 
 # ---- All of it ----
 
+# bats test_tags=sweep
 @test "no tensor of any family is left out, cut, changed, exchanged or added unnoticed" {
     run -0 sweep-families families 61
     says '70 damages, 0 unnoticed'

@@ -62,6 +62,7 @@ cannot() {
     says '"rope_lists": "long"'
 }
 
+# bats test_tags=sweep
 @test "the reference tells another base, epsilon, window, scale and routing" {
     for fault in 'llama:c["rope_theta"] = 4e5:layers.0.q_rope' 'llama:c["rms_norm_eps"] = 1e-4:layers.0.attn_norm' \
         'mistral:c["sliding_window"] = 4:layers.0.attn_weights' 'gemma2:c["query_pre_attn_scalar"] = 9:layers.0.attn_scores' \
@@ -76,6 +77,7 @@ cannot() {
     done
 }
 
+# bats test_tags=sweep
 @test "a folder and its GGUF have the same bits in every stage" {
     count=0
     for file in "$models"/*.gguf; do

@@ -37,6 +37,7 @@ setup() {
     run -0 pipeline 'cmp <(show-stream --digests big.tsr) <(tensor-cat big.safetensors | show-stream --digests)'
 }
 
+# bats test_tags=sweep
 @test "a tensor of more than one chunk" {
     # 2^30 + 5 bytes, all but the last of them a hole in the file.
     local bytes=$(((1 << 30) + 5))

@@ -183,11 +183,11 @@ END
 @test "auto: columns that are zero, another one, or too large; faint rows that are noise" {
     tensor-rand --tensor c=96x1024 --deviation 0.02 > c.tsr
     tensor-save --force c.safetensors c.tsr
-    # column COLUMN HOW: the same with one column changed; or COLUMN faint: faint rows, taken from so many behind
+    # column COLUMN HOW FILE: the same with one column changed; or COLUMN faint: faint rows, taken from so many behind
     column() {
-        python3 - c.safetensors "$1" "$2" << 'END' > /dev/null
+        python3 - c.safetensors "$@" << 'END'
 import struct, sys
-path, column, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+path, column, how, changed = sys.argv[1], int(sys.argv[2]), *sys.argv[3:]
 data = bytearray(open(path, "rb").read())
 at = len(data) - 96 * 1024 * 4
 for row in range(96):
@@ -200,26 +200,26 @@ for row in range(96):
     elif row % 4 == 0:  # this row, or the one so many behind
         numbers = [1e-2 * v for v in struct.unpack_from("<1024f", data, begin + 4096 * column)]
     struct.pack_into("<1024f", data, begin, *numbers)
-open("changed.safetensors", "wb").write(data)
+open(changed, "wb").write(data)
 END
     }
+    for how in 0 swap -1 1.5; do
+        column 77 "$how" "$how.safetensors"
+    done
     for type in Q8_0 Q6_K Q5_K Q5_0 Q4_K Q4_0 Q4_1 IQ4_NL IQ4_XS MXFP4 NVFP4 Q3_K Q2_K; do
         for how in 0 swap -1; do
-            column 77 $how
-            tensor-quant --to $type changed.safetensors > q.tsr
+            tensor-quant --to $type ./$how.safetensors > q.tsr
             run -1 judge c.safetensors q.tsr
             says "not worst_column_step_"
         done
     done
     for type in Q8_0 Q6_K Q5_K Q4_K Q4_0 IQ4_XS MXFP4 NVFP4 Q3_K Q2_K; do
-        column 77 1.5
-        tensor-quant --to $type changed.safetensors > q.tsr
+        tensor-quant --to $type 1.5.safetensors > q.tsr
         run -1 judge c.safetensors q.tsr
     done
     # every fourth row is faint in one and, as faint, another row in the other
-    column 0 faint
-    mv changed.safetensors faint.safetensors
-    column 1 faint
+    column 0 faint faint.safetensors
+    column 1 faint changed.safetensors
     for type in Q8_0 Q6_K Q4_K Q4_0 IQ4_XS MXFP4 Q2_K; do
         tensor-quant --to $type faint.safetensors > q.tsr
         run -0 judge faint.safetensors q.tsr

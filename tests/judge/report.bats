@@ -500,6 +500,7 @@ in_browser() {
         --user-data-dir="$BATS_TEST_TMPDIR/profile" "$@" "file://$file" 2> "$BATS_TEST_TMPDIR/log"
 }
 
+# bats test_tags=sweep
 @test "html: Chromium shows it, sorts it, and runs nothing else" {
     browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || skip "there is no Chromium here"
     run -1 report html hostile.tsr --min 0.9 --worst 100

@@ -18,6 +18,13 @@ none() {
     none '^ +\[\[? [^|]* \]\]? && \[[^|]*\]$|^ +(cmp|diff|grep|says|refuses) [^|<(]* && [^|]*$'
 }
 
+@test "no file is all sweeps, and none has a tag of another name" {
+    for file in "$srcdir"/tests/*.bats "$srcdir"/tests/*/*.bats; do
+        [ "$(grep -c '^# bats test_tags=sweep$' "$file")" -lt "$(grep -c '^@test ' "$file")" ]
+    done
+    [ "$(grep -rhE --include='*.bats' '^# *bats ' "$srcdir/tests" | sort -u)" = '# bats test_tags=sweep' ]
+}
+
 @test "no assertion can hold for anything" {
     none "^ +(refuses|says) (\"\"|'')"
     none '^ +[^#]*\|\| (true|:)$'
