@@ -32,6 +32,7 @@ dist_man_MANS = \
 	man/tensor-splice.1 \
 	man/tensor-stat.1 \
 	man/tensor-stream.5 \
+	man/tensor-sweep.1 \
 	man/tensor-trace.1 \
 	man/tensor-types.7 \
 	man/tensorutils.7 \

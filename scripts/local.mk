@@ -1,5 +1,5 @@
 # For users of the tools; the others are for work on them.
-dist_bin_SCRIPTS = scripts/gate-power scripts/tensor-bisect
+dist_bin_SCRIPTS = scripts/gate-power scripts/tensor-bisect scripts/tensor-sweep
 # For programs of others.
 dist_pkgdata_DATA = scripts/tensorutils_dump.py
 

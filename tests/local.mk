@@ -24,6 +24,7 @@ BATS_TESTS = \
 	tests/filters/bisect.bats \
 	tests/filters/shards.bats \
 	tests/filters/splice.bats \
+	tests/filters/sweep.bats \
 	tests/filters/origin.bats \
 	tests/filters/dump.bats \
 	tests/filters/hunt.bats \
