@@ -36,6 +36,8 @@ examples() {
         while IFS= read -r line; do
             wanted=0
             [[ $line =~ '# exit '([0-9]+)$ ]] && wanted=${BASH_REMATCH[1]}
+            # engines of others, which are not everywhere
+            if [[ $line == *tensor-sweep* ]] && ! command -v parallel > /dev/null; then continue; fi
             rm -rf work
             cp -r "$BATS_FILE_TMPDIR" work
             status=0
