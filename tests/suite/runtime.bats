@@ -259,7 +259,7 @@ for i, part in enumerate(sys.argv[2:]):
         tensor-matmul) command="tensor-matmul m.tsr x.tsr" ;;
         tensor-map) command="tensor-map --map none.map m.tsr" ;;
         tensor-fault) command="tensor-fault --fault bit m.tsr" ;;
-        tensor-cos) command="tensor-cos m.tsr m.tsr" ;;
+        tensor-cos | tensor-splice) command="$filter m.tsr m.tsr" ;;
         tensor-quant) command="tensor-quant --to q8_0 m.tsr" ;;
         verdict) command="verdict --min 0 --worst 100 results.tsr" ;;
         *) command="$filter m.tsr" ;;
