@@ -77,6 +77,9 @@ static struct tu_pair_result describe(const struct run *run, const struct work *
         .elements =
             p->partial ? p->elements : p->tensors[!p->present[0]].elements - w->task.plan.hidden,
         .hidden = w->task.plan.hidden,
+        .counted = p->counted,
+        .identical = p->identical,
+        .first_diff = p->first_diff,
         .missing_slots = w->task.plan.slots.missing,
         .row = w->task.plan.comparison.row,
         .sums = w->task.tally.sums,
@@ -313,7 +316,7 @@ static int put_pair(struct run *run, const struct work *w, struct tu_error *erro
 static bool is_changed(const struct run *run, const struct work *w)
 {
     const struct tu_pair_result result = describe(run, w);
-    const char *relation = tu_compare_relation(&result);
+    const char *relation = result.counted ? NULL : tu_compare_relation(&result);
     return relation && strcmp(relation, "changed") == 0;
 }
 

@@ -31,6 +31,9 @@ struct tu_pair {
     bool explained;    /* or tried to */
     struct tu_hypothesis hypothesis;
     bool layout; /* what is stated does not fit, and that hypothesis is about the layout */
+    /* Of two tensors of one type that is not of real numbers: which elements are equal. */
+    bool counted;
+    uint64_t identical, first_diff;
 };
 
 /* Takes a tensor as one of the pair. */
@@ -48,6 +51,10 @@ const struct tu_view *tu_pair_view(struct tu_pair *p, int i, const struct tu_ker
 void tu_pair_set_partial(struct tu_pair *p, const struct tu_coverage *shown);
 /* Has one side be seen as a view. */
 void tu_pair_set_view(struct tu_pair *p, int i, const struct tu_view *v);
+/* Counts the elements of two complex tensors of one shape that are equal, part by part: NaN equals
+ * nothing.  Sets counted, and a reason where some differ. */
+int tu_pair_count_equal(struct tu_pair *p, const struct tu_kernels *kernels,
+                        struct tu_error *error) TU_MUST_CHECK;
 /* What views of the pair are made with: they live as long as it. */
 struct tu_view_maker tu_pair_maker(struct tu_pair *p, const struct tu_kernels *kernels);
 

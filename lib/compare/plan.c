@@ -490,6 +490,8 @@ int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_pl
     bool turning = is_turned(a, b) && (terms->transposing == TU_TRANSPOSE_ALWAYS ||
                                        (terms->transposing == TU_TRANSPOSE_EITHER && !same));
     p->match = !same && !turning ? TU_MATCH_SHAPES : real ? TU_MATCH_BOTH : TU_MATCH_NOT_REAL;
+    if (p->match == TU_MATCH_NOT_REAL && same && a->dtype == TENSOR_C64 && b->dtype == TENSOR_C64)
+        return tu_pair_count_equal(p, terms->kernels, error);
     if (p->match != TU_MATCH_BOTH)
         return tu_plan_puzzles(terms, p, NULL) ? keep_both(p, error) : 0;
     if ((turning ? turn(terms, p, error) : check_rope(terms, p, error)) < 0 ||

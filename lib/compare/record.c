@@ -376,9 +376,11 @@ static const char *relate(const struct tu_pair_result *r)
 
 const char *tu_compare_relation(const struct tu_pair_result *r)
 {
-    bool weights = r->match == TU_MATCH_BOTH && !tu_scope_is_known(&r->a->scope) &&
+    bool weights = (r->match == TU_MATCH_BOTH || r->counted) && !tu_scope_is_known(&r->a->scope) &&
                    !tu_scope_is_known(&r->b->scope);
-    return weights && r->elements ? relate(r) : NULL;
+    if (!weights || !r->elements)
+        return NULL;
+    return !r->counted ? relate(r) : r->identical == r->elements ? "identical" : "changed";
 }
 
 static int put_relation(struct tu_builder *b, const struct tu_pair_result *r,
@@ -507,6 +509,18 @@ static int put_fitted(struct tu_builder *b, const struct tu_pair_result *r, stru
     return tu_builder_close(b, error);
 }
 
+/* Of numbers that are not real: how many are equal, and which is the first that is not. */
+static int put_equal(struct tu_builder *b, const struct tu_pair_result *r, struct tu_error *error)
+{
+    if (!r->counted)
+        return 0;
+    if (tu_put_uint(b, "identical_count", r->identical, error) < 0 ||
+        (r->identical != r->elements &&
+         tu_put_uint(b, "first_diff_index", r->first_diff, error) < 0))
+        return -1;
+    return put_relation(b, r, error);
+}
+
 static int fill_compare(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
     const struct tu_pair_result *r = subject;
@@ -525,7 +539,7 @@ static int fill_compare(struct tu_builder *b, const void *subject, struct tu_err
         (r->hidden && tu_put_uint(b, "masked_count", r->hidden, error) < 0) ||
         (r->missing_slots && tu_put_uint(b, "missing_slots", r->missing_slots, error) < 0))
         return -1;
-    if (r->match == TU_MATCH_BOTH && put_numbers(b, r, error) < 0)
+    if (put_equal(b, r, error) < 0 || (r->match == TU_MATCH_BOTH && put_numbers(b, r, error) < 0))
         return -1;
     return put_hypothesis(b, &r->hypothesis, error) < 0 ? -1 : put_fitted(b, r, error);
 }

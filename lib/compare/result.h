@@ -40,6 +40,8 @@ struct tu_pair_result {
     bool shifted; /* something was added to a side */
     struct tu_columns_metrics columns;
     uint64_t column_rows; /* that were looked at for columns */
+    bool counted;         /* NOT_REAL: how many are equal, and which is the first that is not */
+    uint64_t identical, first_diff;
     /* With a cache: the record as it was put out before, or NULL, and then the key under which
      * tu_cache_store keeps it. */
     struct tu_cache *cache;

@@ -203,11 +203,14 @@ static bool is_missing(const char *status)
     return strcmp(status, "only_a") == 0 || strcmp(status, "only_b") == 0;
 }
 
-/* Whether a record of a status has numbers that can be judged at all. */
-static bool has_numbers(const char *status)
+/* Whether a record of a status has numbers that can be judged at all: of two complex tensors it
+ * is how many are equal. */
+static bool has_numbers(const struct hearing *h, const char *status)
 {
+    bool counted =
+        h->compare && tu_record_of_complex(h->record) && tu_value_get(h->record, "identical_count");
     return strcmp(status, "ok") == 0 || strcmp(status, "nonfinite") == 0 ||
-           strcmp(status, "undefined") == 0;
+           strcmp(status, "undefined") == 0 || (strcmp(status, "not_real") == 0 && counted);
 }
 
 /* The status, with what the record says of it. */
@@ -299,7 +302,7 @@ static void weigh_layout(struct tu_court *c, struct hearing *h, struct tu_judged
  * it. */
 static bool decide(struct tu_court *c, struct hearing *h, struct tu_judged *j)
 {
-    bool numbers = has_numbers(j->status);
+    bool numbers = has_numbers(h, j->status);
     bool ok = strcmp(j->status, "ok") == 0 || (numbers && h->identical);
     bool allowed = !ok && tu_rules_allowed(&c->rules, h->record, j->status, j->name);
     say_status(h, j);

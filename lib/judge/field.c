@@ -260,6 +260,12 @@ bool tu_field_is_geometric(const char *name)
     return i < EQUALS && equals[i].geometric;
 }
 
+bool tu_record_of_complex(const struct tensor_value *record)
+{
+    const struct tu_dtype *a = type_of(record, "dtype_a"), *b = type_of(record, "dtype_b");
+    return a && a == b && a->kind == TENSOR_KIND_COMPLEX;
+}
+
 bool tu_record_of_integers(const struct tensor_value *record)
 {
     const struct tu_dtype *a = type_of(record, "dtype_a"), *b = type_of(record, "dtype_b");

@@ -28,6 +28,8 @@ const struct tensor_value *tu_field_of_equals(const char *name, struct tensor_va
 
 /* Whether a field measures an angle or a length, which integers do not have. */
 bool tu_field_is_geometric(const char *name);
+/* Whether both sides are of one type of complex numbers. */
+bool tu_record_of_complex(const struct tensor_value *record);
 /* Whether both sides of a compare record are integers. */
 bool tu_record_of_integers(const struct tensor_value *record);
 

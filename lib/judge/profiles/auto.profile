@@ -87,8 +87,8 @@ most_steps? <= 2 if coarser == APR_Q8,APR_Q4,MXFP4,NVFP4
 # What an importance matrix gives up is not so far off as what is left of a block whose scale is gone.
 most_steps? <= 128 if coarser == Q6_K,Q5_K,Q5_1,Q5_0,Q4_K,IQ4_XS,IQ4_NL,Q4_1,Q4_0,Q3_K,Q2_K
 
-# Nothing is rounded among integers; F8_E8M0 holds scales.
-max_diff <= 0 if coarser == BOOL,U8,I8,U16,I16,U32,I32,U64,I64,F8_E8M0
+# Nothing is rounded among integers, nor among complex numbers; F8_E8M0 holds scales.
+max_diff <= 0 if coarser == BOOL,U8,I8,U16,I16,U32,I32,U64,I64,F8_E8M0,C64
 
 # A cosine does not see a tensor that is too large or too small as a whole.  MXFP4 has no level
 # between three quarters of the largest number that its scale may leave and that.  Where every float was

@@ -267,18 +267,21 @@ TEST(what_is_undefined)
     static const struct {
         double max_diff;
         enum tu_ruling ruling;
-        const char *status;
-    } cases[] = {{0, TU_PASS, "undefined"},
-                 {5e-324, TU_FAIL, "undefined"},
-                 {0, TU_FAIL, "only_a"},
-                 {0, TU_FAIL, "not_real"}};
+        const char *status, *types[2];
+    } cases[] = {{0, TU_PASS, "undefined", {"F32", "F32"}},
+                 {5e-324, TU_FAIL, "undefined", {"F32", "F32"}},
+                 {0, TU_FAIL, "only_a", {"F32", "F32"}},
+                 {0, TU_FAIL, "not_real", {"F32", "F32"}},
+                 {0, TU_FAIL, "not_real", {"C64", "F32"}},
+                 {0, TU_PASS, "not_real", {"C64", "C64"}},
+                 {5e-324, TU_FAIL, "not_real", {"C64", "C64"}}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct tensor_pair pairs[] = {
             {word("kind"), word("compare")},
             {word("name"), word("w")},
             {word("status"), word(cases[i].status)},
-            {word("dtype_a"), word("F32")},
-            {word("dtype_b"), word("F32")},
+            {word("dtype_a"), word(cases[i].types[0])},
+            {word("dtype_b"), word(cases[i].types[1])},
             {word("cosine_similarity"), real(NAN)},
             {word("norm_ratio"), real(NAN)},
             {word("max_diff"), real(cases[i].max_diff)},
