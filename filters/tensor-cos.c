@@ -79,6 +79,7 @@ static const struct tu_option options[] = {
     {0, "facts", NULL, "compare only what both models say of themselves", tu_option_flag,
      &only_facts},
     TU_REPEAT_OPTION(repeat),
+    TU_PACKS_OPTION(tool),
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
     TU_SHARD_OPTION(tool),
@@ -392,6 +393,7 @@ int main(int argc, char **argv)
         .options = options,
         .min_operands = 2,
         .max_operands = 2,
+        .packs = TU_PACKS_STEPS,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

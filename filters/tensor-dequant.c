@@ -11,7 +11,7 @@
 static struct tu_tool tool;
 static struct tu_output output;
 static const struct tu_dtype *to;
-static bool all, scales;
+static bool all;
 
 static int parse_to(void *target, const char *text, struct tu_error *error)
 {
@@ -22,19 +22,10 @@ static int parse_to(void *target, const char *text, struct tu_error *error)
                : tu_fail(error, TU_EUSAGE, "%s is not one of F32, F16 and BF16", to->name);
 }
 
-static int parse_scales(void *target, const char *text, struct tu_error *error)
-{
-    bool none = false;
-    int result = tu_take_word(&none, text, "auto", "none", error);
-    *(bool *)target = !none;
-    return result;
-}
-
 static const struct tu_option options[] = {
     {0, "to", "TYPE", "F32 (default), F16 or BF16", parse_to, &to},
     {0, "all", NULL, "convert integers and booleans, too", tu_option_flag, &all},
-    {0, "scales", "auto|none", "apply scales in tensors of their own (default none)", parse_scales,
-     &scales},
+    TU_PACKS_OPTION(tool),
     TU_SELECT_OPTIONS(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
@@ -56,7 +47,7 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
 {
     if (!to)
         to = tu_dtype(TENSOR_F32);
-    const struct tu_conversion how = {.plan = plan, .scales = scales};
+    const struct tu_conversion how = {.plan = plan};
     return tu_convert_operands(t, &output, operands, count, &how, error);
 }
 
@@ -70,6 +61,7 @@ int main(int argc, char **argv)
             "the type defines it.  Tensors that are not selected pass unchanged.",
         .options = options,
         .max_operands = SIZE_MAX,
+        .packs = TU_PACKS_VALUES,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

@@ -31,6 +31,7 @@ static const struct tu_option options[] = {
      &hashing.decoded},
     {'c', "check", "FILE", "compare with the digests in a file that this tool wrote",
      tu_option_string, &check_path},
+    TU_PACKS_OPTION(tool),
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
     TU_SORT_OPTION(tool),
@@ -200,6 +201,8 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     if (result == 0 && check_path)
         result = read_wanted(error);
     if (result == 0) {
+        if (hashing.decoded && !t->stored) /* bytes are those of what is stored */
+            t->session.packs = TU_PACKS_VALUES;
         tu_feed_open(&feed, &t->session, operands, count, true);
         result = hash_items(&feed, &hasher, error);
         if (result == 0)

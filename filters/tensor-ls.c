@@ -10,6 +10,8 @@
 #include "tool/main.h"
 #include "model/facts/gather.h"
 #include "model/feed.h"
+#include "model/packs/pack.h"
+#include "model/packs/packs.h"
 #include "tree/json.h"
 #include "base/text.h"
 
@@ -25,6 +27,9 @@ static const struct tu_option options[] = {
     {0, "formats", NULL, "show the format plugins: found, refused and why", tu_option_flag,
      &show_formats},
     {0, "cpu", NULL, "show which code for which processors was built", tu_option_flag, &show_cpu},
+    TU_PACKS_OPTION(tool),
+    {0, "raw", NULL, "show tensors as they are stored, as --packs never does", tu_option_flag,
+     &tool.stored},
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
     TU_SORT_OPTION(tool),
@@ -41,6 +46,8 @@ static const struct tu_column entry_columns[] = {
     {.key = "elements", .title = "elements", .width = 10, .detail = true},
     {.key = "source", .title = "source", .width = 6, .detail = true},
     {.key = "name", .title = "name"},
+    {.key = "packed", .title = "packed", .remark = true},
+    {.key = "parts", .title = "parts", .width = 6, .detail = true},
     {0},
 };
 
@@ -81,19 +88,36 @@ static void count(struct totals *totals, const struct tu_tensor *t)
     for (size_t row = t->dtype;; row = TENSOR_DTYPE_LIMIT) {
         totals->tensors[row]++;
         totals->elements[row] += t->elements;
-        totals->bytes[row] += t->nbytes;
+        totals->bytes[row] += tu_is_made(t) ? t->pack->stored : t->nbytes;
         if (row == TENSOR_DTYPE_LIMIT)
             return;
     }
 }
 
+/* What a weight of several tensors is; of what belongs to such and is none, that. */
+static int put_packed(struct tu_builder *b, const struct tu_tensor *t, struct tu_error *error)
+{
+    char words[TU_PACK_WORDS];
+    if (t->side)
+        return tu_put_string(b, "packed", "side", error);
+    if (!t->pack)
+        return 0;
+    tu_pack_say(t->pack, words, sizeof words);
+    if (tu_put_string(b, "packed", words, error) < 0)
+        return -1;
+    return tu_is_made(t) ? tu_put_uint(b, "parts", t->pack->part_count, error) : 0;
+}
+
 static int fill_entry(struct tu_builder *b, const void *subject, struct tu_error *error)
 {
     const struct tu_item *item = subject;
+    struct tu_tensor t = item->tensor;
     uint64_t source;
-    if (tu_put_string(b, "kind", "entry", error) < 0 ||
-        tu_put_tensor(b, &item->tensor, error) < 0 ||
-        tu_put_uint(b, "elements", item->tensor.elements, error) < 0)
+    if (tu_is_made(&t))
+        t.nbytes = t.pack->stored;
+    if (tu_put_string(b, "kind", "entry", error) < 0 || tu_put_tensor(b, &t, error) < 0 ||
+        tu_put_uint(b, "elements", item->tensor.elements, error) < 0 ||
+        put_packed(b, &t, error) < 0)
         return -1;
     return tu_value_uint(tu_value_get(&item->map, "source"), &source)
                ? tu_put_uint(b, "source", source, error)
@@ -350,6 +374,7 @@ int main(int argc, char **argv)
                  "input): element type, shape, bytes and name.",
         .options = options,
         .max_operands = SIZE_MAX,
+        .packs = TU_PACKS_LISTED,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

@@ -21,6 +21,7 @@ static const struct tu_option options[] = {
      tu_option_string, &map_name},
     {0, "to", "SIDE", "hf, gguf or another side of the map (default: the other one)",
      tu_option_string, &to},
+    TU_PACKS_OPTION(tool),
     TU_SELECT_OPTIONS(tool),
     TU_OUTPUT_OPTIONS(tool),
     TU_INPUT_OPTION(tool),
@@ -346,6 +347,7 @@ int main(int argc, char **argv)
             "of a map: what is called and stored one way becomes another.",
         .options = options,
         .max_operands = SIZE_MAX,
+        .packs = TU_PACKS_VALUES,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

@@ -44,6 +44,7 @@ static const struct tu_option options[] = {
      tu_option_string, &against},
     TU_BENCH_OPTION(bench),
     TU_REPEAT_OPTION(repeat),
+    TU_PACKS_OPTION(tool),
     TU_SELECT_OPTIONS(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
@@ -345,6 +346,7 @@ int main(int argc, char **argv)
         .options = options,
         .min_operands = 2,
         .max_operands = 2,
+        .packs = TU_PACKS_VALUES,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

@@ -29,6 +29,7 @@ static const struct tu_option options[] = {
      tu_option_string, &tokens},
     {0, "map", "auto|none|MAP", "how names of the models meet that differ, as of tensor-cos",
      tu_option_string, &map},
+    TU_PACKS_OPTION(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
     TU_INPUT_OPTION(tool),
@@ -313,6 +314,7 @@ int main(int argc, char **argv)
             "an error, or its inputs had it, and names the first operation that did, and why.",
         .options = options,
         .max_operands = 1,
+        .packs = TU_PACKS_VALUES,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

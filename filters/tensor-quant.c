@@ -14,6 +14,7 @@ static bool all;
 static const struct tu_option options[] = {
     {0, "to", "TYPE", "element type to make, as F16, Q8_0 or Q4_K", tu_option_dtype, &to},
     {0, "all", NULL, "quantize tensors of one dimension, too", tu_option_flag, &all},
+    TU_PACKS_OPTION(tool),
     TU_SELECT_OPTIONS(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
@@ -67,6 +68,7 @@ int main(int argc, char **argv)
                  "unchanged, as do tensors that are not selected.",
         .options = options,
         .max_operands = SIZE_MAX,
+        .packs = TU_PACKS_VALUES,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

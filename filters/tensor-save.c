@@ -37,6 +37,7 @@ static const struct tu_option options[] = {
     {0, "max-shard-size", "SIZE", "begin another file before one holds more, as 5G", tu_option_size,
      &shards.shard_bytes},
     TU_JOBS_OPTION(tool),
+    TU_PACKS_OPTION(tool),
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
     TU_INPUT_OPTION(tool),
@@ -130,7 +131,7 @@ static int save_tensor(struct tu_feed *feed, const struct tu_item *item, struct 
         return -1;
     if (tu_shards_tensor(&shards, &t, error) < 0)
         return -1;
-    return to ? tu_convert_bytes(feed, item, to, false, put_bytes, NULL, error)
+    return to ? tu_convert_bytes(feed, item, to, put_bytes, NULL, error)
               : copy_bytes(feed, item, error);
 }
 
@@ -198,6 +199,8 @@ static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error
     bool choosing = t->session.selection.match.count || t->session.selection.exclude.count ||
                     t->session.selection.layer_count || t->session.selection.by_dtype ||
                     t->session.selection.limit;
+    if (plan.mode != TU_CONVERT_NONE && !t->stored) /* else a copy is what is wanted */
+        t->session.packs = TU_PACKS_VALUES;
     int result = tu_shards_open(&shards, error);
     if (result == 0) {
         tu_feed_open(&feed, &t->session, operands + 1, count - 1, choosing);

@@ -39,6 +39,7 @@ static const struct tu_option options[] = {
      &in_series},
     {0, "health", NULL, "put out what is sick about a model instead, for verdict", tu_option_flag,
      &checking},
+    TU_PACKS_OPTION(tool),
     TU_SELECT_OPTIONS(tool),
     TU_LIMIT_OPTION(tool),
     TU_SORT_OPTION(tool),
@@ -383,6 +384,7 @@ int main(int argc, char **argv)
             "what stands out from layer to layer; or what is sick about a model.",
         .options = options,
         .max_operands = SIZE_MAX,
+        .packs = TU_PACKS_VALUES,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

@@ -71,6 +71,7 @@ static const struct tu_option options[] = {
     {0, "plan", NULL, "list the stages, compute nothing", tu_option_flag, &planning},
     {0, "stat", NULL, "statistics and digests of the stages instead", tu_option_flag, &measuring},
     {0, "stop-on-nan", NULL, "stop at the first NaN or infinity", tu_option_flag, &stopping},
+    TU_PACKS_OPTION(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
     TU_INPUT_OPTION(tool),
@@ -404,6 +405,7 @@ int main(int argc, char **argv)
         .options = options,
         .min_operands = 1,
         .max_operands = 1,
+        .packs = TU_PACKS_VALUES,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

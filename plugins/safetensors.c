@@ -25,10 +25,11 @@ enum {
 
 /* The types of the format, which has the same names for them as this project. */
 static const uint8_t types[] = {
-    TENSOR_BOOL,    TENSOR_U8,  TENSOR_I8,      TENSOR_F8_E5M2, TENSOR_F8_E4M3,
-    TENSOR_F8_E8M0, TENSOR_F4,  TENSOR_F6_E2M3, TENSOR_F6_E3M2, TENSOR_I16,
-    TENSOR_U16,     TENSOR_F16, TENSOR_BF16,    TENSOR_I32,     TENSOR_U32,
-    TENSOR_F32,     TENSOR_C64, TENSOR_F64,     TENSOR_I64,     TENSOR_U64,
+    TENSOR_BOOL,        TENSOR_U8,          TENSOR_I8,      TENSOR_F8_E5M2, TENSOR_F8_E4M3,
+    TENSOR_F8_E8M0,     TENSOR_F4,          TENSOR_F6_E2M3, TENSOR_F6_E3M2, TENSOR_I16,
+    TENSOR_U16,         TENSOR_F16,         TENSOR_BF16,    TENSOR_I32,     TENSOR_U32,
+    TENSOR_F32,         TENSOR_C64,         TENSOR_F64,     TENSOR_I64,     TENSOR_U64,
+    TENSOR_F8_E4M3FNUZ, TENSOR_F8_E5M2FNUZ,
 };
 
 static bool has_type(uint32_t dtype)

@@ -56,6 +56,7 @@ BATS_TESTS = \
 	tests/judge/signature.bats \
 	tests/suite/runtime.bats \
 	tests/filters/save.bats \
+	tests/filters/packs.bats \
 	tests/filters/scales.bats \
 	tests/filters/stat.bats \
 	tests/filters/trace.bats \
@@ -141,6 +142,7 @@ EXTRA_DIST += $(PLAIN_TESTS) $(BATS_TESTS) \
 	tests/tools/make-hostile-results \
 	tests/tools/make-mislaid \
 	tests/tools/make-model \
+	tests/tools/make-packs \
 	tests/tools/make-results \
 	tests/tools/make-samples \
 	tests/tools/make-sparse \

@@ -474,8 +474,14 @@ int tu_plan_settle(const struct tu_terms *terms, struct tu_pair *p, struct tu_pl
 {
     struct tu_tensor *a = &p->tensors[0], *b = &p->tensors[1];
     if (!p->present[0] || !p->present[1]) {
-        p->match = p->extra ? TU_MATCH_EXTRA : p->present[0] ? TU_MATCH_ONLY_A : TU_MATCH_ONLY_B;
-        if (p->extra)
+        bool side = p->stored[!p->present[0]].side;
+        p->match = p->extra        ? TU_MATCH_EXTRA
+                   : side          ? TU_MATCH_SIDE
+                   : p->present[0] ? TU_MATCH_ONLY_A
+                                   : TU_MATCH_ONLY_B;
+        if (side)
+            snprintf(p->reason, sizeof p->reason, "it belongs to packed weights, and is none");
+        else if (p->extra)
             snprintf(p->reason, sizeof p->reason,
                      "the map calls it extra, and it was not compared");
         return 0;

@@ -132,6 +132,8 @@ static const char *status_of(const struct tu_pair_result *r)
         return "not_real";
     case TU_MATCH_EXTRA:
         return "extra";
+    case TU_MATCH_SIDE:
+        return "side";
     case TU_MATCH_BOTH:
         break;
     }

@@ -18,6 +18,7 @@ enum tu_match {
     TU_MATCH_ONLY_A,
     TU_MATCH_ONLY_B,
     TU_MATCH_EXTRA,    /* one side alone, whose map says that it needs no partner */
+    TU_MATCH_SIDE,     /* one side alone, of a packed checkpoint, which is no weight */
     TU_MATCH_NOT_REAL, /* both, but a type does not decode to real numbers */
 };
 

@@ -11,7 +11,6 @@
 
 #include "tensor/elements.h"
 #include "base/pipeline.h"
-#include "compute/scales.h"
 
 /* One tensor on its way from one type to another. */
 struct job {
@@ -23,7 +22,6 @@ struct job {
     struct tu_geometry to;
     tu_encode_fn *encode;
     tu_decode_fn *decode;    /* of what was made */
-    struct tu_scales scales; /* no values: none */
     uint64_t unit, next;
 };
 
@@ -69,6 +67,10 @@ static struct numbers numbers_of(const struct tu_dtype *d)
         return (struct numbers){4, -9, 9};
     case TENSOR_F8_E5M2:
         return (struct numbers){3, -16, 16};
+    case TENSOR_F8_E4M3FNUZ:
+        return (struct numbers){4, -10, 8};
+    case TENSOR_F8_E5M2FNUZ:
+        return (struct numbers){3, -17, 16};
     case TENSOR_F8_E8M0:
         return (struct numbers){1, -127, 128};
     case TENSOR_F6_E2M3:
@@ -303,8 +305,6 @@ static int make_floats(const struct job *c, const struct piece *p, float *out,
     } else {
         tu_decode(&c->decoder, p->raw, p->first, p->count, out);
     }
-    if (c->scales.values)
-        tu_scales_apply(&c->scales, p->first, p->count, out);
     return 0;
 }
 
@@ -314,7 +314,7 @@ static int work(void *context, void *slot, void *scratch, struct tu_error *error
     const struct job *c = context;
     struct piece *p = slot;
     const struct tu_dtype *to = c->to.dtype;
-    if (!c->encode || (to->code == TENSOR_F64 && !c->scales.values)) {
+    if (!c->encode || (to->code == TENSOR_F64)) {
         p->made_length = p->count * to->bytes;
         if (reserve(&p->made, &p->made_capacity, p->made_length, error) < 0)
             return -1;
@@ -395,7 +395,7 @@ static int convert_all(struct job *c, const struct tu_geometry *from, struct tu_
 }
 
 int tu_convert_bytes(struct tu_feed *feed, const struct tu_item *item, const struct tu_dtype *to,
-                     bool scales, tu_sink_fn *sink, void *context, struct tu_error *error)
+                     tu_sink_fn *sink, void *context, struct tu_error *error)
 {
     struct tu_tensor made;
     struct job c = {.feed = feed,
@@ -406,10 +406,6 @@ int tu_convert_bytes(struct tu_feed *feed, const struct tu_item *item, const str
                     .decode = feed->session->kernels->decode[to->code]};
     if (describe(&item->tensor, to, &made, &c.to, error) < 0)
         return -1;
-    if (scales &&
-        tu_scales_find(&feed->operand, &item->tensor, feed->session->kernels, &c.scales, error) < 0)
-        return -1;
     int result = convert_all(&c, &item->geometry, error);
-    tu_scales_free(&c.scales);
     return result;
 }

@@ -21,11 +21,9 @@ int tu_convert_describe(const struct tu_tensor *t, const struct tu_dtype *to, st
 /* Takes the bytes of a tensor one run after another. */
 typedef int tu_sink_fn(void *context, const void *bytes, size_t length, struct tu_error *error);
 
-/* Converts the bytes of the feed's current tensor, which must not have been read from.  With
- * scales, its values are multiplied by those that the feed's operand has for it (scales.h).  An
+/* Converts the bytes of the feed's current tensor, which must not have been read from.  An
  * integer that the new type does not have is an error. */
 int tu_convert_bytes(struct tu_feed *feed, const struct tu_item *item, const struct tu_dtype *to,
-                     bool scales, tu_sink_fn *sink, void *context,
-                     struct tu_error *error) TU_MUST_CHECK;
+                     tu_sink_fn *sink, void *context, struct tu_error *error) TU_MUST_CHECK;
 
 #endif

@@ -22,8 +22,6 @@ COMPUTE_SOURCES = \
 	lib/compute/random.h \
 	lib/compute/repeat.c \
 	lib/compute/repeat.h \
-	lib/compute/scales.c \
-	lib/compute/scales.h \
 	lib/compute/stat/findings.c \
 	lib/compute/stat/health.c \
 	lib/compute/stat/health.h \

@@ -306,7 +306,7 @@ static bool decide(struct tu_court *c, struct hearing *h, struct tu_judged *j)
     bool ok = strcmp(j->status, "ok") == 0 || (numbers && h->identical);
     bool allowed = !ok && tu_rules_allowed(&c->rules, h->record, j->status, j->name);
     say_status(h, j);
-    if (strcmp(j->status, "extra") == 0)
+    if (strcmp(j->status, "extra") == 0 || strcmp(j->status, "side") == 0)
         j->outcome = TU_LISTED;
     else if (!ok && !allowed)
         j->outcome = is_missing(j->status) ? TU_MISSING : TU_INCOMPARABLE;

@@ -10,16 +10,23 @@
 
 /* Most exact first.  Integers come before all others, since no rounding is to be forgiven among
  * them; quantized types stand in the order of the error that ggml's quantizers make. */
-static const enum tensor_dtype by_coarseness[] = {
-    TENSOR_BOOL,    TENSOR_U8,      TENSOR_I8,    TENSOR_U16,    TENSOR_I16,    TENSOR_U32,
-    TENSOR_I32,     TENSOR_U64,     TENSOR_I64,   TENSOR_F64,    TENSOR_C64,    TENSOR_F32,
-    TENSOR_F16,     TENSOR_BF16,    TENSOR_Q8_K,  TENSOR_Q8_1,   TENSOR_Q8_0,   TENSOR_APR_Q8,
-    TENSOR_Q6_K,    TENSOR_F8_E4M3, TENSOR_Q5_K,  TENSOR_Q5_1,   TENSOR_Q5_0,   TENSOR_F6_E2M3,
-    TENSOR_F8_E5M2, TENSOR_F6_E3M2, TENSOR_Q4_K,  TENSOR_IQ4_XS, TENSOR_IQ4_NL, TENSOR_Q4_1,
-    TENSOR_Q4_0,    TENSOR_APR_Q4,  TENSOR_NVFP4, TENSOR_MXFP4,  TENSOR_F4,     TENSOR_Q3_K,
-    TENSOR_IQ3_S,   TENSOR_IQ3_XXS, TENSOR_Q2_K,  TENSOR_IQ2_S,  TENSOR_IQ2_XS, TENSOR_IQ2_XXS,
-    TENSOR_Q2_0,    TENSOR_IQ1_M,   TENSOR_IQ1_S, TENSOR_TQ2_0,  TENSOR_TQ1_0,  TENSOR_Q1_0,
-    TENSOR_F8_E8M0,
+static const uint32_t by_coarseness[] = {
+    TENSOR_BOOL,    TENSOR_U8,      TENSOR_I8,          TENSOR_U16,
+    TENSOR_I16,     TENSOR_U32,     TENSOR_I32,         TENSOR_U64,
+    TENSOR_I64,     TENSOR_F64,     TENSOR_C64,         TENSOR_F32,
+    TENSOR_F16,     TENSOR_BF16,    TENSOR_Q8_K,        TENSOR_Q8_1,
+    TENSOR_Q8_0,    TENSOR_APR_Q8,  TENSOR_Q6_K,        TU_INT8,
+    TU_INT7,        TENSOR_F8_E4M3, TENSOR_F8_E4M3FNUZ, TU_FP8,
+    TU_INT6,        TENSOR_Q5_K,    TENSOR_Q5_1,        TENSOR_Q5_0,
+    TENSOR_F6_E2M3, TENSOR_F8_E5M2, TENSOR_F8_E5M2FNUZ, TU_FP6,
+    TU_INT5,        TENSOR_F6_E3M2, TENSOR_Q4_K,        TENSOR_IQ4_XS,
+    TENSOR_IQ4_NL,  TENSOR_Q4_1,    TENSOR_Q4_0,        TENSOR_APR_Q4,
+    TENSOR_NVFP4,   TENSOR_MXFP4,   TENSOR_F4,          TU_NF4,
+    TU_INT4,        TU_FP4,         TENSOR_Q3_K,        TU_INT3,
+    TENSOR_IQ3_S,   TENSOR_IQ3_XXS, TENSOR_Q2_K,        TU_INT2,
+    TENSOR_IQ2_S,   TENSOR_IQ2_XS,  TENSOR_IQ2_XXS,     TENSOR_Q2_0,
+    TENSOR_IQ1_M,   TENSOR_IQ1_S,   TENSOR_TQ2_0,       TENSOR_TQ1_0,
+    TENSOR_Q1_0,    TU_INT1,        TU_TERNARY,         TENSOR_F8_E8M0,
 };
 enum { TYPES = sizeof by_coarseness / sizeof *by_coarseness };
 

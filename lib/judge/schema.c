@@ -160,7 +160,7 @@ const char *const tu_health_findings[TU_HEALTH_FINDINGS] = {
     "duplicate",    "denormal",      "saturated"};
 
 static const char *const statuses[] = {"ok", "only_a", "only_b", "shape_mismatch", "incomparable",
-                                       "not_real", "nonfinite", "undefined", "layout", "extra",
+                                       "not_real", "nonfinite", "undefined", "layout", "extra", "side",
                                        /* fact */
                                        "same", "differs", "listed",
                                        /* hash */

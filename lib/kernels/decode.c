@@ -120,6 +120,23 @@ static inline void f8_e5m2_block(const uint8_t *p, float *y)
     *y = half_to_float_portable((uint16_t)(*p << 8));
 }
 
+/* Without infinities and negative zero, whose code is the NaN. */
+static inline void f8_fnuz(uint32_t code, int mantissa, int bias, float *y)
+{
+    uint32_t number = float_bits(minifloat(code, 0x80, mantissa, bias));
+    *y = float_from_bits(choose(code == 0x80, 0x7fc00000u, number));
+}
+
+static inline void f8_e4m3fnuz_block(const uint8_t *p, float *y)
+{
+    f8_fnuz(*p, 3, 8, y);
+}
+
+static inline void f8_e5m2fnuz_block(const uint8_t *p, float *y)
+{
+    f8_fnuz(*p, 2, 16, y);
+}
+
 static inline void f8_e8m0_block(const uint8_t *p, float *y)
 {
     uint32_t power = *p ? (uint32_t)*p << 23 : 0x00400000u;

@@ -20,6 +20,8 @@ KERNEL_SOURCES = \
 	lib/kernels/encode.c \
 	lib/kernels/encode.h \
 	lib/kernels/iq-grids.inc \
+	lib/kernels/made.c \
+	lib/kernels/made.h \
 	lib/kernels/reduce.c \
 	lib/kernels/steps.c \
 	lib/kernels/table.c

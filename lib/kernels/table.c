@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "kernels/kernels.h"
+#include "kernels/made.h"
 
 #undef bool /* the name of a type below, which must not be expanded */
 
@@ -72,6 +73,10 @@ STEPS_TYPES(DECLARE_STEPS)
 STEPS_TYPES(DECLARE_RESOLVE)
 TU_LEVELS_TYPES(DECLARE_RESOLVE)
 
+extern tu_decode_fn BASE_KERNEL(decode_made);
+extern tu_steps_fn BASE_KERNEL(steps_made);
+extern tu_resolve_fn BASE_KERNEL(resolve_made);
+
 extern tu_spacing_fn BASE_KERNEL(spacing);
 extern tu_join_steps_fn BASE_KERNEL(join_steps);
 extern tu_distances_fn BASE_KERNEL(distances);
@@ -110,6 +115,9 @@ const struct tu_kernels TU_KERNEL(kernels) = {
     [TENSOR_##ID] = DECODER_##kind(name),
             TENSOR_DTYPES(ROW)
 #undef ROW
+#define ROW(ID, name, code) [TU_##ID] = BASE_KERNEL(decode_made),
+                TU_MADE_TYPES(ROW)
+#undef ROW
         },
     .decode_wide =
         {
@@ -128,17 +136,26 @@ const struct tu_kernels TU_KERNEL(kernels) = {
 #define ROW(ID, name, most, grain) [TENSOR_##ID] = BASE_KERNEL(steps_##name),
             STEPS_TYPES(ROW)
 #undef ROW
+#define ROW(ID, name, code) [TU_##ID] = BASE_KERNEL(steps_made),
+                TU_MADE_TYPES(ROW)
+#undef ROW
         },
     .resolve =
         {
 #define ROW(ID, name, most, grain) [TENSOR_##ID] = BASE_KERNEL(resolve_##name),
             STEPS_TYPES(ROW) TU_LEVELS_TYPES(ROW)
 #undef ROW
+#define ROW(ID, name, code) [TU_##ID] = BASE_KERNEL(resolve_made),
+                TU_MADE_TYPES(ROW)
+#undef ROW
         },
     .grain =
         {
 #define ROW(ID, name, most, grain) [TENSOR_##ID] = (grain),
             STEPS_TYPES(ROW) TU_LEVELS_TYPES(ROW)
+#undef ROW
+#define ROW(ID, name, code) [TU_##ID] = 1,
+                TU_MADE_TYPES(ROW)
 #undef ROW
         },
     .spacing = BASE_KERNEL(spacing),

@@ -9,6 +9,7 @@
 
 #include "model/dumps.h"
 #include "model/facts/gather.h"
+#include "model/packs/packs.h"
 #include "model/source-record.h"
 #include "stream/record.h"
 
@@ -217,6 +218,19 @@ static int renumber(struct tu_feed *f, const struct tensor_value *map, const cha
     return 0;
 }
 
+/* What belongs together is seen together where the stream announces it. */
+static int check_unpacked(const struct tu_feed *f, const struct tu_tensor *t,
+                          struct tu_error *error)
+{
+    if (f->session->packs == TU_PACKS_NEVER || !tu_packs_certain(t))
+        return 0;
+    return tu_fail(
+        error, TU_EINVALID,
+        "%s: tensor '%.200s' is part of a packed weight, which its stream did not announce "
+        "(save the stream as a file, or --packs never)",
+        f->operand.stream.path, t->name);
+}
+
 static int next_of_stream(struct tu_feed *f, struct tu_item *item, struct tu_error *error)
 {
     struct tu_record record;
@@ -232,6 +246,8 @@ static int next_of_stream(struct tu_feed *f, struct tu_item *item, struct tu_err
             return renumber(f, &record.map, "id", &item->map, error) < 0 ? -1 : 1;
         } else if (record.kind == TU_KIND_TENSOR && wanted(f, &record.tensor) && !full(f)) {
             f->given++;
+            if (check_unpacked(f, &record.tensor, error) < 0)
+                return -1;
             item->tensor = record.tensor;
             item->geometry = record.geometry;
             return renumber(f, &record.map, "source", &item->map, error) < 0 ? -1 : 1;

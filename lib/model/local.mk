@@ -12,6 +12,20 @@ MODEL_SOURCES = \
 	lib/model/model.h \
 	lib/model/operand.c \
 	lib/model/operand.h \
+	lib/model/packs/codes.c \
+	lib/model/packs/codes.h \
+	lib/model/packs/form-flat.c \
+	lib/model/packs/form-float.c \
+	lib/model/packs/form-int.c \
+	lib/model/packs/form.c \
+	lib/model/packs/form.h \
+	lib/model/packs/pack.c \
+	lib/model/packs/pack.h \
+	lib/model/packs/packs.c \
+	lib/model/packs/packs.h \
+	lib/model/packs/planes.c \
+	lib/model/packs/planes.h \
+	lib/model/packs/schemes.c \
 	lib/model/parts.c \
 	lib/model/parts.h \
 	lib/model/plugin.c \

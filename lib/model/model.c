@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "model/packs/pack.h"
 #include "tree/json.h"
 
 /* The state of one call of a format's read. */
@@ -186,6 +187,8 @@ static int host_add(struct tensor_reader *r, const struct tensor_entry *entry)
                           .nbytes = entry->nbytes};
     if (tu_tensor_check(&t, &geometry, &inner) < 0)
         return entry_fail(m, entry, inner.text, ir->error);
+    if (geometry.dtype->flags & TU_DTYPE_MADE)
+        return entry_fail(m, entry, "no file has tensors of its type", ir->error);
     if (check_range(ir, entry) < 0 || set_extents(ir, entry, &t) < 0)
         return -1;
     t.scope = ir->scope;
@@ -444,12 +447,17 @@ size_t tu_model_leave_out(struct tu_model *m, tu_leave_fn *is_out, void *context
     for (size_t i = 0; i < count; i++)
         if (!is_out(m, &m->tensors[i], context))
             m->tensors[kept++] = m->tensors[i];
-    m->count = kept;
-    for (size_t i = 0; i < kept; i++)
-        m->by_name[i] = &m->tensors[i];
-    if (kept)
-        qsort(m->by_name, kept, sizeof *m->by_name, by_name);
+    tu_model_changed(m, kept);
     return count - kept;
+}
+
+void tu_model_changed(struct tu_model *m, size_t count)
+{
+    m->count = count;
+    for (size_t i = 0; i < count; i++)
+        m->by_name[i] = &m->tensors[i];
+    if (count)
+        qsort(m->by_name, count, sizeof *m->by_name, by_name);
 }
 
 const struct tu_tensor *tu_model_find(const struct tu_model *m, const char *name, size_t length)
@@ -464,6 +472,8 @@ int tu_model_read(const struct tu_model *m, const struct tu_tensor *t, uint64_t 
                   void *buffer, size_t length, struct tu_error *error)
 {
     uint8_t *out = buffer;
+    if (tu_is_made(t))
+        return tu_pack_read(t->pack, t->dtype, offset, buffer, length, error);
     for (size_t i = 0; i < t->extent_count && length; i++) {
         const struct tu_extent *e = &t->extents[i];
         if (offset >= e->length) {

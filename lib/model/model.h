@@ -66,6 +66,9 @@ void tu_model_close(struct tu_model *m);
 typedef bool tu_leave_fn(const struct tu_model *m, const struct tu_tensor *t, void *context);
 size_t tu_model_leave_out(struct tu_model *m, tu_leave_fn *is_out, void *context);
 
+/* To be told when its tensors, now so many, were replaced by others. */
+void tu_model_changed(struct tu_model *m, size_t count);
+
 /* The tensor of a name, or NULL. */
 const struct tu_tensor *tu_model_find(const struct tu_model *m, const char *name, size_t length);
 

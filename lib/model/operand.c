@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "model/packs/packs.h"
 #include "model/parts.h"
 #include "model/shard-index.h"
 #include "tree/json.h"
@@ -283,6 +284,8 @@ static int settle_stream(struct tu_operand *o, struct tu_session *session, const
         return -1;
     bool is_tsr = tu_stream_bid(head, (size_t)length) || length == 0;
     bool stays = regular ? access == TU_ACCESS_SEQUENTIAL : access != TU_ACCESS_RANDOM;
+    if (is_tsr && stays && session->packs != TU_PACKS_NEVER)
+        stays = !tu_stream_foretells(&o->stream, tu_packs_suspect);
     if (is_tsr && stays)
         return 0;
     if (regular)
@@ -330,11 +333,20 @@ static int open_any(struct tu_operand *o, struct tu_session *session, const char
     return settle_stream(o, session, name, access, S_ISREG(st.st_mode), error);
 }
 
+/* Weights that are several tensors become one each. */
+static int unpack(struct tu_operand *o, struct tu_session *session, struct tu_error *error)
+{
+    int changed = o->is_stream ? 0 : tu_packs_find(o, session, error);
+    if (changed > 0 && o->tensor_count)
+        changed = index_members(o, error);
+    return changed < 0 ? -1 : 0;
+}
+
 int tu_operand_open(struct tu_operand *o, struct tu_session *session, const char *path,
                     enum tu_access access, struct tu_error *error)
 {
     *o = (struct tu_operand){.is_stream = true, .fd = -1};
-    if (open_any(o, session, path, access, error) == 0) {
+    if (open_any(o, session, path, access, error) == 0 && unpack(o, session, error) == 0) {
         for (size_t i = 0; i < o->model_count; i++)
             o->models[i].source.standard = strcmp(path, "-") == 0;
         return 0;

@@ -39,11 +39,15 @@ static bool in_layers(const struct tu_selection *s, const char *name)
     return false;
 }
 
+bool tu_selects_name(const struct tu_selection *s, const char *name)
+{
+    return (!s->match.count || matches_any(&s->match, name)) && !matches_any(&s->exclude, name) &&
+           (!s->layer_count || in_layers(s, name));
+}
+
 bool tu_selects(const struct tu_selection *s, const struct tu_tensor *t)
 {
-    return (!s->match.count || matches_any(&s->match, t->name)) &&
-           !matches_any(&s->exclude, t->name) && (!s->layer_count || in_layers(s, t->name)) &&
-           (!s->by_dtype || s->dtypes[t->dtype]);
+    return tu_selects_name(s, t->name) && (!s->by_dtype || s->dtypes[t->dtype]);
 }
 
 /* Numbers within names order as numbers: layer 2 comes before layer 10. */

@@ -32,6 +32,9 @@ void tu_selection_free(struct tu_selection *s);
 /* Whether a tensor is selected; the limit is the caller's to count. */
 bool tu_selects(const struct tu_selection *s, const struct tu_tensor *t);
 
+/* The same by a name alone. */
+bool tu_selects_name(const struct tu_selection *s, const char *name);
+
 /* Sorts tensors as the selection asks; TU_ORDER_FILE leaves them. */
 void tu_selection_sort(const struct tu_selection *s, struct tu_member *members, size_t count);
 

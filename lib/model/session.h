@@ -18,6 +18,14 @@ struct tu_listener {
     void *context;
 };
 
+/* What becomes of weights that are several tensors (packs/packs.h). */
+enum tu_packs_mode {
+    TU_PACKS_NEVER,  /* they stay as they are stored */
+    TU_PACKS_LISTED, /* each is one tensor; what cannot be read is a warning */
+    TU_PACKS_VALUES, /* each is one tensor of F32; what belongs to it and is no weight is left out */
+    TU_PACKS_STEPS,  /* each is one tensor of values with steps, of a type of kernels/made.h */
+};
+
 /* Set up by the caller, who gives back selection and plugins, too. */
 struct tu_session {
     const struct tu_kernels *kernels;
@@ -25,6 +33,7 @@ struct tu_session {
     struct tu_selection selection;
     uint64_t threads;         /* at least 1 */
     bool lenient, big_header; /* as in struct tensor_reader */
+    enum tu_packs_mode packs;
     struct tu_listener listener;
 };
 

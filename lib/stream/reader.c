@@ -81,7 +81,7 @@ static ssize_t read_some(struct tu_stream_reader *r, void *buffer, size_t length
 /* Reads more behind the bytes in the buffer: 1, or 0 at the end of the file. */
 static int fill(struct tu_stream_reader *r, struct tu_error *error)
 {
-    if (r->begin) {
+    if (r->begin && !r->held) {
         memmove(r->buffer, r->buffer + r->begin, r->end - r->begin);
         r->end -= r->begin;
         r->begin = 0;
@@ -446,4 +446,47 @@ int tu_stream_next(struct tu_stream_reader *r, struct tu_record *record, struct 
     if (more == 0)
         return r->in_segment || !r->any_segment ? truncated(r, error) : 0;
     return read_record(r, record, error);
+}
+
+/* ---- Looking ahead ---- */
+
+static bool announces(const struct tensor_value *index, tu_kind_of_tensor_fn *is)
+{
+    const struct tensor_value *rows = tu_value_get(index, "tensors");
+    bool found = false;
+    for (size_t i = 0; rows && rows->type == TENSOR_ARRAY && i < rows->array.count && !found; i++) {
+        struct tu_arena arena = {0};
+        struct tu_tensor t;
+        struct tu_geometry geometry;
+        struct tu_error ignored = {0};
+        found = tu_tensor_from_value(&rows->array.items[i], &arena, &t, &geometry, &ignored) == 0 &&
+                is(&t);
+        tu_arena_free(&arena);
+    }
+    return found;
+}
+
+bool tu_stream_foretells(struct tu_stream_reader *r, tu_kind_of_tensor_fn *is)
+{
+    const struct tu_stream_reader before = *r;
+    struct tu_error ignored = {0};
+    struct tu_record record;
+    bool found = false;
+    r->held = true;
+    while (tu_stream_next(r, &record, &ignored) > 0) {
+        bool last = record.kind == TU_KIND_TENSOR || record.kind == TU_KIND_INDEX;
+        if (last) {
+            found = record.kind == TU_KIND_TENSOR ? is(&record.tensor) : announces(&record.map, is);
+            break;
+        }
+    }
+    tu_arena_free(&r->arena);
+    uint8_t *buffer = r->buffer;
+    size_t end = r->end, capacity = r->capacity;
+    *r = before;
+    r->buffer = buffer;
+    r->end = end;
+    r->capacity = capacity;
+    r->arena = (struct tu_arena){0};
+    return found;
 }

@@ -46,6 +46,7 @@ struct tu_stream_reader {
     struct tu_arena arena; /* of the current record */
     char tool[64];         /* that wrote the current segment */
     char tool_version[32]; /* "" where it does not say */
+    bool held; /* nothing of the buffer is given up: what is taken may be put back */
     bool in_segment, any_segment;
     uint64_t tensors, records; /* in the segment so far */
     uint64_t tensor_left;      /* bytes of the current tensor not read yet */
@@ -73,6 +74,11 @@ unsigned tu_stream_bid(const uint8_t *head, size_t length);
  * or its producer reported an error.  Bytes of a tensor that were not read are skipped. */
 int tu_stream_next(struct tu_stream_reader *r, struct tu_record *record,
                    struct tu_error *error) TU_MUST_CHECK;
+
+/* Whether what will follow has a tensor of a kind: of those that are announced before the first one,
+ * or the first one itself.  Nothing is taken; what is broken is left to those who read it. */
+typedef bool tu_kind_of_tensor_fn(const struct tu_tensor *t);
+bool tu_stream_foretells(struct tu_stream_reader *r, tu_kind_of_tensor_fn *is);
 
 /* Reads the next length bytes of the current tensor, which must have that many left. */
 int tu_stream_read(struct tu_stream_reader *r, void *buffer, size_t length,

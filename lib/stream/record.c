@@ -35,6 +35,8 @@ static int read_dtype(const struct tensor_value *value, struct tu_tensor *t, str
     if (!type)
         return tu_fail(error, TU_EINVALID, "unknown dtype '%.*s'", (int)(length < 64 ? length : 64),
                        name);
+    if (type->flags & TU_DTYPE_MADE)
+        return tu_fail(error, TU_EINVALID, "dtype %s is for no stream", type->name);
     t->dtype = type->code;
     return 0;
 }

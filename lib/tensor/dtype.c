@@ -13,6 +13,11 @@ static const struct tu_dtype table[] = {
     {TENSOR_##ID, #ID, TENSOR_KIND_##kind, flags, elements, bytes, head},
     TENSOR_DTYPES(ROW)
 #undef ROW
+#define ROW(ID, name, code)                                                                        \
+    {(enum tensor_dtype)code, #ID, TENSOR_KIND_QUANT, TU_DTYPE_MADE, 1, TU_MADE_BYTES, 0},
+        TU_MADE_TYPES(ROW)
+#undef ROW
+            {(enum tensor_dtype)TU_PACKED, "PACKED", TENSOR_KIND_COMPLEX, TU_DTYPE_MADE, 1, 1, 0},
 };
 
 /* So that a shift finds the block of an element. */

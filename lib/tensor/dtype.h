@@ -8,7 +8,11 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "kernels/made.h"
 #include "tensorutils/format.h"
+
+/* A flag of types that are made of several tensors, and that no file or stream has (made.h). */
+#define TU_DTYPE_MADE 0x100u
 
 struct tu_dtype {
     enum tensor_dtype code;

@@ -14,6 +14,8 @@ struct tu_extent {
     uint64_t length;
 };
 
+struct tu_pack; /* model/packs/pack.h */
+
 /* What is known of a tensor before its data is read.  In a model everything lives as long as the
  * model; in a stream until the next object is read. */
 struct tu_tensor {
@@ -27,6 +29,8 @@ struct tu_tensor {
     uint64_t nbytes;
     const struct tu_extent *extents; /* in a model; NULL in a stream */
     size_t extent_count;
+    const struct tu_pack *pack; /* makes its values of several tensors; NULL: its bytes are stored */
+    bool side; /* belongs to packed weights and is none */
     struct tu_scope scope;
 };
 

@@ -43,6 +43,8 @@ enum tensor_kind {
     X(BF16, bf16, 4, 1, 2, 0, FLOAT, 0, 30)                                                        \
     X(F8_E4M3, f8_e4m3, 5, 1, 1, 0, FLOAT, 0, -1)                                                  \
     X(F8_E5M2, f8_e5m2, 6, 1, 1, 0, FLOAT, 0, -1)                                                  \
+    X(F8_E4M3FNUZ, f8_e4m3fnuz, 12, 1, 1, 0, FLOAT, 0, -1)                                         \
+    X(F8_E5M2FNUZ, f8_e5m2fnuz, 13, 1, 1, 0, FLOAT, 0, -1)                                         \
     X(F8_E8M0, f8_e8m0, 7, 1, 1, 0, FLOAT, 0, -1)                                                  \
     X(F6_E2M3, f6_e2m3, 8, 4, 3, 0, FLOAT, TENSOR_DTYPE_FLAT | TENSOR_DTYPE_WHOLE, -1)             \
     X(F6_E3M2, f6_e3m2, 9, 4, 3, 0, FLOAT, TENSOR_DTYPE_FLAT | TENSOR_DTYPE_WHOLE, -1)             \
@@ -92,7 +94,7 @@ enum tensor_dtype {
 #define TENSOR_DTYPE_ENUM(ID, name, code, ...) TENSOR_##ID = code,
     TENSOR_DTYPES(TENSOR_DTYPE_ENUM)
 #undef TENSOR_DTYPE_ENUM
-    TENSOR_DTYPE_LIMIT = 66 /* one more than the largest code */
+    TENSOR_DTYPE_LIMIT = 96 /* more than every code, those from 80 on are not for files */
 };
 
 #ifdef __cplusplus

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "compute/convert.h"
-#include "compute/scales.h"
 #include "model/feed.h"
 #include "stream/record.h"
 #include "tool/main.h"
@@ -18,50 +17,28 @@ static int write_bytes(void *context, const void *bytes, size_t length, struct t
 }
 
 static int convert_tensor(struct tu_feed *feed, const struct tu_item *item,
-                          const struct tu_dtype *to, const struct tu_conversion *how,
-                          struct tu_output *output, struct tu_error *error)
+                          const struct tu_dtype *to, struct tu_output *output,
+                          struct tu_error *error)
 {
     struct tu_tensor made;
     if (tu_convert_describe(&item->tensor, to, &made, error) < 0 ||
         tu_output_tensor(output, &made, &item->map, error) < 0)
         return -1;
     return tu_output_streams(output)
-               ? tu_convert_bytes(feed, item, to, how->scales, write_bytes, &output->writer, error)
+               ? tu_convert_bytes(feed, item, to, write_bytes, &output->writer, error)
                : 0;
 }
 
 /* ---- The index, which tells what will follow ---- */
 
-/* Whether a tensor holds scales that its tensor has been multiplied by, and so is left out. */
-static bool is_used_up(const struct tu_feed *feed, const struct tu_conversion *how,
-                       const struct tu_tensor *t)
-{
-    bool applied;
-    const struct tu_tensor *scaled = how->scales ? tu_scaled_by(&feed->operand, t, &applied) : NULL;
-    return scaled && applied && how->plan(scaled, false);
-}
-
-/* Packed types, and integers, whose scales are not known to be factors of their elements. */
-static void warn_of_scales(const struct tu_feed *feed, const struct tu_conversion *how,
-                           const struct tu_tensor *t)
-{
-    bool applied;
-    const struct tu_tensor *scaled = how->scales ? tu_scaled_by(&feed->operand, t, &applied) : NULL;
-    if (scaled && !applied)
-        tu_warn(feed->session, "the scales in '%s' are not applied: '%s' is %s", t->name,
-                scaled->name, tu_dtype(scaled->dtype)->name);
-}
-
 static int put_planned(struct tu_builder *b, const struct tensor_value *row,
-                       const struct tu_feed *feed, const struct tu_conversion *how,
-                       struct tu_arena *arena, struct tu_error *error)
+                       const struct tu_conversion *how, struct tu_arena *arena,
+                       struct tu_error *error)
 {
     struct tu_tensor t, made;
     struct tu_geometry geometry;
     if (tu_tensor_from_value(row, arena, &t, &geometry, error) < 0)
         return -1;
-    if (is_used_up(feed, how, &t))
-        return 0;
     const struct tu_dtype *to = how->plan(&t, false);
     if (to && tu_convert_describe(&t, to, &made, error) < 0)
         return -1;
@@ -71,9 +48,8 @@ static int put_planned(struct tu_builder *b, const struct tensor_value *row,
     return tu_builder_close(b, error);
 }
 
-static int put_index(const struct tensor_value *index, const struct tu_feed *feed,
-                     const struct tu_conversion *how, struct tu_output *output,
-                     struct tu_error *error)
+static int put_index(const struct tensor_value *index, const struct tu_conversion *how,
+                     struct tu_output *output, struct tu_error *error)
 {
     const struct tensor_value *rows = tu_value_get(index, "tensors");
     size_t count = rows && rows->type == TENSOR_ARRAY ? rows->array.count : 0;
@@ -86,7 +62,7 @@ static int put_index(const struct tensor_value *index, const struct tu_feed *fee
     if (result == 0)
         result = tu_builder_open(&b, "tensors", strlen("tensors"), TENSOR_ARRAY, TENSOR_MAP, error);
     for (size_t i = 0; i < count && result == 0; i++)
-        result = put_planned(&b, &rows->array.items[i], feed, how, &arena, error);
+        result = put_planned(&b, &rows->array.items[i], how, &arena, error);
     if (result == 0 && (result = tu_builder_close(&b, error)) == 0)
         result = tu_builder_end(&b, &map, error);
     if (result == 0)
@@ -102,14 +78,11 @@ static int convert_item(struct tu_feed *feed, const struct tu_item *item,
                         struct tu_error *error)
 {
     if (item->kind == TU_KIND_INDEX)
-        return put_index(&item->map, feed, how, output, error);
+        return put_index(&item->map, how, output, error);
     if (item->kind != TU_KIND_TENSOR)
         return tu_output_record(output, &item->map, error);
-    if (is_used_up(feed, how, &item->tensor))
-        return 0;
-    warn_of_scales(feed, how, &item->tensor);
     const struct tu_dtype *to = how->plan(&item->tensor, true);
-    return to ? convert_tensor(feed, item, to, how, output, error)
+    return to ? convert_tensor(feed, item, to, output, error)
               : tu_feed_pass(feed, item, output, error);
 }
 
@@ -132,8 +105,6 @@ int tu_convert_operands(struct tu_tool *tool, struct tu_output *output, char **o
         return -1;
     tu_feed_open(&feed, &tool->session, operands, count, false);
     feed.stating = feed.announcing = tu_output_streams(output);
-    if (how->scales)
-        feed.access = TU_ACCESS_RANDOM;
     int result = convert_items(&feed, how, output, error);
     tu_feed_close(&feed);
     return result < 0 ? -1 : tu_output_close(output, error);

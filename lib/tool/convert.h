@@ -11,7 +11,6 @@ typedef const struct tu_dtype *tu_plan_fn(const struct tu_tensor *t, bool has_co
 
 struct tu_conversion {
     tu_plan_fn *plan;
-    bool scales; /* multiply by scales in tensors of their own (scales.h), and leave those out */
 };
 
 /* The whole work of a converting filter: goes through its operands, converts the tensors that the

@@ -220,6 +220,7 @@ int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, ch
         status = tu_check_operands(command, count, &error);
         if (status == 0)
             status = prepare(tool, &error);
+        tool->session.packs = tool->stored ? TU_PACKS_NEVER : command->packs;
         if (status == 0)
             status = command->run(tool, operands, count, &error);
     } else if (status > 0) {

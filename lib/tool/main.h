@@ -27,6 +27,7 @@ struct tu_tool {
     char *command; /* as it was given, for those who read the results */
     enum tu_mode mode;
     bool quiet, progress;
+    bool stored; /* packed weights as they are stored */
     struct tu_session session;
     struct tu_output *output; /* once open, failures are reported to its reader, too; it has to
                                  outlive the run */

@@ -101,6 +101,11 @@ int tu_option_table(void *target, const char *text, struct tu_error *error)
     return set_mode(target, TU_MODE_TABLE);
 }
 
+int tu_option_packs(void *target, const char *text, struct tu_error *error)
+{
+    return tu_take_word(&((struct tu_tool *)target)->stored, text, "auto", "never", error);
+}
+
 int tu_option_json(void *target, const char *text, struct tu_error *error)
 {
     (void)text, (void)error;

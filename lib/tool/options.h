@@ -4,6 +4,7 @@
 #define TU_TOOL_OPTIONS_H
 
 #include "base/error.h"
+#include "model/session.h"
 
 struct tu_tool; /* tool/main.h */
 
@@ -39,6 +40,7 @@ struct tu_command {
     const struct tu_option *options;
     size_t min_operands, max_operands; /* 0, 0: none */
     bool judges;                       /* exits 1 for a verdict of fail */
+    enum tu_packs_mode packs;          /* how it sees packed weights, unless told not to */
     /* The work.  0, or a higher exit status, or -1 with the error set. */
     int (*run)(struct tu_tool *tool, char **operands, size_t count, struct tu_error *error);
 };
@@ -89,11 +91,14 @@ int tu_check_operands(const struct tu_command *c, size_t count,
     {0, "lenient", NULL, "accept what real writers made wrong, with a warning", tu_option_flag, &(tool).session.lenient}, \
     {0, "big-header", NULL, "accept SafeTensors headers above 100 MB", tu_option_flag, &(tool).session.big_header}
 
+#define TU_PACKS_OPTION(tool) \
+    {0, "packs", "auto|never", "weights of several tensors, as GPTQ's: one each (default), or as stored", tu_option_packs, &(tool)}
+
 #define TU_PROGRESS_OPTIONS(tool) \
     {'q', "quiet", NULL, "no progress and no warnings", tu_option_flag, &(tool).quiet}, \
     {0, "progress", NULL, "show progress even where no terminal is", tu_option_flag, &(tool).progress}
 /* clang-format on */
 
-tu_option_fn tu_option_table, tu_option_json, tu_option_tsv; /* struct tu_tool */
+tu_option_fn tu_option_table, tu_option_json, tu_option_tsv, tu_option_packs; /* struct tu_tool */
 
 #endif

@@ -12,6 +12,7 @@
 #include "stream/record.h"
 #include "tree/json.h"
 #include "base/text.h"
+#include "model/packs/pack.h"
 #include "tool/main.h"
 
 const struct tu_column tu_tensor_columns[] = {
@@ -197,6 +198,23 @@ static int splice_extents(struct tu_feed *f, struct tu_stream_writer *w, struct 
     return 0;
 }
 
+/* Values that are made of several tensors lie nowhere. */
+static int pass_made(struct tu_feed *f, struct tu_stream_writer *w, struct tu_error *error)
+{
+    enum { AT_ONCE = 4 << 20 };
+    uint64_t left = f->current.tensor->nbytes;
+    char *bytes = malloc(left < AT_ONCE ? (size_t)left + 1 : AT_ONCE);
+    int result = bytes ? 0 : tu_fail_memory(error);
+    for (size_t n; left && result == 0; left -= n) {
+        n = left < AT_ONCE ? (size_t)left : AT_ONCE;
+        result = tu_feed_read(f, bytes, n, error);
+        if (result == 0)
+            result = tu_writer_bytes(w, bytes, n, error);
+    }
+    free(bytes);
+    return result;
+}
+
 int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output *output,
                  struct tu_error *error)
 {
@@ -204,6 +222,8 @@ int tu_feed_pass(struct tu_feed *f, const struct tu_item *item, struct tu_output
         return -1;
     if (!tu_output_streams(output))
         return 0;
+    if (f->current.model && tu_is_made(f->current.tensor))
+        return pass_made(f, &output->writer, error);
     return f->current.model ? splice_extents(f, &output->writer, error)
                             : relay(f, item->tensor.nbytes, &output->writer, error);
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
-# tensor-dequant --scales: scales that lie in a tensor of their own.
+# Scales that lie in a tensor of their own.
 
 load ../helpers
 
@@ -12,14 +12,14 @@ one='38404838'
         "y.weight F8_E4M3 2x4 : $one$one" 'y.weight_scale_inv F32 2x1 = 2 3' 'z F32 1 = 7' -- \
         want.safetensors 'x.weight F32 2x4 = 0.5 1 2 0.5 -0.5 0.5 1 2' \
         'y.weight F32 2x4 = 2 4 8 2 3 6 12 3' 'z F32 1 = 7'
-    tensor-dequant --scales auto a.safetensors > got.tsr
+    tensor-dequant a.safetensors > got.tsr
     run -0 pipeline 'tensor-cos got.tsr want.safetensors | verdict --rule "max_diff <= 0"'
     says " 3 passed"
     # shellcheck disable=SC2002
-    cat a.safetensors | tensor-dequant --scales auto > piped.tsr
+    cat a.safetensors | tensor-dequant > piped.tsr
     run -0 pipeline 'tensor-cos piped.tsr want.safetensors | verdict --rule "max_diff <= 0"'
     says " 3 passed"
-    tensor-cat a.safetensors | tensor-dequant --scales auto > again.tsr
+    tensor-cat a.safetensors | tensor-dequant > again.tsr
     run -0 pipeline 'tensor-cos again.tsr want.safetensors | verdict --rule "max_diff <= 0"'
     says " 3 passed"
 }
@@ -40,7 +40,7 @@ values = [scales[r // 128 * 3 + c // 128] for r in range(rows) for c in range(co
 want = formats.Tensor("w", "F32", [rows, columns], struct.pack(f"<{len(values)}f", *values))
 open("want.safetensors", "wb").write(formats.safetensors([want]))
 EOF
-    tensor-dequant --scales auto a.safetensors > got.tsr
+    tensor-dequant a.safetensors > got.tsr
     run -0 pipeline 'tensor-cos got.tsr want.safetensors | verdict --rule "max_diff <= 0"'
 }
 
@@ -62,7 +62,7 @@ for name, rows, columns, down in (("a", 192, 3, 2), ("b", 576, 192, 5), ("c", 4,
     open(name + "-want.safetensors", "wb").write(formats.safetensors([want]))
 EOF
     for name in a b c; do
-        tensor-dequant --scales auto $name.safetensors > got.tsr
+        tensor-dequant $name.safetensors > got.tsr
         run -0 pipeline "tensor-cos got.tsr $name-want.safetensors | verdict --rule 'max_diff <= 0'"
     done
 }
@@ -71,31 +71,22 @@ EOF
     make-model a.safetensors "x F8_E4M3 2x4 : $one$one" 'x_scale_inv U8 2x1 : 7f81' \
         "k.weight F8_E4M3 4 : $one" 'k.scale_weight F32 1 = 0.5' 'f F4 1x4 : 2254' 'f_scale U8 1x1 : 80' -- \
         want.safetensors 'x F32 2x4 = 1 2 4 1 4 8 16 4' 'k.weight F32 4 = 0.5 1 2 0.5' 'f F32 1x4 = 2 2 4 6'
-    tensor-dequant --scales auto a.safetensors > got.tsr
+    tensor-dequant a.safetensors > got.tsr
     run -0 pipeline 'tensor-cos got.tsr want.safetensors | verdict --rule "max_diff <= 0"'
     says " 3 passed"
 }
 
-@test "scales that are not applied are told" {
-    make-model a.safetensors 'x I8 1x4 : 01010101' 'x_scale F32 1 = 0.5'
-    run --separate-stderr -0 sh -c 'tensor-dequant --scales auto a.safetensors | cat > got.tsr'
-    # shellcheck disable=SC2154
-    [ "$stderr" = "tensor-dequant: warning: the scales in 'x_scale' are not applied: 'x' is I8" ]
-    run --separate-stderr -0 sh -c 'tensor-dequant a.safetensors | cat > got.tsr'
-    [ -z "$stderr" ]
-}
-
-@test "without the option, and for tensors that are not selected, elements are as they are stored" {
+@test "with --packs never, and for tensors that are not selected, elements are as they are stored" {
     make-model a.safetensors "x F8_E4M3 4 : $one" 'x_scale F32 1 = 0.5' -- want.safetensors 'x F32 4 = 1 2 4 1' \
         'x_scale F32 1 = 0.5'
-    tensor-dequant a.safetensors > got.tsr
+    tensor-dequant --packs never a.safetensors > got.tsr
     run -0 pipeline 'tensor-cos got.tsr want.safetensors | verdict --rule "max_diff <= 0"'
-    run -0 pipeline 'tensor-dequant --scales auto --match other a.safetensors | tensor-ls --json | wc -l'
+    run -0 pipeline 'tensor-dequant --match other a.safetensors | tensor-ls --raw --json | wc -l'
     [ "$output" -eq 2 ]
 }
 
 @test "scales that do not fit are refused" {
     make-model a.safetensors "x F8_E4M3 4 : $one" 'x_scale F32 3 = 1 2 3'
-    refuses "the 3 scales in 'x_scale' do not fit its shape" tensor-dequant --scales auto a.safetensors
-    refuses 'neither auto nor none' tensor-dequant --scales yes a.safetensors
+    refuses "the scales in 'x_scale' (3) do not cover its 1 x 4 elements" tensor-dequant a.safetensors
+    refuses 'neither auto nor never' tensor-dequant --packs yes a.safetensors
 }

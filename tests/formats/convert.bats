@@ -8,7 +8,7 @@ load ../helpers
 FORMATS='safetensors gguf apr npz npy tsr'
 
 # The types of each format.
-SAFETENSORS='F64 F32 F16 BF16 F8_E4M3 F8_E5M2 F8_E8M0 F6_E2M3 F6_E3M2 F4 C64 I64 I32 I16 I8 U64 U32 U16 U8 BOOL'
+SAFETENSORS='F64 F32 F16 BF16 F8_E4M3 F8_E5M2 F8_E4M3FNUZ F8_E5M2FNUZ F8_E8M0 F6_E2M3 F6_E3M2 F4 C64 I64 I32 I16 I8 U64 U32 U16 U8 BOOL'
 NUMPY='F64 F32 F16 C64 I64 I32 I16 I8 U64 U32 U16 U8 BOOL'
 GGML='F64 F32 F16 BF16 I64 I32 I16 I8 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q8_1 Q2_K Q3_K Q4_K Q5_K Q6_K Q8_K IQ2_XXS IQ2_XS IQ3_XXS IQ1_S IQ4_NL IQ3_S IQ2_S IQ4_XS IQ1_M TQ1_0 TQ2_0 MXFP4 NVFP4 Q1_0 Q2_0'
 APR='F64 F32 F16 BF16 I64 I32 I8 U8 Q4_K Q6_K APR_Q4 APR_Q8'
@@ -17,6 +17,8 @@ declare -gA TYPES=([safetensors]=$SAFETENSORS [npz]=$NUMPY [npy]=$NUMPY [gguf]=$
 
 # What --convert auto makes of types that a format lacks: FORMAT FROM TO.
 AUTO='gguf F8_E4M3 F16
+gguf F8_E4M3FNUZ F16
+gguf F8_E5M2FNUZ F16
 gguf F8_E5M2 F16
 gguf F8_E8M0 BF16
 gguf F6_E2M3 F16
@@ -58,7 +60,7 @@ sys.path.insert(0, sys.argv[1])
 import formats
 dice = random.Random(1)
 blocks = {name: row[1:] for name, row in formats.GGML.items()}  # elements and bytes
-blocks |= {"F8_E4M3": (1, 1), "F8_E5M2": (1, 1), "F8_E8M0": (1, 1), "F6_E2M3": (4, 3), "F6_E3M2": (4, 3), "F4": (2, 1),
+blocks |= {"F8_E4M3": (1, 1), "F8_E5M2": (1, 1), "F8_E4M3FNUZ": (1, 1), "F8_E5M2FNUZ": (1, 1), "F8_E8M0": (1, 1), "F6_E2M3": (4, 3), "F6_E3M2": (4, 3), "F4": (2, 1),
            "C64": (1, 8), "U64": (1, 8), "U32": (1, 4), "U16": (1, 2), "U8": (1, 1), "BOOL": (1, 1), "APR_Q4": (32, 18), "APR_Q8": (1, 1)}
 whole, single = ["all.tsr"], []
 for name, (elements, size) in sorted(blocks.items()):

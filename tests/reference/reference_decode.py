@@ -389,6 +389,8 @@ DECODERS = {
     "BOOL": lambda b: [1.0 if b[0] else 0.0],
     "F8_E4M3": lambda b: [small_float(b[0], 4, 3, 7, False, lambda m: m == 127)],
     "F8_E5M2": lambda b: [small_float(b[0], 5, 2, 15, True, lambda m: m > 0x7C)],
+    "F8_E4M3FNUZ": lambda b: [math.nan if b[0] == 128 else small_float(b[0], 4, 3, 8, False, never)],
+    "F8_E5M2FNUZ": lambda b: [math.nan if b[0] == 128 else small_float(b[0], 5, 2, 16, False, never)],
     "F8_E8M0": lambda b: [math.nan if b[0] == 255 else math.ldexp(1, b[0] - 127)],
     "F4": lambda b: [small_float(x, 2, 1, 1, False, never) for x in packed(b, 4)],
     "F6_E2M3": lambda b: [small_float(x, 2, 3, 1, False, never) for x in packed(b, 6)],

@@ -17,7 +17,7 @@ GGUF_TYPES = {
     "F64": (1, 8, []), "I8": (1, 1, []), "I16": (1, 2, []), "I32": (1, 4, []), "I64": (1, 8, []),
 }
 SAFETENSORS_TYPES = {
-    "F8_E4M3": (1, 1), "F8_E5M2": (1, 1), "F8_E8M0": (1, 1), "F4": (2, 1), "F6_E2M3": (4, 3), "F6_E3M2": (4, 3),
+    "F8_E4M3": (1, 1), "F8_E5M2": (1, 1), "F8_E4M3FNUZ": (1, 1), "F8_E5M2FNUZ": (1, 1), "F8_E8M0": (1, 1), "F4": (2, 1), "F6_E2M3": (4, 3), "F6_E3M2": (4, 3),
     "U8": (1, 1), "U16": (1, 2), "U32": (1, 4), "U64": (1, 8), "BOOL": (1, 1),
 }
 
@@ -61,6 +61,8 @@ def safetensors_data(name):
     elements, size = SAFETENSORS_TYPES[name]
     largest = {"F8_E4M3": 0x7E, "F8_E5M2": 0x7C, "F8_E8M0": 0xFE}.get(name)
     data = stream(name, ROWS * COLUMNS // elements * size)
+    if name.endswith("FNUZ"):
+        return bytes(b if b != 0x80 else 0 for b in data)
     if name == "F8_E8M0":
         return bytes(min(b, largest) for b in data)
     return bytes(b & 0x80 | min(b & 0x7F, largest) for b in data) if largest else bytes(data)

@@ -16,9 +16,17 @@ static const struct float_type {
     int mantissa, least;
     bool small; /* fewer than 16 bits */
 } float_types[] = {
-    {TENSOR_F64, 52, -1022, false}, {TENSOR_F32, 23, -126, false}, {TENSOR_F16, 10, -14, false},
-    {TENSOR_BF16, 7, -126, false},  {TENSOR_F8_E4M3, 3, -6, true}, {TENSOR_F8_E5M2, 2, -14, true},
-    {TENSOR_F6_E2M3, 3, 0, true},   {TENSOR_F6_E3M2, 2, -2, true}, {TENSOR_F4, 1, 0, true},
+    {TENSOR_F64, 52, -1022, false},
+    {TENSOR_F32, 23, -126, false},
+    {TENSOR_F16, 10, -14, false},
+    {TENSOR_BF16, 7, -126, false},
+    {TENSOR_F8_E4M3, 3, -6, true},
+    {TENSOR_F8_E5M2, 2, -14, true},
+    {TENSOR_F6_E2M3, 3, 0, true},
+    {TENSOR_F6_E3M2, 2, -2, true},
+    {TENSOR_F4, 1, 0, true},
+    {TENSOR_F8_E4M3FNUZ, 3, -7, true},
+    {TENSOR_F8_E5M2FNUZ, 2, -15, true},
 };
 
 static const struct float_type *float_type(enum tensor_dtype type)

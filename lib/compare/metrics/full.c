@@ -27,8 +27,9 @@ static bool find_ulp_type(enum tensor_dtype type, struct tu_ulp_type *out)
         enum tensor_dtype type;
         int mantissa, least;
     } types[] = {
-        {TENSOR_F16, 10, -14},  {TENSOR_F8_E4M3, 3, -6}, {TENSOR_F8_E5M2, 2, -14},
-        {TENSOR_F6_E2M3, 3, 0}, {TENSOR_F6_E3M2, 2, -2}, {TENSOR_F4, 1, 0},
+        {TENSOR_F16, 10, -14},       {TENSOR_F8_E4M3, 3, -6},      {TENSOR_F8_E5M2, 2, -14},
+        {TENSOR_F6_E2M3, 3, 0},      {TENSOR_F6_E3M2, 2, -2},      {TENSOR_F4, 1, 0},
+        {TENSOR_F8_E4M3FNUZ, 3, -7}, {TENSOR_F8_E5M2FNUZ, 2, -15},
     };
     /* The exponents of these are those of float32, subnormal numbers included. */
     *out = (struct tu_ulp_type){.shift = type == TENSOR_BF16 ? 16 : 0};

@@ -110,10 +110,12 @@ static double faint_square(const struct tu_decoder *d)
         return 0x1p-34;
     case TENSOR_F16:
     case TENSOR_F8_E5M2:
+    case TENSOR_F8_E5M2FNUZ:
         return 0x1p-28;
     case TENSOR_BF16:
         return 0x1p-240;
     case TENSOR_F8_E4M3:
+    case TENSOR_F8_E4M3FNUZ:
         return 0x1p-12;
     case TENSOR_Q8_0:
     case TENSOR_Q8_1:

@@ -58,6 +58,8 @@ static size_t find_nan(const struct tu_dtype *t, unsigned scale_bytes, uint8_t n
         {TENSOR_BF16, {0xc0, 0x7f}},
         {TENSOR_F8_E4M3, {0x7f}},
         {TENSOR_F8_E5M2, {0x7f}},
+        {TENSOR_F8_E4M3FNUZ, {0x80}},
+        {TENSOR_F8_E5M2FNUZ, {0x80}},
         {TENSOR_F8_E8M0, {0xff}},
     };
     enum tensor_dtype code = t->code;

@@ -18,9 +18,10 @@ static void limits_of(enum tensor_dtype dtype, double *tiny, double *huge)
         enum tensor_dtype dtype;
         double tiny, huge;
     } types[] = {
-        {TENSOR_F64, 0x1p-1022, 0},    {TENSOR_F32, 0x1p-126, 0},
-        {TENSOR_BF16, 0x1p-126, 0},    {TENSOR_F16, 0x1p-14, 65504},
-        {TENSOR_F8_E4M3, 0x1p-6, 448}, {TENSOR_F8_E5M2, 0x1p-14, 57344},
+        {TENSOR_F64, 0x1p-1022, 0},        {TENSOR_F32, 0x1p-126, 0},
+        {TENSOR_BF16, 0x1p-126, 0},        {TENSOR_F16, 0x1p-14, 65504},
+        {TENSOR_F8_E4M3, 0x1p-6, 448},     {TENSOR_F8_E5M2, 0x1p-14, 57344},
+        {TENSOR_F8_E4M3FNUZ, 0x1p-7, 240}, {TENSOR_F8_E5M2FNUZ, 0x1p-15, 57344},
     };
     *tiny = *huge = 0;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {

@@ -59,6 +59,8 @@ static inline struct tu_member add_bytes(const char *name, enum tensor_dtype dty
                             g.nbytes,
                             &w.extents[w.count],
                             1,
+                            NULL,
+                            false,
                             {0}};
     w.count++;
     CHECK(pwrite(w.model.source.fd, bytes, g.nbytes, (off_t)w.end) == (ssize_t)g.nbytes);

@@ -91,6 +91,21 @@ static const struct {
     {"Q2_0", {0.99, 0.94, 1.06, 0.5, NONE, 3, 3, 0.4, 1.35, 15, NONE, NONE, NONE, NONE, NONE, NONE, 0.97, NONE}},
     {"APR_Q4", {0.975, 0.95, 1.05, 1.25, 4, 2.5, 3, 0.4, 1.35, 15, NONE, 2, -3, 3.5, 0.89, 1.11, 0.93, NONE}},
     {"APR_Q8", {0.99, 0.97, 1.03, 1.2, NONE, 2.5, 2.2, 0.4, 1.35, 15, 16, 2, NONE, NONE, NONE, NONE, 0.96, NONE}},
+    {"F8_E4M3FNUZ", {0.998, 0.97, 1.03, NONE, NONE, NONE, NONE, 0.4, 1.35, 15, NONE, NONE, NONE, NONE, NONE, NONE, 0.98, NONE}},
+    {"F8_E5M2FNUZ", {0.993, 0.97, 1.03, NONE, NONE, NONE, NONE, 0.4, 1.35, 15, NONE, NONE, NONE, NONE, NONE, NONE, 0.98, NONE}},
+    {"INT1", {0.5, 0.6, 1.5, 3, 8, 7, 20, 0.4, 1.35, 15, NONE, 128, -3, 1, NONE, NONE, 0.1, NONE}},
+    {"INT2", {0.8, 0.8, 1.2, 3, 8, 7, 20, 0.4, 1.35, 15, NONE, 128, -3, 1, 0.7, 1.3, 0.46, NONE}},
+    {"INT3", {0.92, 0.9, 1.1, 3, 8, 7, 20, 0.4, 1.35, 15, NONE, 128, -3, 1, 0.8, 1.2, 0.76, NONE}},
+    {"INT4", {0.97, 0.95, 1.05, 3, 8, 7, 20, 0.4, 1.35, 15, NONE, 128, -3, 1, 0.85, 1.15, 0.87, NONE}},
+    {"INT5", {0.993, 0.97, 1.03, 3, 8, 7, 20, 0.4, 1.35, 15, NONE, 128, -3, 1, 0.93, 1.07, 0.98, NONE}},
+    {"INT6", {0.9955, 0.99, 1.01, 3, 8, 7, 20, 0.4, 1.35, 15, NONE, 128, -3, 1, 0.97, 1.03, 0.98, NONE}},
+    {"INT7", {0.9985, 0.996, 1.004, 3, 8, 7, 20, 0.4, 1.35, 15, NONE, 128, -3, 1, 0.97, 1.03, 0.9955, NONE}},
+    {"INT8", {0.999, 0.996, 1.004, 3, 8, 7, 20, 0.4, 1.35, 15, NONE, 128, -3, 1, 0.97, 1.03, 0.997, NONE}},
+    {"NF4", {0.985, 0.95, 1.05, 1.25, 4, 3.5, 5, 0.4, 1.35, 15, 16, 2, -3, 0.5, 0.85, 1.15, 0.93, NONE}},
+    {"FP4", {0.97, 0.75, 1.08, 1.35, 8, 3.5, 3.5, 0.4, 1.35, 15, 16, 2, NONE, 1.5, NONE, NONE, 0.91, NONE}},
+    {"FP6", {0.991, 0.97, 1.03, 3, 8, 7, 20, 0.4, 1.35, 15, NONE, 16, NONE, 1, 0.93, 1.07, 0.98, NONE}},
+    {"FP8", {0.993, 0.95, 1.05, 3, 40, 7, 20, 0.4, 1.35, 15, NONE, 16, NONE, 1, 0.93, 1.07, 0.98, NONE}},
+    {"TERNARY", {0.99, 0.94, 1.06, 0.5, NONE, 3, 3, 0.4, 1.35, 15, NONE, NONE, NONE, NONE, NONE, NONE, 0.97, NONE}},
 };
 /* clang-format on */
 
@@ -216,7 +231,7 @@ TEST(every_type_that_can_be_compared_has_limits)
         for (size_t t = 0; t < sizeof types / sizeof *types; t++)
             if (strcmp(types[t].type, table[i].name) == 0)
                 found = !isnan(types[t].limits[0]) || !isnan(types[t].limits[SIDES - 1]);
-        if (!found && table[i].code != TENSOR_C64)
+        if (!found && table[i].kind != TENSOR_KIND_COMPLEX)
             tap_fail(__FILE__, __LINE__, "%s has neither a floor of the cosine nor has to be equal",
                      table[i].name);
         known += found;

@@ -284,6 +284,18 @@ TEST(small_floats_exhaustively)
         else
             CHECK(out[i] == (float)(i & 128 ? -value : value));
     }
+    baseline()->decode[TENSOR_F8_E4M3FNUZ](codes, 256, out);
+    for (int i = 0; i < 256; i++) {
+        int exponent = i >> 3 & 15, mantissa = i & 7;
+        double value = exponent ? ldexp(8 + mantissa, exponent - 11) : ldexp(mantissa, -10);
+        CHECK(i == 128 ? isnan(out[i]) != 0 : out[i] == (float)(i & 128 ? -value : value));
+    }
+    baseline()->decode[TENSOR_F8_E5M2FNUZ](codes, 256, out);
+    for (int i = 0; i < 256; i++) {
+        int exponent = i >> 2 & 31, mantissa = i & 3;
+        double value = exponent ? ldexp(4 + mantissa, exponent - 18) : ldexp(mantissa, -17);
+        CHECK(i == 128 ? isnan(out[i]) != 0 : out[i] == (float)(i & 128 ? -value : value));
+    }
     baseline()->decode[TENSOR_F8_E8M0](codes, 256, out);
     for (int i = 0; i < 255; i++)
         CHECK(out[i] == (float)ldexp(1, i - 127));
