@@ -20,7 +20,6 @@
 
 static struct tu_tool tool;
 static struct tu_output output;
-
 static uint64_t repeat;
 /* What became of --cache. */
 static struct {
