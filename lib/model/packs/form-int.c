@@ -161,7 +161,8 @@ static int settle_zeros(struct tu_former *f, struct tu_group *g, uint64_t groups
     bool is_sym = sym && sym->type == TENSOR_BOOLEAN && sym->boolean, all = false;
     bool v1 = tu_form_says(f, "checkpoint_format", "gptq");
     unsigned middle = 1u << (g->pack->bits - 1);
-    if (planar || tu_form_says(f, "checkpoint_format", "gptq_v2"))
+    if (planar || tu_form_says(f, "checkpoint_format", "gptq_p") ||
+        tu_form_says(f, "checkpoint_format", "gptq_v2"))
         return 0;
     if ((is_sym || !sym) && all_zeros_are(g, groups, middle, &all, error) < 0)
         return -1;
@@ -220,8 +221,9 @@ static int form_gptq(struct tu_former *f, struct tu_group *g, struct tu_error *e
                             q->shape[0], bits);
     if (tu_form_shape(g, shape, 2, error) < 0 || find_group(f, g, s->shape[0], &group, error) < 0)
         return -1;
-    bool planar =
-        tu_form_says(f, "checkpoint_format", "gptq_p") || bits == 5 || bits == 6 || bits == 7;
+    /* Of powers of two planes are the same as a stream. */
+    bool planar = bits == 5 || bits == 6 || bits == 7 ||
+                  (bits == 3 && tu_form_says(f, "checkpoint_format", "gptq_p"));
     if (planar && columns % WORD_BITS)
         return tu_form_fail(g, error, "%" PRIu64 " columns are no planes of 32", columns);
     g->pack->codes = (struct tu_codes){.kind = planar ? TU_CODES_PLANES : TU_CODES_COLUMNS,

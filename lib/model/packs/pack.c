@@ -281,6 +281,10 @@ static void put_float(uint8_t *to, float value)
 static void put_elements(const float *values, const float *steps, size_t count, uint8_t *to)
 {
     size_t size = steps ? TU_MADE_BYTES : sizeof(float);
+    if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && !steps) {
+        memcpy(to, values, count * size);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         put_float(to + i * size, values[i]);
         if (steps)
@@ -295,6 +299,10 @@ int tu_pack_read(const struct tu_pack *p, enum tensor_dtype dtype, uint64_t offs
     size_t skip = (size_t)(offset % size), most = tu_pack_turned(p) ? AT_ONCE_TURNED : AT_ONCE;
     uint64_t first = offset / size, count = (skip + length + size - 1) / size;
     uint8_t *out = buffer, edge[TU_MADE_BYTES];
+    bool whole = size == sizeof(float) && skip == 0 && length % size == 0;
+    if (whole && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ &&
+        (uintptr_t)buffer % _Alignof(float) == 0)
+        return make_range(p, first, count, buffer, NULL, error);
     size_t room = count < most ? (size_t)count : most;
     float *values = malloc(room * 2 * sizeof *values + 1);
     float *steps = size == TU_MADE_BYTES && values ? values + room : NULL;

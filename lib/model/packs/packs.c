@@ -387,6 +387,23 @@ static void replace(struct pass *p)
     }
 }
 
+/* Two weights that would have one name. */
+static int check_names(const struct tu_operand *o, struct tu_error *error)
+{
+    for (size_t i = 0; i < o->model_count; i++) {
+        const struct tu_model *m = &o->models[i];
+        for (size_t k = 1; k < m->count; k++) {
+            const struct tu_tensor *a = m->by_name[k - 1], *b = m->by_name[k];
+            if (tu_compare_names(a->name, a->name_length, b->name, b->name_length) == 0)
+                return tu_fail(error, TU_EINVALID,
+                               "%s: two packed weights would be called '%.200s' (--packs never: as "
+                               "they are stored)",
+                               m->source.path, a->name);
+        }
+    }
+    return 0;
+}
+
 /* What config.json says of quantization: transformers' key, or MLX's. */
 static const struct tensor_value *find_config(const struct tu_operand *o)
 {
@@ -421,6 +438,7 @@ int tu_packs_find(struct tu_operand *o, struct tu_session *session, struct tu_er
         find_sides(&p);
         warn_of_lonely(&p);
         replace(&p);
+        result = check_names(o, error);
     }
     for (size_t i = 0; i < o->model_count && p.fates; i++)
         free(p.fates[i]);
