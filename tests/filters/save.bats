@@ -36,7 +36,7 @@ folder() {
     [ "$(head -c 4 model)" = GGUF ]
     [ "$(head -c 3 model.gguf)" = APR ]
     refuses "'onnx' is no format" tensor-save --format onnx m a.tsr
-    refuses "no format has this suffix" tensor-save m.bin a.tsr
+    refuses "no format has this suffix" tensor-save m.weights a.tsr
     refuses "no format has this suffix" tensor-save safetensors a.tsr
     refuses "can be read but not written" tensor-save m.tsr a.tsr
 }

@@ -102,7 +102,7 @@ reads() {
 --claim C pass.tsr
 --typo pass.tsr
 absent.tsr
-pass.tsr pass.tsr
+pass.tsr absent.tsr
 END
     done
     # but no file that is none
