@@ -18,6 +18,7 @@
 #include "model/feed.h"
 #include "judge/report.h"
 #include "judge/signature.h"
+#include "judge/shares.h"
 #include "base/newfile.h"
 #include "base/source.h"
 #include "base/text.h"
@@ -108,6 +109,7 @@ struct trial {
     struct tu_artifacts artifacts;
     struct tu_makers makers;
     struct tu_commands commands;
+    struct tu_streams streams;
 };
 
 /* Options that do not go together. */
@@ -179,8 +181,12 @@ static int hear_item(struct trial *t, const struct tu_feed *feed, const struct t
                      struct tu_error *error)
 {
     const struct tu_stream_reader *stream = &feed->operand.stream;
-    if (item->kind == TU_KIND_STREAM)
+    if (item->kind == TU_KIND_STREAM) {
         tu_court_stream(&t->court, stream->tool);
+        return tu_streams_next(&t->streams, error);
+    }
+    if (item->kind == TU_KIND_SOURCE && tu_streams_source(&t->streams, &item->map, error) < 0)
+        return -1;
     if (item->kind == TU_KIND_SOURCE && evidence_path)
         return tu_commands_note(&t->commands, &item->map, error) < 0
                    ? -1
@@ -192,7 +198,9 @@ static int hear_item(struct trial *t, const struct tu_feed *feed, const struct t
     if (feed->operand.is_stream &&
         tu_makers_note(&t->makers, stream->tool, stream->tool_version, error) < 0)
         return -1;
-    return tu_judge(&t->court, &item->map, error);
+    return tu_judge(&t->court, &item->map, error) < 0
+               ? -1
+               : tu_streams_result(&t->streams, &item->map, error);
 }
 
 static int hear(struct trial *t, char **operands, size_t count, struct tu_error *error)
@@ -211,6 +219,8 @@ static int hear(struct trial *t, char **operands, size_t count, struct tu_error 
         }
     }
     tu_feed_close(&feed);
+    if (more == 0)
+        more = tu_streams_next(&t->streams, error);
     if (more == 0)
         tu_court_sort(&t->court);
     return more;
@@ -515,6 +525,7 @@ static int run(struct tu_tool *u, char **operands, size_t count, struct tu_error
     int result =
         check_path ? run_check(&t, operands, count, error) : run_trial(&t, operands, count, error);
     tu_court_free(&t.court);
+    tu_streams_free(&t.streams);
     tu_contract_close(&t.contract);
     tu_artifacts_free(&t.artifacts);
     free(t.makers.items);

@@ -273,18 +273,39 @@ setup() {
 @test "several segments are judged together" {
     run -1 pipeline 'cat same.tsr results.tsr | verdict --min 0.999'
     says "6 judged"
-    run -0 pipeline 'cat same.tsr same.tsr | verdict --min 0.999'
-    says "4 judged"
+    tensor-cos --match same a.tsr a.tsr > other.tsr
+    run -0 pipeline 'cat same.tsr other.tsr | verdict --min 0.999'
+    says "3 judged" "names that came before: 1"
+}
+
+@test "a stream that comes twice stands for no other comparison" {
+    make-model a.safetensors 'same F32 2 = 1 2' 'near F32 2 = 3 4' -- b.safetensors 'same F32 2 = 1 2' 'near F32 2 = 4 3'
+    tensor-cos a.safetensors b.safetensors > ab.tsr
+    tensor-cos --match same a.safetensors b.safetensors > same-ab.tsr
+    for tail in '' '--expect streams=2' '--expect tensors=4,streams=2' '--allow-empty' '--json'; do
+        run -2 pipeline "cat ab.tsr ab.tsr | verdict --min 0 $tail"
+        says "verdict: stream 2 is stream 1 again: the same files with the same results"
+    done
+    run -2 verdict --min 0 ab.tsr same-ab.tsr ab.tsr
+    says "stream 3 is stream 1 again"
+    # the same comparison, asked for once more, by itself or through a pipe
+    run -2 pipeline '{ tensor-cos a.safetensors b.safetensors; tensor-cos --jobs 1 a.safetensors b.safetensors; } | verdict --min 0'
+    run -2 pipeline '{ tensor-cat a.safetensors | tensor-cos - b.safetensors; tensor-cat a.safetensors | tensor-cos - b.safetensors; } | verdict --min 0'
+    # other files, other tensors, or other numbers of the same ones
+    cp a.safetensors same_a.safetensors
+    run -0 pipeline '{ tensor-cos a.safetensors a.safetensors; tensor-cos same_a.safetensors a.safetensors; tensor-cos a.safetensors same_a.safetensors; } | verdict --min 0'
+    run -0 pipeline '{ tensor-cos --match same a.safetensors b.safetensors; tensor-cos --match near a.safetensors b.safetensors; } | verdict --min 0'
+    run -0 pipeline '{ tensor-cos a.safetensors b.safetensors; tensor-cos --metrics full a.safetensors b.safetensors; } | verdict --min 0'
 }
 
 @test "--expect: how many streams and tensors have to come" {
     run -0 verdict --min 0 --expect streams=1,tensors=4 results.tsr
     says "tensors: 4 compared, 4 expected" "streams: 1, 1 expected"
-    run -0 pipeline 'cat same.tsr same.tsr | verdict --min 0 --expect tensors=4 --expect streams=2'
+    run -0 pipeline 'cat same.tsr results.tsr | verdict --min 0 --expect tensors=6 --expect streams=2'
     # a producer that never ran
     run -2 pipeline '{ cat same.tsr; false; } | verdict --min 0 --expect streams=2'
     says "verdict: another number of streams was expected" "1 streams came, --expect says 2"
-    run -2 pipeline 'cat same.tsr same.tsr same.tsr | verdict --min 0 --expect streams=2'
+    run -2 pipeline 'cat same.tsr results.tsr empty.tsr | verdict --min 0 --expect streams=2'
     run -1 verdict --min 0 --expect tensors=5 results.tsr
     says "verdict: fail" "tensors: 4 compared, 5 expected"
     run -1 verdict --min 0 --expect tensors=3 results.tsr
@@ -342,7 +363,7 @@ setup() {
 }
 
 @test "names that come more than once are noticed" {
-    run -0 pipeline 'cat same.tsr same.tsr | verdict --min 0'
+    run -0 pipeline 'cat same.tsr results.tsr | verdict --min 0'
     says "names that came before: 2"
     run -0 verdict --min 0 same.tsr
     [[ $output != *"came before"* ]]
