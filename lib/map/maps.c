@@ -168,18 +168,23 @@ static int is_map(const struct dirent *entry)
     return ends_in_suffix(entry->d_name) && *entry->d_name != '.';
 }
 
-/* Loads the maps of a folder, or only the one called only.  A build tree may well be another
+/* Loads the maps of a folder, or only the one called only.  One that the
+ * user gave is another's fault than the installed one.  A build tree may well be another
  * user's: who runs a program out of it trusts that one. */
-static int load_folder(struct tu_maps *maps, const char *folder, const char *only, bool is_built,
-                       struct tu_error *error)
+static int load_folder(struct tu_maps *maps, const char *folder, const char *only, bool is_given,
+                       bool is_built, struct tu_error *error)
 {
     const char *(*const doubt)(const char *) = is_built ? tu_distrust_file : tu_distrust;
+    const char *advice =
+        is_given ? "TENSORUTILS_MAPS names it; name a folder of maps, or unset it"
+                 : "the maps of the suite are missing: install it again, or set TENSORUTILS_MAPS";
     struct dirent **entries = NULL;
     if (distrust(folder, doubt(folder), error) < 0)
         return -1;
     int count = scandir(folder, &entries, is_map, alphasort);
     if (count < 0)
-        return tu_fail_errno(error, "%s", folder);
+        return tu_fail(error, errno == ENOMEM ? TU_ENOMEM : TU_EIO, "%s: %s (%s)", folder,
+                       strerror(errno), advice);
     int result = 0;
     for (int i = 0; i < count; i++) {
         char path[4096];
@@ -204,12 +209,12 @@ static int load_folders(struct tu_maps *maps, const char *only, struct tu_error 
     int result = copy ? 0 : tu_fail_memory(error);
     for (char *folder; result == 0 && (folder = strsep(&rest, ":"));)
         if (*folder)
-            result = load_folder(maps, folder, only, false, error);
+            result = load_folder(maps, folder, only, true, false, error);
     free(copy);
     if (result < 0)
         return -1;
     bool is_built = tu_build_folder("lib/map/maps", built, sizeof built);
-    return load_folder(maps, is_built ? built : TU_MAP_FOLDER, only, is_built, error);
+    return load_folder(maps, is_built ? built : TU_MAP_FOLDER, only, false, is_built, error);
 }
 
 int tu_maps_load(struct tu_maps *maps, struct tu_error *error)

@@ -19,8 +19,11 @@ bool tu_layer_of(const char *name, uint64_t *layer)
     return false;
 }
 
-static const char *const prefixes[] = {"model.",       "language_model.", "text_model.",
-                                       "transformer.", "module.",         "_orig_mod."};
+/* What wrappers put in front: modules of transformers, DataParallel, torch.compile, FSDP, PEFT and
+ * checkpoints of diffusion models. */
+static const char *const prefixes[] = {
+    "model.",     "language_model.",       "text_model.", "transformer.",    "module.",
+    "_orig_mod.", "_fsdp_wrapped_module.", "base_model.", "diffusion_model."};
 
 const char *tu_bare_name(const char *name, size_t *length)
 {

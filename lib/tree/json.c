@@ -61,7 +61,9 @@ static int on_number(void *context, const char *text, size_t length)
     struct tu_json_parser *p = context;
     char copy[512];
     if (length >= sizeof copy)
-        return tu_fail(p->error, TU_EINVALID, "a number of %zu digits", length) == 0;
+        return tu_fail(p->error, TU_EINVALID, "%.*s%sa number of %zu digits",
+                       p->key && p->key_length < 256 ? (int)p->key_length : 0, p->key ? p->key : "",
+                       p->key && p->key_length < 256 ? ": " : "", length) == 0;
     memcpy(copy, text, length);
     copy[length] = '\0';
     char *end;

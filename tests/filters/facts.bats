@@ -56,6 +56,52 @@ facts() {
     [ "$(facts differs hf/config.json model.gguf)" = rope.scaling ]
 }
 
+@test "a GGUF file that lacks the epsilon is at fault, and one that states no network is not" {
+    cd "$BATS_FILE_TMPDIR/pairs/eps-of-neither-key"
+    run -0 tensor-cos --facts --table hf model.gguf
+    says "llama.attention.layer_norm_rms_epsilon is not there, and llama.cpp refuses a file without it"
+    run -1 verdict <(tensor-cos --facts hf model.gguf)
+    # a file against itself is the same, and is told
+    [ -z "$(facts differs model.gguf model.gguf)" ]
+    [ "$(facts listed model.gguf model.gguf)" = norm.eps ]
+    make-model "$BATS_TEST_TMPDIR/bare.safetensors" 'w F32 2 = 1 2'
+    tensor-save "$BATS_TEST_TMPDIR/bare.gguf" "$BATS_TEST_TMPDIR/bare.safetensors"
+    run -0 tensor-cos --facts --json hf "$BATS_TEST_TMPDIR/bare.gguf"
+    [[ $output != *differs* ]]
+}
+
+@test "a config.json is held against the layers and the embedding of its own folder" {
+    mkdir own
+    make-model own/model.safetensors 'model.embed_tokens.weight F32 3x1 = 1 2 3' 'model.layers.0.w F32 1 = 1' \
+        'model.layers.1.w F32 1 = 1' 'vision_tower.layers.7.w F32 1 = 1'
+    while read -r layers more vocab wrong; do
+        printf '{"model_type":"llama","num_hidden_layers":%s,"num_nextn_predict_layers":%s,"vocab_size":%s}' \
+            "$layers" "$more" "$vocab" > own/config.json
+        cp own/config.json config.json
+        [ "$(facts differs own config.json)" = "${wrong/none/}" ]
+        [ "$(facts differs config.json own)" = "${wrong/none/}" ]
+    done <<'END'
+2 0 3 none
+1 1 3 none
+2 1 3 none
+3 0 3 layers
+1 0 3 layers
+2 0 4 vocab
+2 0 1 none
+END
+    echo '{"model_type":"llama","num_hidden_layers":3,"vocab_size":4}' > own/config.json
+    run -0 tensor-ls --facts --json own
+    says "num_hidden_layers is 3, and the tensors are of 2 layers" "vocab_size is 4, and the embedding has 3 rows"
+}
+
+@test "numbers that are too large are named by their keys" {
+    echo '{"model_type":"gemma2","hidden_size":64,"num_hidden_layers":2,"rope_scaling":{"type":"yarn","factor":1e400}}' > config.json
+    run -0 tensor-ls --facts --json config.json
+    says "factor"
+    printf '{"model_type":"llama","rope_theta":%s}' "$(printf '1%.0s' $(seq 600))" > config.json
+    refuses "rope_theta: a number of 600 digits" tensor-ls --facts config.json
+}
+
 @test "they come before all tensors" {
     cd "$BATS_FILE_TMPDIR/pairs/eps"
     run -0 tensor-cos --json hf model.gguf

@@ -154,6 +154,8 @@ stack(3)" ]
     mkdir maps
     echo 'x.{n}.w = y.{n}.v' > maps/xy.map
     named() { tensor-cos --map maps/xy.map a.tsr b.tsr; }
+    refuses "nowhere: No such file or directory (TENSORUTILS_MAPS names it; name a folder of maps, or unset it)" \
+        env TENSORUTILS_MAPS=nowhere tensor-cos a.tsr b.tsr
     found() { TENSORUTILS_MAPS=maps tensor-cos --map xy a.tsr b.tsr; }
     for command in named found; do
         run -0 $command

@@ -41,7 +41,7 @@ void tu_set_real(struct tu_desk *d, enum tu_fact_id id, double value, enum tu_fa
     if (isfinite(value))
         tu_set(d, id, (struct tensor_value){.type = TENSOR_FLOAT64, .real = value}, origin, key);
     else
-        tu_set_wrong(d, id, key, "it is no finite number");
+        tu_set_wrong(d, id, key, tu_desk_text(d, "%s is no finite number", key ? key : "it"));
 }
 
 void tu_set_flag(struct tu_desk *d, enum tu_fact_id id, bool value, enum tu_fact_origin origin,
@@ -78,7 +78,8 @@ void tu_set_reals(struct tu_desk *d, enum tu_fact_id id, const double *values, s
     for (size_t i = 0; i < count; i++) {
         items[i] = (struct tensor_value){.type = TENSOR_FLOAT64, .real = values[i]};
         if (!isfinite(values[i])) {
-            tu_set_wrong(d, id, key, "not all of it are finite numbers");
+            tu_set_wrong(d, id, key,
+                         tu_desk_text(d, "%s: not all of it are finite numbers", key ? key : "it"));
             return;
         }
     }

@@ -119,6 +119,29 @@ static int read_texts(const struct tensor_value *metadata, struct tu_arena *aren
     return 0;
 }
 
+/* A folder is one model: a number of layers or of tokens that its own tensors contradict is none
+ * that a reader could work with.  Layers that predict more tokens may have been left out, and an
+ * embedding may have rows that fill it up. */
+static void hold_against_tensors(struct tu_desk *d)
+{
+    enum { PADDING_MAX = 256 };
+    uint64_t layers, more = 0, vocab, rows = d->s->embedding_rows, has = d->s->layers;
+    const struct tu_fact *f = d->out->facts;
+    if (!d->s->tensors_known || !d->s->whole)
+        return;
+    (void)tu_get_count(d, TU_FACT_MTP, &more);
+    if (has && f[TU_FACT_LAYERS].origin == TU_ORIGIN_GIVEN &&
+        tu_get_count(d, TU_FACT_LAYERS, &layers) && (has < layers || has - layers > more))
+        tu_set_wrong(d, TU_FACT_LAYERS, f[TU_FACT_LAYERS].key,
+                     tu_desk_text(d, "%s is %" PRIu64 ", and the tensors are of %" PRIu64 " layers",
+                                  f[TU_FACT_LAYERS].key, layers, has));
+    if (rows && f[TU_FACT_VOCAB].origin == TU_ORIGIN_GIVEN &&
+        tu_get_count(d, TU_FACT_VOCAB, &vocab) && (rows < vocab || rows - vocab > PADDING_MAX))
+        tu_set_wrong(d, TU_FACT_VOCAB, f[TU_FACT_VOCAB].key,
+                     tu_desk_text(d, "%s is %" PRIu64 ", and the embedding has %" PRIu64 " rows",
+                                  f[TU_FACT_VOCAB].key, vocab, rows));
+}
+
 int tu_facts_resolve(const struct tu_statement *statement, struct tu_arena *arena,
                      struct tu_model_facts *out, struct tu_error *error)
 {
@@ -138,6 +161,8 @@ int tu_facts_resolve(const struct tu_statement *statement, struct tu_arena *aren
         tu_facts_gguf(&d);
     else if (s->dialect != TU_DIALECT_NONE)
         tu_facts_params(&d);
+    if (s->dialect == TU_DIALECT_CONFIG)
+        hold_against_tensors(&d);
     if (!any_known(out))
         out->dialect = TU_DIALECT_NONE;
     return d.failed ? tu_fail_memory(error) : 0;

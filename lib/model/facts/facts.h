@@ -100,6 +100,8 @@ struct tu_statement {
     /* Of the tensors. */
     bool tensors_known;      /* the following can be relied on */
     uint64_t embedding_rows; /* 0: there is no embedding */
+    bool whole;              /* the tensors are all of the model that a config.json beside states */
+    uint64_t layers;         /* one more than the largest number of one; 0: there are none */
     bool output_present;     /* the output has a tensor of its own */
     /* Numbers of small tensors that state facts; TENSOR_NULL: there is no such tensor. */
     struct tensor_value rope_freqs, rope_long, rope_short;

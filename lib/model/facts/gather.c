@@ -17,6 +17,7 @@
 #include "model/facts/pieces.h"
 #include "model/parts.h"
 #include "model/source-record.h"
+#include "tensor/name.h"
 #include "tree/json.h"
 
 enum {
@@ -183,6 +184,25 @@ static int read_numbers(const struct tu_operand *o, const char *name, struct tu_
     return 0;
 }
 
+/* One more than the largest number of a layer of the text model, by its names in transformers. */
+static uint64_t count_layers(const struct tu_operand *o)
+{
+    static const char *const before[] = {"layers.", "h."};
+    uint64_t most = 0, layer;
+    for (size_t m = 0; m < o->model_count; m++) {
+        for (size_t i = 0; i < o->models[m].count; i++) {
+            const struct tu_tensor *t = &o->models[m].tensors[i];
+            size_t length = t->name_length;
+            const char *name = tu_bare_name(t->name, &length);
+            bool of_text = strncmp(name, before[0], strlen(before[0])) == 0 ||
+                           strncmp(name, before[1], strlen(before[1])) == 0;
+            if (of_text && tu_layer_of(name, &layer) && layer >= most)
+                most = layer + 1;
+        }
+    }
+    return most;
+}
+
 /* What the tensors say: the embedding and the output by the names of both worlds. */
 static void look_at_tensors(const struct tu_operand *o, struct tu_statement *s)
 {
@@ -198,6 +218,7 @@ static void look_at_tensors(const struct tu_operand *o, struct tu_statement *s)
     }
     for (size_t i = 0; i < 2; i++)
         s->output_present |= member_of(o, outputs[i]).model != NULL;
+    s->layers = count_layers(o);
 }
 
 static int state_gguf(const struct tu_operand *o, struct tu_arena *arena, struct tu_statement *s,
@@ -249,6 +270,7 @@ int tu_gather_operand(const struct tu_operand *o, bool tokens, struct tu_arena *
         own.file = "APR";
     if (o->folder && state_folder(o->folder, tokens && !states, arena, &beside, error) < 0)
         return -1;
+    beside.whole = beside.dialect != TU_DIALECT_NONE;
     if (!states && beside.dialect == TU_DIALECT_NONE) {
         beside.metadata = &m->metadata;
         beside.dialect = tu_dialect_of(m->format->name, &m->metadata);
@@ -257,6 +279,7 @@ int tu_gather_operand(const struct tu_operand *o, bool tokens, struct tu_arena *
     if (!states) {
         beside.tensors_known = own.tensors_known;
         beside.embedding_rows = own.embedding_rows;
+        beside.layers = own.layers;
         beside.output_present = own.output_present;
         return tu_facts_resolve(&beside, arena, &out->facts, error);
     }

@@ -146,6 +146,12 @@ static void take_norm(const struct gguf *g)
         tu_set_word(g->d, TU_FACT_NORM_KIND, kinds[k], TU_ORIGIN_DERIVED, full_key(g, keys[k]));
         return;
     }
+    /* llama.cpp has no default: a file that states a network otherwise is refused by it. */
+    if (tu_word(g->words, "kind", &length) && find(g, "block_count") &&
+        find(g, "embedding_length") && find(g, "attention.head_count"))
+        tu_set_wrong(g->d, TU_FACT_NORM_EPS, full_key(g, keys[first]),
+                     tu_desk_text(g->d, "%s is not there, and llama.cpp refuses a file without it",
+                                  full_key(g, keys[first])));
 }
 
 static void take_activation(const struct gguf *g)

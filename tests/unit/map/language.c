@@ -387,6 +387,11 @@ TEST(names_without_what_says_nothing)
     } cases[] = {{"model.layers.0.w", "layers.0.w"},
                  {"language_model.model.w", "w"},
                  {"transformer.h.0", "h.0"},
+                 {"_orig_mod.model.w", "w"},
+                 {"model.diffusion_model.w", "w"},
+                 {"module._fsdp_wrapped_module.model.w", "w"},
+                 {"base_model.model.model.layers.0.w", "layers.0.w"},
+                 {"base_models.w", "base_models.w"},
                  {"w", "w"},
                  {"models.w", "models.w"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
