@@ -179,9 +179,12 @@ static int load_folder(struct tu_maps *maps, const char *folder, const char *onl
         is_given ? "TENSORUTILS_MAPS names it; name a folder of maps, or unset it"
                  : "the maps of the suite are missing: install it again, or set TENSORUTILS_MAPS";
     struct dirent **entries = NULL;
-    if (distrust(folder, doubt(folder), error) < 0)
-        return -1;
-    int count = scandir(folder, &entries, is_map, alphasort);
+    int count = -1;
+    if (access(folder, R_OK | X_OK) == 0) {
+        if (distrust(folder, doubt(folder), error) < 0)
+            return -1;
+        count = scandir(folder, &entries, is_map, alphasort);
+    }
     if (count < 0)
         return tu_fail(error, errno == ENOMEM ? TU_ENOMEM : TU_EIO, "%s: %s (%s)", folder,
                        strerror(errno), advice);
