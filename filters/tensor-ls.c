@@ -45,9 +45,9 @@ static const struct tu_column entry_columns[] = {
     {.key = "nbytes", .title = "bytes", .width = 10, .bytes = true},
     {.key = "elements", .title = "elements", .width = 10, .detail = true},
     {.key = "source", .title = "source", .width = 6, .detail = true},
-    {.key = "name", .title = "name"},
     {.key = "packed", .title = "packed", .remark = true},
     {.key = "parts", .title = "parts", .width = 6, .detail = true},
+    {.key = "name", .title = "name"},
     {0},
 };
 

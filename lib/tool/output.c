@@ -60,14 +60,17 @@ static void print_table_row(struct tu_output *o, const struct tensor_value *map)
         print_header(o);
     o->header_printed = true;
     for (const struct tu_column *c = o->columns; c->key; c++) {
-        const struct tensor_value *value = tu_value_get(map, c->key);
-        if (c->detail || (c->remark && !value))
+        if (c->detail || c->remark)
+            continue;
+        tu_format_cell(tu_value_get(map, c->key), c->bytes, cell, sizeof cell);
+        print_cell(c, cell);
+    }
+    for (const struct tu_column *c = o->columns; c->key; c++) {
+        const struct tensor_value *value = c->remark ? tu_value_get(map, c->key) : NULL;
+        if (!value)
             continue;
         tu_format_cell(value, c->bytes, cell, sizeof cell);
-        if (c->remark)
-            printf("  (%s: %s)", c->title, cell);
-        else
-            print_cell(c, cell);
+        printf("  (%s: %s)", c->title, cell);
     }
     putchar('\n');
 }

@@ -15,14 +15,14 @@ setup() {
     cd "$BATS_FILE_TMPDIR" || return
 }
 
-@test "--tsv: type, shape, bytes, elements, source, name, and how it is packed" {
+@test "--tsv: type, shape, bytes, elements, source, how it is packed, name" {
     run -0 tensor-ls --tsv a.safetensors b.gguf
-    [ "${lines[0]}" = $'dtype\tshape\tnbytes\telements\tsource\tname\tpacked\tparts' ]
-    [ "${lines[1]}" = $'F32\t[2, 2]\t16\t4\t0\tw\t-\t-' ]
-    [ "${lines[2]}" = $'F16\t[3]\t6\t3\t0\tb\t-\t-' ]
-    [[ $output == *$'\nF64\t[]\t8\t1\t0\ts\t-\t-\n'* ]]
-    [[ $output == *$'\nF32\t[0, 7]\t0\t0\t0\te\t-\t-\n'* ]]
-    [ "${lines[-1]}" = $'F32\t[2, 3]\t24\t6\t1\tg\t-\t-' ]
+    [ "${lines[0]}" = $'dtype\tshape\tnbytes\telements\tsource\tpacked\tparts\tname' ]
+    [ "${lines[1]}" = $'F32\t[2, 2]\t16\t4\t0\t-\t-\tw' ]
+    [ "${lines[2]}" = $'F16\t[3]\t6\t3\t0\t-\t-\tb' ]
+    [[ $output == *$'\nF64\t[]\t8\t1\t0\t-\t-\ts\n'* ]]
+    [[ $output == *$'\nF32\t[0, 7]\t0\t0\t0\t-\t-\te\n'* ]]
+    [ "${lines[-1]}" = $'F32\t[2, 3]\t24\t6\t1\t-\t-\tg' ]
     [ "${#lines[@]}" -eq 6 ]
 }
 
@@ -136,7 +136,7 @@ END
 
 @test "numbers of sources follow the operands" {
     run -0 tensor-ls --tsv b.gguf a.safetensors b.gguf
-    [[ ${lines[1]} == *$'\t0\tg\t-\t-' && ${lines[2]} == *$'\t1\tw\t-\t-' && ${lines[-1]} == *$'\t2\tg\t-\t-' ]]
+    [[ ${lines[1]} == *$'\t0\t-\t-\tg' && ${lines[2]} == *$'\t1\t-\t-\tw' && ${lines[-1]} == *$'\t2\t-\t-\tg' ]]
 }
 
 @test "names that are long or wide keep their row in --json" {

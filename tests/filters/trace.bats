@@ -342,7 +342,7 @@ END
     cannot "heads is 0" llama 'c["num_attention_heads"] = 0'
     cannot "2 key heads do not divide 3" llama 'c["num_attention_heads"] = 3'
     cannot "kv_heads is 0" llama 'c["num_key_value_heads"] = 0'
-    cannot "num_hidden_layers is 1099511627776, and the tensors are of 2 layers" llama 'c["num_hidden_layers"] = 2**40'
+    cannot "layers: num_hidden_layers is 1099511627776, and the tensors are of 2 layers" llama 'c["num_hidden_layers"] = 2**40'
     cannot "layers: num_hidden_layers has a value that cannot be" llama 'c["num_hidden_layers"] = -1'
     cannot "hidden is 0" llama 'c["hidden_size"] = 0'
     cannot "hidden is" llama 'c["hidden_size"] = 2**60'
@@ -392,7 +392,7 @@ END
 }
 
 @test "weights that are missing, of another shape, or left over" {
-    cannot "num_hidden_layers is 3, and the tensors are of 2 layers" llama 'c["num_hidden_layers"] = 3'
+    cannot "layers: num_hidden_layers is 3, and the tensors are of 2 layers" llama 'c["num_hidden_layers"] = 3'
     cannot "tensor 'model.layers.1.input_layernorm.weight' is not used" llama 'c["num_hidden_layers"] = 1'
     cannot "tensor 'model.layers.0.self_attn.k_norm.weight' is not used" qwen3 'c["model_type"] = "llama"'
     cannot "tensor 'model.embed_tokens.weight' is 40x32, and the configuration wants 40x64" llama 'c["hidden_size"] = 64'
