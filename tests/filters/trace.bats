@@ -393,7 +393,7 @@ END
 
 @test "weights that are missing, of another shape, or left over" {
     cannot "layers: num_hidden_layers is 3, and the tensors are of 2 layers" llama 'c["num_hidden_layers"] = 3'
-    cannot "tensor 'model.layers.1.input_layernorm.weight' is not used" llama 'c["num_hidden_layers"] = 1'
+    cannot "layers: num_hidden_layers is 1, and the tensors are of 2 layers" llama 'c["num_hidden_layers"] = 1'
     cannot "tensor 'model.layers.0.self_attn.k_norm.weight' is not used" qwen3 'c["model_type"] = "llama"'
     cannot "tensor 'model.embed_tokens.weight' is 40x32, and the configuration wants 40x64" llama 'c["hidden_size"] = 64'
     cannot "tensor 'model.layers.0.mlp.gate_proj.weight' is 24x32, and the configuration wants 25x32" llama 'c["intermediate_size"] = 25'
