@@ -37,6 +37,7 @@ static const struct tu_option options[] = {
     TU_SORT_OPTION(tool),
     TU_JOBS_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
+    TU_STREAM_OPTION(tool),
     TU_INPUT_OPTION(tool),
     TU_PROGRESS_OPTIONS(tool),
     TU_OPTIONS_END,
@@ -226,6 +227,7 @@ int main(int argc, char **argv)
                  "values, so that the same weights in two containers have one digest.",
         .options = options,
         .max_operands = SIZE_MAX,
+        .prints_text = true,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

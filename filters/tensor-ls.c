@@ -34,6 +34,7 @@ static const struct tu_option options[] = {
     TU_LIMIT_OPTION(tool),
     TU_SORT_OPTION(tool),
     TU_OUTPUT_OPTIONS(tool),
+    TU_STREAM_OPTION(tool),
     TU_INPUT_OPTION(tool),
     TU_PROGRESS_OPTIONS(tool),
     TU_OPTIONS_END,
@@ -324,7 +325,8 @@ static int list_operands(struct tu_tool *t, char **operands, size_t operand_coun
     tu_feed_close(&feed);
     if (result == 0 && show_totals)
         result = put_totals(&totals, error);
-    if (result == 0 && output.mode == TU_MODE_TABLE && !show_meta && !show_totals)
+    bool summed = output.mode == TU_MODE_TABLE && !output.bare && !show_meta && !show_totals;
+    if (result == 0 && summed)
         print_summary(&totals);
     return result < 0 ? -1 : tu_output_close(&output, error);
 }
@@ -375,6 +377,7 @@ int main(int argc, char **argv)
         .options = options,
         .max_operands = SIZE_MAX,
         .packs = TU_PACKS_LISTED,
+        .prints_text = true,
         .run = run,
     };
     return tu_main(&command, &tool, argc, argv);

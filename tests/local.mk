@@ -45,6 +45,7 @@ BATS_TESTS = \
 	tests/filters/heads.bats \
 	tests/filters/ls.bats \
 	tests/filters/metrics.bats \
+	tests/formats/lookalikes.bats \
 	tests/formats/npy.bats \
 	tests/formats/parts.bats \
 	tests/filters/pipeline.bats \

@@ -8,6 +8,8 @@ MODEL_SOURCES = \
 	lib/model/dumps.h \
 	lib/model/feed.c \
 	lib/model/feed.h \
+	lib/model/lookalike.c \
+	lib/model/lookalike.h \
 	lib/model/model.c \
 	lib/model/model.h \
 	lib/model/operand.c \

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "model/packs/pack.h"
+#include "model/lookalike.h"
 #include "tree/json.h"
 
 /* The state of one call of a format's read. */
@@ -414,11 +415,7 @@ static const struct tensor_format *detect(int fd, const char *path,
         tu_fail(error, TU_EINVALID, "%s: is empty", path);
         return NULL;
     }
-    const struct tensor_format *format = tu_plugins_detect(plugins, head, length, source.size);
-    if (!format)
-        tu_fail(error, TU_EINVALID,
-                "%s: is of no known format (tensor-ls --formats lists those that are)", path);
-    return format;
+    return tu_recognize(plugins, head, length, source.size, path, error);
 }
 
 int tu_model_open(struct tu_model *m, int fd, const char *path, const struct tu_plugins *plugins,

@@ -14,6 +14,7 @@
 
 #include "base/file.h"
 #include "model/packs/packs.h"
+#include "model/lookalike.h"
 #include "model/parts.h"
 #include "model/shard-index.h"
 #include "tree/json.h"
@@ -290,9 +291,8 @@ static int settle_stream(struct tu_operand *o, struct tu_session *session, const
         return 0;
     if (regular)
         return open_file(o, session, name, head, (size_t)length, error);
-    if (!is_tsr && !tu_plugins_detect(&session->plugins, head, (size_t)length, UINT64_MAX))
-        return tu_fail(error, TU_EINVALID, "%s: is neither a tensor stream nor of a known format",
-                       name);
+    if (!is_tsr && !tu_recognize(&session->plugins, head, (size_t)length, UINT64_MAX, name, error))
+        return -1;
     return open_spooled(o, session, name, error);
 }
 
@@ -311,6 +311,11 @@ static int open_any(struct tu_operand *o, struct tu_session *session, const char
 {
     const char *name = tu_operand_name(path);
     struct stat st;
+    if (strstr(path, "://") && stat(path, &st) < 0)
+        return tu_fail(error, TU_EUSAGE,
+                       "%s: is an address; fetch what it names first (curl -LO, or huggingface-cli "
+                       "download)",
+                       path);
     o->fd = tu_open_operand(path, error);
     if (o->fd < 0)
         return -1;

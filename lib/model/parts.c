@@ -35,7 +35,9 @@ bool tu_is_shard_index(const char *path, const uint8_t *head, size_t length)
     size_t i = 0;
     while (i < length && isspace(head[i]))
         i++;
-    return i < length && head[i] == '{' && tu_stem(path, strlen(path), ".json") > 0;
+    static const char record[] = "{\"kind\":"; /* what filters print */
+    bool ours = length >= sizeof record - 1 && memcmp(head, record, sizeof record - 1) == 0;
+    return i < length && head[i] == '{' && !ours && tu_stem(path, strlen(path), ".json") > 0;
 }
 
 /* Files lie in the folder of their index, so a name is no path. */
@@ -103,7 +105,11 @@ static int read_index(const char *path, struct tu_arena *arena, struct tu_parts 
         return -1;
     const struct tensor_value *map = tu_value_get(&index, "weight_map");
     if (!map || map->type != TENSOR_MAP || map->map.count == 0)
-        return tu_fail(error, TU_EINVALID, "%s: is no shard index: it has no weight_map", path);
+        return tu_fail(
+            error, TU_EINVALID,
+            "%s: is JSON, not a file of a model, nor a shard index: it has no weight_map (name "
+            "the folder, or the index)",
+            path);
     out->weight_map = *map;
     const struct tensor_value *total = tu_value_get(tu_value_get(&index, "metadata"), "total_size");
     if (total)
@@ -226,8 +232,74 @@ int tu_parts_of_index(const char *path, struct tu_arena *arena, struct tu_parts 
     return result;
 }
 
+/* Files in which others keep weights, where a folder has none that is read here. */
+static const struct {
+    const char *suffix, *what;
+} strangers[] = {
+    {".bin", "weights of PyTorch, which are programs (save them with safetensors.torch)"},
+    {".pt", "weights of PyTorch, which are programs (save them with safetensors.torch)"},
+    {".pth", "weights of PyTorch, which are programs (save them with safetensors.torch)"},
+    {".h5", "HDF5, as of Keras (save it as SafeTensors or .npz)"},
+    {".keras", "a model of Keras (save it as SafeTensors or .npz)"},
+    {".msgpack", "weights of Flax (save them as SafeTensors)"},
+    {".onnx", "ONNX, which no plugin here reads"},
+    {".tflite", "TFLite, which no plugin here reads"},
+};
+
+static int fail_strange(const char *folder, const char *name, struct tu_error *error)
+{
+    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
+        if (tu_stem(name, strlen(name), strangers[i].suffix))
+            return tu_fail(error, TU_EINVALID,
+                           "%s: is a directory without a model that is read here; %.200s is %s",
+                           folder, name, strangers[i].what);
+    return 0;
+}
+
+/* What lies one step further down in the cache of huggingface_hub: 1, and failed, if it is one. */
+static int fail_hub(const char *folder, struct tu_arena *arena, struct tu_error *error)
+{
+    char *snapshots = join(arena, folder, "snapshots"), *blobs = join(arena, folder, "blobs");
+    if (!snapshots || !blobs)
+        return tu_fail_memory(error);
+    DIR *dir = access(blobs, F_OK) == 0 ? opendir(snapshots) : NULL;
+    if (!dir)
+        return 0;
+    char name[NAME_MAX + 1] = "REVISION";
+    size_t count = 0;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' && count++ == 0)
+            snprintf(name, sizeof name, "%s", entry->d_name);
+    closedir(dir);
+    return tu_fail(error, TU_EINVALID,
+                   "%s: is a folder of the hub's cache, with %zu snapshots (name one: "
+                   "%s/snapshots/%.64s)",
+                   folder, count, folder, name);
+}
+
+/* A folder in which nothing is a model: says what is there instead. */
+static int fail_empty(const char *folder, struct tu_arena *arena, struct tu_error *error)
+{
+    if (fail_hub(folder, arena, error) < 0)
+        return -1;
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return tu_fail_errno(error, "%s", folder);
+    int result = 0;
+    for (struct dirent *entry; result == 0 && (entry = readdir(dir));)
+        result = fail_strange(folder, entry->d_name, error);
+    closedir(dir);
+    if (result < 0)
+        return -1;
+    return tu_fail(error, TU_EINVALID,
+                   "%s: is a directory without a model (*.safetensors, *.gguf, *.apr or *.npz) or "
+                   "dumps (*.npy, or *.bin of aprender)",
+                   folder);
+}
+
 /* More than one thing that a folder could be taken for. */
-static int check_kinds(const char *folder, const struct listing *l, struct tu_error *error)
+static int check_kinds(const char *folder, const struct listing *l, struct tu_arena *arena,
+                       struct tu_error *error)
 {
     const char *first = NULL;
     for (int kind = 0; kind < KINDS; kind++) {
@@ -250,12 +322,7 @@ static int check_kinds(const char *folder, const struct listing *l, struct tu_er
                 first, file->name, tu_dump_suffixes[kind]);
         first = tu_file_name(file->path);
     }
-    if (first)
-        return 0;
-    return tu_fail(error, TU_EINVALID,
-                   "%s: is a directory without a model (*.safetensors, *.gguf, *.apr or *.npz) or "
-                   "dumps (*.npy, or *.bin of aprender)",
-                   folder);
+    return first ? 0 : fail_empty(folder, arena, error);
 }
 
 /* All files of a dump. */
@@ -302,14 +369,15 @@ static int choose_file(const char *folder, const struct listing *l, enum kind ki
 {
     const char *name = tu_file_name(l->paths[kind][0]);
     uint64_t part, count;
-    if (l->count[kind] > 1 && !(kind == GGUF && is_split(l)))
+    bool shard = kind == SHARDS && tu_part_of(name, suffixes[kind], &part, &count) && count > 1;
+    if (l->count[kind] > 1 && !shard && !(kind == GGUF && is_split(l)))
         return tu_fail(error, TU_EINVALID, "%s: holds %zu files *%s (name one of them)", folder,
                        l->count[kind], suffixes[kind]);
-    if (kind == SHARDS && tu_part_of(name, suffixes[kind], &part, &count) && count > 1)
+    if (shard)
         return tu_fail(error, TU_EINVALID,
                        "%s: holds %.200s, one of %" PRIu64
-                       " shards, and no index (name the file to "
-                       "have it alone)",
+                       " shards, and no index (fetch its *.safetensors.index.json, too, or name "
+                       "the file to have it alone)",
                        folder, name, count);
     return 0;
 }
@@ -318,7 +386,7 @@ static int parts_of_listing(const char *folder, const struct listing *l, struct 
                             struct tu_parts *out, struct tu_error *error)
 {
     enum kind kind = INDEX;
-    if (check_kinds(folder, l, error) < 0)
+    if (check_kinds(folder, l, arena, error) < 0)
         return -1;
     while (kind < KINDS && l->count[kind] == 0)
         kind++;

@@ -28,6 +28,7 @@ struct tu_tool {
     enum tu_mode mode;
     bool quiet, progress;
     bool stored; /* packed weights as they are stored */
+    bool prints_text; /* as its command says */
     struct tu_session session;
     struct tu_output *output; /* once open, failures are reported to its reader, too; it has to
                                  outlive the run */

@@ -118,6 +118,12 @@ int tu_option_tsv(void *target, const char *text, struct tu_error *error)
     return set_mode(target, TU_MODE_TSV);
 }
 
+int tu_option_stream(void *target, const char *text, struct tu_error *error)
+{
+    (void)text, (void)error;
+    return set_mode(target, TU_MODE_STREAM);
+}
+
 /* ---- Help ---- */
 
 static void print_synopsis(const struct tu_command *c)

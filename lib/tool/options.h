@@ -41,6 +41,7 @@ struct tu_command {
     size_t min_operands, max_operands; /* 0, 0: none */
     bool judges;                       /* exits 1 for a verdict of fail */
     enum tu_packs_mode packs;          /* how it sees packed weights, unless told not to */
+    bool prints_text;                  /* into pipes and files, too, unless --stream is given */
     /* The work.  0, or a higher exit status, or -1 with the error set. */
     int (*run)(struct tu_tool *tool, char **operands, size_t count, struct tu_error *error);
 };
@@ -78,6 +79,9 @@ int tu_check_operands(const struct tu_command *c, size_t count,
     {0, "json", NULL, "print one JSON object a line", tu_option_json, &(tool)}, \
     {0, "tsv", NULL, "print tab-separated columns with a header", tu_option_tsv, &(tool)}
 
+#define TU_STREAM_OPTION(tool) \
+    {0, "stream", NULL, "put out records for other filters instead of text", tu_option_stream, &(tool)}
+
 #define TU_BENCH_OPTION(target) \
     {0, "bench", "N", "put out the times that N runs take instead", tu_option_runs, &(target)}
 
@@ -99,6 +103,7 @@ int tu_check_operands(const struct tu_command *c, size_t count,
     {0, "progress", NULL, "show progress even where no terminal is", tu_option_flag, &(tool).progress}
 /* clang-format on */
 
-tu_option_fn tu_option_table, tu_option_json, tu_option_tsv, tu_option_packs; /* struct tu_tool */
+tu_option_fn tu_option_table, tu_option_json, tu_option_tsv, tu_option_stream,
+    tu_option_packs; /* struct tu_tool */
 
 #endif

@@ -28,8 +28,14 @@ int tu_output_open(struct tu_output *o, struct tu_tool *tool, const char *kind,
                    const struct tu_column *columns, struct tu_error *error)
 {
     *o = (struct tu_output){.mode = tool->mode, .kind = kind, .columns = columns};
+    bool terminal = isatty(STDOUT_FILENO);
+    if (o->mode == TU_MODE_STREAM && terminal)
+        return tu_fail(error, TU_EUSAGE,
+                       "--stream: standard output is a terminal, and a stream is binary (pipe it "
+                       "into a filter)");
+    o->bare = o->mode == TU_MODE_AUTO && tool->prints_text && !terminal;
     if (o->mode == TU_MODE_AUTO)
-        o->mode = isatty(STDOUT_FILENO) ? TU_MODE_TABLE : TU_MODE_STREAM;
+        o->mode = terminal || tool->prints_text ? TU_MODE_TABLE : TU_MODE_STREAM;
     if (o->mode == TU_MODE_STREAM &&
         tu_writer_open(&o->writer, STDOUT_FILENO, tool->name, tool->command, error) < 0)
         return -1;
@@ -56,7 +62,7 @@ static void print_header(const struct tu_output *o)
 static void print_table_row(struct tu_output *o, const struct tensor_value *map)
 {
     char cell[1024];
-    if (!o->header_printed)
+    if (!o->header_printed && !o->bare)
         print_header(o);
     o->header_printed = true;
     for (const struct tu_column *c = o->columns; c->key; c++) {

@@ -12,7 +12,7 @@
 struct tu_tool; /* tool/main.h */
 
 enum tu_mode {
-    TU_MODE_AUTO, /* a table on a terminal, else the stream */
+    TU_MODE_AUTO, /* a table on a terminal, else the stream; of filters that print text, rows */
     TU_MODE_STREAM,
     TU_MODE_TABLE,
     TU_MODE_JSON,
@@ -24,6 +24,7 @@ struct tu_output {
     const char *kind;  /* of the records that are printed as rows; NULL: all are */
     const struct tu_column *columns;
     bool header_printed;
+    bool bare; /* a table for another program: rows alone, without header and summary */
     struct tu_stream_writer writer; /* TU_MODE_STREAM */
     uint64_t rows;
 };

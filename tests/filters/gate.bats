@@ -237,7 +237,7 @@ END
     grep -q '^swap-rows  *F32  *refused  *- .* n  *it has no rows' <<< "$output"
     # of gates that print nothing like verdict, the status alone counts
     # shellcheck disable=SC2016
-    run -0 gate-power --json --fault bit,swap-rows --match w --seeds 2 --gate 'cat > x.tsr; tensor-hash -q x.tsr | tensor-cat -q > x; tensor-hash -q "$A" | tensor-cat -q | cmp -s x' a.tsr a.tsr
+    run -0 gate-power --json --fault bit,swap-rows --match w --seeds 2 --gate 'cat > x.tsr; tensor-hash --stream -q x.tsr | tensor-cat -q > x; tensor-hash --stream -q "$A" | tensor-cat -q | cmp -s x' a.tsr a.tsr
     says '"fault":"bit","dtype":"F32","tensor":"w","result":"caught","tried":2,"caught":2,"named":0' '"by":[]'
     says '"kind":"gate"' '"verdict":"caught","caught":4,"slight":0,"missed":0,"trouble":0,"unrun":0}'
 }

@@ -49,15 +49,15 @@ digest_of() {
 }
 
 @test "--check takes lists of lines and saved streams, from files and pipes" {
-    tensor-hash --table a.safetensors > lines
-    tensor-hash a.safetensors > list.tsr
+    tensor-hash a.safetensors > lines
+    tensor-hash --stream a.safetensors > list.tsr
     for list in lines list.tsr; do
         run -0 tensor-hash --check "$list" --table b.gguf
         says 'ok          w' 'ok          b'
         # shellcheck disable=SC2002
         cat "$list" | tensor-hash --check - b.gguf > /dev/null
     done
-    tensor-hash --decoded a.safetensors > list.tsr
+    tensor-hash --decoded --stream a.safetensors > list.tsr
     run -0 tensor-hash --check list.tsr --table c.safetensors
 }
 

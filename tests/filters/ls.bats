@@ -39,14 +39,26 @@ setup() {
     [[ ${lines[-1]} == "4 tensors, 8 elements, 30 B: "*"2 F32 (16 B)"* ]]
 }
 
-@test "into a pipe: records that verdict can judge" {
-    run -0 pipeline 'tensor-ls a.safetensors | show-stream'
+@test "into a pipe: one line a tensor, for grep and wc" {
+    run -0 pipeline 'tensor-ls a.safetensors | wc -l'
+    [ "$output" -eq 4 ]
+    run -0 pipeline 'tensor-ls a.safetensors b.gguf | grep "2, "'
+    [ "${#lines[@]}" -eq 2 ]
+    [[ ${lines[0]} == F32*"[2, 2]"*"16 B"*w ]]
+    # into a file, too, and of totals and metadata
+    tensor-ls a.safetensors > "$BATS_TEST_TMPDIR/list"
+    [ "$(tensor-ls --table a.safetensors | sed '1d;$d')" = "$(< "$BATS_TEST_TMPDIR/list")" ]
+    [ "$(tensor-ls --totals --table a.safetensors | sed 1d)" = "$(tensor-ls --totals a.safetensors)" ]
+}
+
+@test "--stream: records that verdict can judge" {
+    run -0 pipeline 'tensor-ls --stream a.safetensors | show-stream'
     says '{"kind": "entry", "name": "w", "dtype": "F32", "shape": [2, 2], "nbytes": 16, "elements": 4, "source": 0}' \
         '{"kind": "end", "tensors": 0, "records": 4}'
-    run -0 pipeline 'tensor-ls a.safetensors | verdict --rule "nbytes <= 16"'
+    run -0 pipeline 'tensor-ls --stream a.safetensors | verdict --rule "nbytes <= 16"'
     says "4 passed"
-    run -1 pipeline 'tensor-ls a.safetensors | verdict --rule "nbytes < 16"'
-    run -1 pipeline 'tensor-ls a.safetensors | verdict --rule "dtype == F32"'
+    run -1 pipeline 'tensor-ls --stream a.safetensors | verdict --rule "nbytes < 16"'
+    run -1 pipeline 'tensor-ls --stream a.safetensors | verdict --rule "dtype == F32"'
     says "2 failed"
 }
 

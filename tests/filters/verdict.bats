@@ -255,8 +255,8 @@ setup() {
     # what holds no comparison was put in by mistake
     run -2 verdict --min 0 --allow-empty a.tsr
     says "what came was no stream of a comparison"
-    run -2 pipeline 'tensor-ls a.tsr | verdict --min 0 --allow-empty'
-    run -2 pipeline '{ cat empty.tsr; tensor-ls a.tsr; } | verdict --min 0 --allow-empty'
+    run -2 pipeline 'tensor-ls --stream a.tsr | verdict --min 0 --allow-empty'
+    run -2 pipeline '{ cat empty.tsr; tensor-ls --stream a.tsr; } | verdict --min 0 --allow-empty'
     run -0 pipeline 'cat empty.tsr empty.tsr | verdict --min 0 --allow-empty'
     # nothing at all is not an empty stream
     run -2 verdict --min 0 --allow-empty /dev/null
@@ -264,10 +264,10 @@ setup() {
 }
 
 @test "records of other kinds are judged by the fields they have" {
-    run -0 pipeline 'tensor-ls a.tsr | verdict --rule "nbytes <= 8"'
+    run -0 pipeline 'tensor-ls --stream a.tsr | verdict --rule "nbytes <= 8"'
     says "4 passed"
-    run -1 pipeline 'tensor-ls a.tsr | verdict --rule "nbytes < 8"'
-    run -2 pipeline 'tensor-ls a.tsr | verdict --rule "max_diff <= 0"'
+    run -1 pipeline 'tensor-ls --stream a.tsr | verdict --rule "nbytes < 8"'
+    run -2 pipeline 'tensor-ls --stream a.tsr | verdict --rule "max_diff <= 0"'
 }
 
 @test "several segments are judged together" {

@@ -191,7 +191,7 @@ END
 }
 
 @test "every filter forwards its producer's error, and nothing after it" {
-    for filter in tensor-cat tensor-ls tensor-dequant 'tensor-quant --to f16' 'tensor-cos - a.safetensors' \
+    for filter in tensor-cat 'tensor-ls --stream' tensor-dequant 'tensor-quant --to f16' 'tensor-cos - a.safetensors' \
         'tensor-cos a.safetensors -'; do
         run -0 sh -c "$filter < samples/bad-error-ended.tsr 2> /dev/null | show-stream"
         [[ ${lines[-1]} == '{"kind": "error", "tool": "'*'", "message": "'*'tensor-x failed: on fire"}' ]]
@@ -216,8 +216,8 @@ END
     tensor-cos m.tsr m.tsr > ok.tsr
     for command in 'tensor-cos --typo m.tsr m.tsr' 'tensor-cos m.tsr' 'tensor-cos --jobs none m.tsr m.tsr' \
         'tensor-cos --jobs' 'TENSORUTILS_CPU=none tensor-cos m.tsr m.tsr' 'tensor-cos -x --table=1 m.tsr m.tsr' \
-        'tensor-cat --typo' 'tensor-map' 'tensor-attn m.tsr' 'tensor-heads m.tsr m.tsr' 'tensor-hash -c gone m.tsr' \
-        'tensor-quant m.tsr' 'tensor-rand' 'tensor-matmul m.tsr' 'tensor-fault m.tsr' 'tensor-ls gone'; do
+        'tensor-cat --typo' 'tensor-map' 'tensor-attn m.tsr' 'tensor-heads m.tsr m.tsr' 'tensor-hash --stream -c gone m.tsr' \
+        'tensor-quant m.tsr' 'tensor-rand' 'tensor-matmul m.tsr' 'tensor-fault m.tsr' 'tensor-ls --stream gone'; do
         run -2 sh -c "{ cat ok.tsr; $command; cat ok.tsr; } 2>/dev/null | verdict 2>&1"
         says 'failed: '
     done
@@ -303,7 +303,7 @@ END
     says "verdict: pass"
     run -2 sh -c 'tensor-cat a.safetensors | verdict --min 0'
     says "no record was judged"
-    run -2 sh -c 'tensor-ls a.safetensors | verdict --min 0'
+    run -2 sh -c 'tensor-ls --stream a.safetensors | verdict --min 0'
     says "no record was judged"
 }
 
@@ -358,7 +358,7 @@ END
 # ---- What a filter does not know ----
 
 @test "records of a kind that a filter does not know pass through it" {
-    for filter in tensor-cat tensor-dequant 'tensor-quant --to f16' tensor-ls; do
+    for filter in tensor-cat tensor-dequant 'tensor-quant --to f16' 'tensor-ls --stream'; do
         run -0 pipeline "$filter < samples/good-unknown-kind.tsr | show-stream"
         says '{"kind": "weather", "rain": true, "deep": {"a": [1, 2.5, null, "x", '
     done

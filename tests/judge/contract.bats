@@ -179,7 +179,7 @@ jsonschema.validate(json.load(open("j")), json.load(open(sys.argv[1])))' "$srcdi
     says "2 judged, 2 passed" "claim: C: 1 tensors compared, 2 expected"
     run -1 verdict --check-evidence e.json --contract contract.yaml
     claim 'expected_tensors: 2' 'rules: ["nbytes == 8"]'
-    run -1 pipeline 'tensor-ls a.safetensors | verdict --contract contract.yaml --claim C'
+    run -1 pipeline 'tensor-ls --stream a.safetensors | verdict --contract contract.yaml --claim C'
     says "0 tensors compared"
     # a tensor that came twice, in records of any kind
     claim 'expected_tensors: 2' 'profile: auto'

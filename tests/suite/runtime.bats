@@ -284,7 +284,7 @@ for line in sys.stdin: json.loads(line)' <<< "$output" ;;
             [ -z "$output" ]
         done
     done
-    tensor-ls m.tsr > list.tsr
+    tensor-ls --stream m.tsr > list.tsr
     run timeout 5 verdict --rule 'a*a*a*a*a*a*a*c:nbytes > 0' list.tsr
     [ "$status" -eq 2 ]
 }
