@@ -40,7 +40,7 @@ static const struct tu_dtype *plan(const struct tu_tensor *t, bool has_come)
     enum tensor_kind kind = tu_dtype(t->dtype)->kind;
     bool meant =
         all ? kind != TENSOR_KIND_COMPLEX : kind == TENSOR_KIND_FLOAT || kind == TENSOR_KIND_QUANT;
-    return meant && t->dtype != to->code && tu_selects(&tool.session.selection, t) ? to : NULL;
+    return tu_selects(&tool.session.selection, t) && meant && t->dtype != to->code ? to : NULL;
 }
 
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)

@@ -23,20 +23,58 @@ static const struct tu_option options[] = {
     TU_OPTIONS_END,
 };
 
+/* What came of the tensors that are selected. */
+static struct {
+    size_t seen, made, quantized, same;
+    const struct tu_dtype *type; /* of one that is quantized already */
+} tally;
+
+static void note(const struct tu_tensor *t, bool made)
+{
+    const struct tu_dtype *type = tu_dtype(t->dtype);
+    tally.seen++;
+    tally.made += made;
+    tally.same += type->code == to->code;
+    if (type->kind == TENSOR_KIND_QUANT && type->code != to->code) {
+        tally.quantized++;
+        tally.type = type;
+    }
+}
+
+/* Who asked for a type and did not get it should know. */
+static void report(void)
+{
+    if (tally.quantized)
+        tu_warn(&tool.session,
+                "%zu tensor%s quantized already, as %s, and pass%s unchanged (tensor-dequant "
+                "before this makes them %s, with the errors of both)",
+                tally.quantized, tally.quantized == 1 ? " is" : "s are", tally.type->name,
+                tally.quantized == 1 ? "es" : "", to->name);
+    else if (tally.seen && !tally.made)
+        tu_warn(&tool.session,
+                tally.same == tally.seen
+                    ? "nothing was changed: all %zu tensors are %s already"
+                    : "nothing was changed: none of %zu tensors can be made %s "
+                      "(--all takes those of one dimension, too)",
+                tally.seen, to->name);
+}
+
 static bool meant(const struct tu_tensor *t)
 {
     bool is_float = tu_dtype(t->dtype)->kind == TENSOR_KIND_FLOAT;
     bool small = t->rank < 2 && to->kind == TENSOR_KIND_QUANT;
-    return is_float && t->dtype != to->code && (all || !small) &&
-           tu_selects(&tool.session.selection, t);
+    return is_float && t->dtype != to->code && (all || !small);
 }
 
 static const struct tu_dtype *plan(const struct tu_tensor *t, bool has_come)
 {
-    if (!meant(t))
+    if (!tu_selects(&tool.session.selection, t))
         return NULL;
-    if (tu_can_convert(&tool.session, t, to))
-        return to;
+    bool asked = meant(t), can = asked && tu_can_convert(&tool.session, t, to);
+    if (has_come)
+        note(t, can);
+    if (!asked || can)
+        return can ? to : NULL;
     if (has_come)
         tu_warn(&tool.session, "tensor '%s' stays %s: its rows are no whole blocks of %u elements",
                 t->name, tu_dtype(t->dtype)->name, to->elements);
@@ -55,8 +93,11 @@ static int check_type(struct tu_tool *t, struct tu_error *error)
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
     static const struct tu_conversion how = {.plan = plan};
-    return check_type(t, error) < 0 ? -1
-                                    : tu_convert_operands(t, &output, operands, count, &how, error);
+    if (check_type(t, error) < 0 ||
+        tu_convert_operands(t, &output, operands, count, &how, error) < 0)
+        return -1;
+    report();
+    return 0;
 }
 
 int main(int argc, char **argv)

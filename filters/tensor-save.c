@@ -2,8 +2,12 @@
 /* tensor-save: a stream to a model file. */
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
+#include "base/nearest.h"
+#include "base/path.h"
 #include "compute/convert-plan.h"
 #include "compute/convert.h"
 #include "model/feed.h"
@@ -45,14 +49,24 @@ static const struct tu_option options[] = {
     TU_OPTIONS_END,
 };
 
+static void fail_format(const struct tu_plugins *plugins, struct tu_error *error)
+{
+    char hint[TU_HINT_SIZE];
+    struct tu_nearest nearest = {.text = format_name};
+    for (size_t i = 0; i < plugins->count; i++)
+        if (plugins->items[i].format && plugins->items[i].format->refuse)
+            tu_nearest_try(&nearest, plugins->items[i].format->name);
+    tu_fail(error, TU_EUSAGE, "--format: '%s' is no format%s (see tensor-ls --formats)",
+            format_name, tu_nearest_hint(&nearest, hint));
+}
+
 static const struct tensor_format *choose_format(const struct tu_plugins *plugins, const char *path,
                                                  struct tu_error *error)
 {
     const struct tensor_format *f = format_name ? tu_plugins_by_name(plugins, format_name)
                                                 : tu_plugins_by_suffix(plugins, path);
     if (!f && format_name)
-        tu_fail(error, TU_EUSAGE, "--format: '%s' is no format (see tensor-ls --formats)",
-                format_name);
+        fail_format(plugins, error);
     else if (!f)
         tu_fail(error, TU_EUSAGE, "%s: no format has this suffix (name one by --format)", path);
     return f;
@@ -161,7 +175,9 @@ static int save_items(struct tu_feed *feed, struct tu_error *error)
         if (result < 0)
             return -1;
     }
-    return more < 0 ? -1 : tu_shards_end(&shards, error);
+    if (more < 0 || tu_selection_check(&tool.session.selection, error) < 0)
+        return -1;
+    return tu_shards_end(&shards, error);
 }
 
 /* What was lost or changed on the way, once the files are there. */
@@ -188,13 +204,75 @@ static int check_convert(struct tu_error *error)
                : tu_fail(error, TU_EUSAGE, "--convert: tensors cannot be made %s", plan.to->name);
 }
 
+/* ---- What is not written over ---- */
+
+static bool is_there(const char *path, struct stat *st)
+{
+    return strcmp(path, "-") != 0 && stat(path, st) == 0;
+}
+
+/* Whether an operand is the file, or the folder in which it lies. */
+static bool holds(const struct stat *operand, const char *path, const struct stat *file)
+{
+    const char *folder;
+    struct stat st;
+    char name[4096];
+    size_t length = tu_folder_of(path, &folder);
+    if (!S_ISDIR(operand->st_mode))
+        return operand->st_dev == file->st_dev && operand->st_ino == file->st_ino;
+    return snprintf(name, sizeof name, "%.*s", (int)length, folder) < (int)sizeof name &&
+           stat(length ? name : ".", &st) == 0 && st.st_dev == operand->st_dev &&
+           st.st_ino == operand->st_ino;
+}
+
+/* The operands in the order of cp, with the file that is to be written as the last: it could be
+ * meant so where that has the suffix of a format. */
+static int check_order(const struct tu_plugins *plugins, char **operands, size_t last, bool force,
+                       struct tu_error *error)
+{
+    const char *first = operands[0], *other = operands[last];
+    struct stat st;
+    const struct tensor_format *format = tu_plugins_by_suffix(plugins, other);
+    if (strcmp(other, "-") == 0 || !format || !format->refuse)
+        return 0;
+    if (!is_there(other, &st))
+        return tu_fail(error, TU_EUSAGE,
+                       "%s: exists already, and %.512s does not; the file to write comes first "
+                       "(tensor-save %.512s %.512s)",
+                       first, other, other, first);
+    return tu_fail(error, TU_EUSAGE,
+                   "%s: %s; %.512s would be written over it (tensor-cat %.512s | tensor-save "
+                   "--force %.512s does that, tensor-save --force %.512s - < %.512s the opposite)",
+                   first,
+                   force ? "is a model, too, and --force replaces none that may be the source"
+                         : "exists already",
+                   other, other, first, other, first);
+}
+
+/* Whether the file that is to be written is there, and what it could be lost to. */
+static int check_target(const struct tu_plugins *plugins, char **operands, size_t count,
+                        struct tu_error *error)
+{
+    struct stat file, st;
+    if (!is_there(operands[0], &file))
+        return 0;
+    for (size_t i = 1; i < count; i++)
+        if (is_there(operands[i], &st) && holds(&st, operands[0], &file))
+            return tu_fail(error, TU_EUSAGE, "%s: is read, too (write another file, and move it)",
+                           operands[0]);
+    return count > 1 && S_ISREG(file.st_mode) && file.st_size > 0
+               ? check_order(plugins, operands, count - 1, shards.force, error)
+               : 0;
+}
+
 static int run(struct tu_tool *t, char **operands, size_t count, struct tu_error *error)
 {
     struct tu_feed feed;
     plan.session = &t->session;
     plan.format = shards.format = choose_format(&t->session.plugins, operands[0], error);
     shards.path = operands[0];
-    if (!shards.format || check_convert(error) < 0)
+    if (!shards.format || check_convert(error) < 0 ||
+        check_target(&t->session.plugins, operands, count, error) < 0)
         return -1;
     bool choosing = t->session.selection.match.count || t->session.selection.exclude.count ||
                     t->session.selection.layer_count || t->session.selection.by_dtype ||

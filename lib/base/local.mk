@@ -15,6 +15,8 @@ BASE_SOURCES = \
 	lib/base/install.c \
 	lib/base/install.h \
 	lib/base/list.h \
+	lib/base/nearest.c \
+	lib/base/nearest.h \
 	lib/base/newfile.c \
 	lib/base/newfile.h \
 	lib/base/path.c \

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/choice.h"
 #include "tensor/name.h"
 
 /* A search that begins anew, because the other side leads from now on. */
@@ -284,8 +285,13 @@ static int fill_pair(struct tu_matching *matching, struct tu_pair *p, struct tu_
 static bool is_selected(const struct tu_matching *matching, const struct tu_pair *p)
 {
     const struct tu_selection *s = &matching->session->selection;
-    return !s->by_dtype || (p->present[0] && s->dtypes[p->stored[0].dtype]) ||
-           (p->present[1] && s->dtypes[p->stored[1].dtype]);
+    bool selected = !s->by_dtype || (p->present[0] && s->dtypes[p->stored[0].dtype]) ||
+                    (p->present[1] && s->dtypes[p->stored[1].dtype]);
+    if (s->tally) {
+        s->tally->typed += selected;
+        s->tally->untyped += !selected;
+    }
+    return selected;
 }
 
 static void count_heads(const struct tu_matching *matching, struct tu_pair *p)

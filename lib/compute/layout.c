@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "tree/yaml.h"
 
 /* Sizes that no model has; larger ones are refused. */
@@ -335,12 +336,17 @@ static const struct layout *find(const char *name, struct tu_error *error)
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
         if (strcmp(layouts[i].name, name) == 0)
             return &layouts[i];
-    char names[256] = "";
+    char names[256] = "", hint[TU_HINT_SIZE];
     size_t used = 0;
-    for (size_t i = 0; i < sizeof layouts / sizeof *layouts && used < sizeof names; i++)
-        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
-                                 layouts[i].name);
-    tu_fail(error, TU_EUSAGE, "--like: '%s' is no layout (there is: %s)", name, names);
+    struct tu_nearest nearest = {.text = name};
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        tu_nearest_try(&nearest, layouts[i].name);
+        if (used < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                                     layouts[i].name);
+    }
+    tu_fail(error, TU_EUSAGE, "--like: '%s' is no layout%s (there is: %s)", name,
+            tu_nearest_hint(&nearest, hint), names);
     return NULL;
 }
 

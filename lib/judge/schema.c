@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "base/text.h"
 #include "tensor/dtype.h"
 
@@ -183,29 +184,6 @@ bool tu_schema_has(const char *field)
 
 enum { NAME_MAX_BYTES = 64 };
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Levenshtein's distance: insertions, deletions and replacements that make one of the other. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[NAME_MAX_BYTES + 1], length = strlen(b);
-    for (size_t k = 0; k <= length; k++)
-        row[k] = k;
-    for (size_t i = 0; a[i]; i++) {
-        size_t before = row[0];
-        row[0] = i + 1;
-        for (size_t k = 0; k < length; k++) {
-            size_t kept = before + (a[i] != b[k]);
-            before = row[k + 1];
-            row[k + 1] = least(kept, least(row[k], row[k + 1]) + 1);
-        }
-    }
-    return row[length];
-}
-
 /* A name that was cut short comes first: "cosine" is nearer to cosine_similarity than to cosines.
  */
 const char *tu_schema_nearest(const char *field)
@@ -219,8 +197,8 @@ const char *tu_schema_nearest(const char *field)
             return field_name(i);
     for (size_t i = 0; i < COMPARE_FIELDS + OTHER_FIELDS; i++) {
         const char *name = field_name(i);
-        if (strlen(name) <= NAME_MAX_BYTES && distance(field, name) < closest) {
-            closest = distance(field, name);
+        if (tu_edit_distance(field, name) < closest) {
+            closest = tu_edit_distance(field, name);
             best = name;
         }
     }

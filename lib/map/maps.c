@@ -13,6 +13,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "base/file.h"
 #include "base/install.h"
 #include "model/plugin.h"
@@ -225,6 +226,30 @@ int tu_maps_load(struct tu_maps *maps, struct tu_error *error)
     return load_folders(maps, NULL, error);
 }
 
+/* Says which maps there are, or which one was meant. */
+static int fail_unknown(struct tu_maps *maps, const char *what, struct tu_error *error)
+{
+    char hint[TU_HINT_SIZE], names[512] = "";
+    size_t used = 0;
+    struct tu_nearest nearest = {.text = what};
+    struct tu_error ignored = {0};
+    if (load_folders(maps, NULL, &ignored) < 0)
+        return tu_fail(error, TU_EUSAGE, "no map is called '%s'", what);
+    for (size_t i = 0; i < maps->count; i++) {
+        tu_nearest_try(&nearest, maps->list[i].name);
+        if (used < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                                     maps->list[i].name);
+    }
+    return tu_nearest_word(&nearest)
+               ? tu_fail(error, TU_EUSAGE, "no map is called '%s'%s", what,
+                         tu_nearest_hint(&nearest, hint))
+               : tu_fail(error, TU_EUSAGE,
+                         "no map is called '%s' (there are %s; a file's name has a slash, or ends "
+                         "in .map)",
+                         what, names);
+}
+
 int tu_maps_load_one(struct tu_maps *maps, const char *what, struct tu_error *error)
 {
     if (strchr(what, '/') || ends_in_suffix(what))
@@ -233,7 +258,7 @@ int tu_maps_load_one(struct tu_maps *maps, const char *what, struct tu_error *er
                    : load_file(maps, what, false, error);
     if (load_folders(maps, what, error) < 0)
         return -1;
-    return maps->count ? 0 : tu_fail(error, TU_EUSAGE, "no map is called '%s'", what);
+    return maps->count ? 0 : fail_unknown(maps, what, error);
 }
 
 int tu_map_digest(const struct tu_map *map, char out[static TU_DIGEST_TEXT], struct tu_error *error)

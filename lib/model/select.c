@@ -7,9 +7,12 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
+#include "model/choice.h"
 #include "tensor/name.h"
 
 void tu_selection_free(struct tu_selection *s)
@@ -47,7 +50,13 @@ bool tu_selects_name(const struct tu_selection *s, const char *name)
 
 bool tu_selects(const struct tu_selection *s, const struct tu_tensor *t)
 {
-    return tu_selects_name(s, t->name) && (!s->by_dtype || s->dtypes[t->dtype]);
+    bool matched = !s->match.count || matches_any(&s->match, t->name);
+    bool layered = !s->layer_count || in_layers(s, t->name);
+    bool taken = matched && layered && !matches_any(&s->exclude, t->name) &&
+                 (!s->by_dtype || s->dtypes[t->dtype]);
+    if (s->tally)
+        tu_choice_note(s->tally, s, t, matched, layered, taken);
+    return taken;
 }
 
 /* Numbers within names order as numbers: layer 2 comes before layer 10. */
@@ -108,12 +117,25 @@ static int add_range(struct tu_selection *s, const char *text, size_t length,
     return 0;
 }
 
+int tu_fail_dtype(const char *text, size_t length, struct tu_error *error)
+{
+    char name[TU_NEAREST_MAX + 1], hint[TU_HINT_SIZE];
+    struct tu_nearest nearest = {.text = name};
+    size_t count;
+    const struct tu_dtype *table = tu_dtype_table(&count);
+    snprintf(name, sizeof name, "%.*s", (int)length, text);
+    for (size_t i = 0; i < count; i++)
+        tu_nearest_try(&nearest, table[i].name);
+    return tu_fail(error, TU_EUSAGE, "'%s' is no element type%s (see tensor-types(7))", name,
+                   tu_nearest_hint(&nearest, hint));
+}
+
 static int add_dtype(struct tu_selection *s, const char *text, size_t length,
                      struct tu_error *error)
 {
     const struct tu_dtype *type = tu_dtype_by_name(text, length);
     if (!type)
-        return tu_fail(error, TU_EUSAGE, "'%.*s' is no element type", (int)length, text);
+        return tu_fail_dtype(text, length, error);
     s->dtypes[type->code] = s->by_dtype = true;
     return 0;
 }

@@ -25,6 +25,7 @@ struct tu_selection {
     uint64_t limit; /* 0: no limit */
     struct tu_share share;
     enum tu_order order;
+    struct tu_choice *tally; /* of what it met (model/choice.h); lent, NULL: nobody counts */
 };
 
 void tu_selection_free(struct tu_selection *s);
@@ -37,6 +38,9 @@ bool tu_selects_name(const struct tu_selection *s, const char *name);
 
 /* Sorts tensors as the selection asks; TU_ORDER_FILE leaves them. */
 void tu_selection_sort(const struct tu_selection *s, struct tu_member *members, size_t count);
+
+/* Fails: a name is that of no element type, but may have been meant as one. */
+int tu_fail_dtype(const char *text, size_t length, struct tu_error *error);
 
 /* Option parsers (tool/options.h): target is a struct tu_selection. */
 int tu_select_layers(void *target, const char *text, struct tu_error *error);

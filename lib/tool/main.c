@@ -209,6 +209,7 @@ int tu_main(const struct tu_command *command, struct tu_tool *tool, int argc, ch
     struct tu_error error = {0};
     tool->name = command->name;
     tool->prints_text = command->prints_text;
+    tool->session.selection.tally = &tool->tally;
     tool->session.listener = (struct tu_listener){print_warning, show_progress, tool};
     keep_memory();
     occupy_standard_descriptors();

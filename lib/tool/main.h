@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "model/session.h"
+#include "model/choice.h"
 #include "tool/options.h"
 #include "tool/output.h"
 
@@ -30,6 +31,7 @@ struct tu_tool {
     bool stored; /* packed weights as they are stored */
     bool prints_text; /* as its command says */
     struct tu_session session;
+    struct tu_choice tally;   /* of the session's selection */
     struct tu_output *output; /* once open, failures are reported to its reader, too; it has to
                                  outlive the run */
     struct tu_progress {

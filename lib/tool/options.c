@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/list.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "tensor/dtype.h"
 #include "tool/main.h"
@@ -19,6 +20,7 @@
 
 /* Values of getopt_long for options without a letter: their row in the table plus this. */
 enum { FIRST_LONG = 256, OPTION_HELP = -2, OPTION_VERSION = -3, OPTION_LIST = -4 };
+enum { LETTER_HELP = 'h', LETTER_VERSION = 'V' };
 
 int tu_option_flag(void *target, const char *text, struct tu_error *error)
 {
@@ -84,7 +86,7 @@ int tu_option_dtype(void *target, const char *text, struct tu_error *error)
 {
     const struct tu_dtype *type = tu_dtype_by_name(text, strlen(text));
     if (!type)
-        return tu_fail(error, TU_EUSAGE, "'%s' is no element type (see tensor-types(7))", text);
+        return tu_fail_dtype(text, strlen(text), error);
     *(const struct tu_dtype **)target = type;
     return 0;
 }
@@ -153,8 +155,8 @@ static void print_help(const struct tu_command *c)
     printf("%s\n\n", c->about);
     for (const struct tu_option *o = c->options; o->name; o++)
         print_option(o->letter, o->name, o->argument, o->help);
-    print_option(0, "help", NULL, "show this and leave");
-    print_option(0, "version", NULL, "show the version and leave");
+    print_option(LETTER_HELP, "help", NULL, "show this and leave");
+    print_option(LETTER_VERSION, "version", NULL, "show the version and leave");
     printf("\nExit status: %s, 2 trouble.  See %s(1), tensorutils(7).\n",
            c->judges ? "0 pass, 1 fail" : "0 done", c->name);
 }
@@ -170,7 +172,7 @@ static void list_options(const struct tu_command *c)
 /* Prints what was asked for instead of the work: 1. */
 static int tell(const struct tu_command *c, int what)
 {
-    if (what == OPTION_HELP)
+    if (what == OPTION_HELP || what == LETTER_HELP)
         print_help(c);
     else if (what == OPTION_LIST)
         list_options(c);
@@ -193,6 +195,8 @@ static void fill_getopt(const struct tu_command *c, size_t count, struct option 
                         char *letters)
 {
     *letters++ = ':';
+    *letters++ = LETTER_HELP;
+    *letters++ = LETTER_VERSION;
     for (size_t i = 0; i < count; i++) {
         const struct tu_option *o = &c->options[i];
         int has = o->argument ? required_argument : no_argument;
@@ -238,12 +242,35 @@ static int apply_second(const struct tu_option *o, int argc, char **argv, struct
     return apply(o, argv[optind++], error);
 }
 
+/* A long option that was misspelt, cut too short, or given an argument that it does not take. */
+static int bad_long(const struct tu_command *c, const char *word, struct tu_error *error)
+{
+    char name[TU_NEAREST_MAX + 1], hint[TU_HINT_SIZE];
+    struct tu_nearest nearest = {.text = name};
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(word, "="), word);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "--version") == 0)
+        return tu_fail(error, TU_EUSAGE, "%s takes no argument (see %s --help)", word, c->name);
+    for (const struct tu_option *o = c->options; o->name; o++) {
+        char dashed[TU_NEAREST_MAX + 1];
+        snprintf(dashed, sizeof dashed, "--%s", o->name);
+        if (strcmp(dashed, name) == 0)
+            return tu_fail(error, TU_EUSAGE, "%s takes no argument (see %s --help)", word, c->name);
+        tu_nearest_try(&nearest, dashed);
+    }
+    tu_nearest_try(&nearest, "--help");
+    tu_nearest_try(&nearest, "--version");
+    return tu_fail(error, TU_EUSAGE, "%s is no option%s (see %s --help)", word,
+                   tu_nearest_hint(&nearest, hint), c->name);
+}
+
 static int bad_option(const struct tu_command *c, int value, char *const *argv,
                       struct tu_error *error)
 {
-    const char *what = value == ':' ? "needs an argument" : "is no option, or takes no argument";
+    const char *what = value == ':' ? "needs an argument" : "is no option";
     if (optopt && optopt < FIRST_LONG && optopt > 0)
         return tu_fail(error, TU_EUSAGE, "-%c %s (see %s --help)", optopt, what, c->name);
+    if (value == '?')
+        return bad_long(c, argv[optind - 1], error);
     return tu_fail(error, TU_EUSAGE, "%s %s (see %s --help)", argv[optind - 1], what, c->name);
 }
 
@@ -251,7 +278,7 @@ int tu_parse_options(const struct tu_command *c, int argc, char **argv, struct t
 {
     size_t count = count_options(c);
     struct option *longs = calloc(count + 4, sizeof *longs);
-    char *letters = calloc(2 * count + 2, 1);
+    char *letters = calloc(2 * count + 4, 1);
     int result = longs && letters ? 0 : tu_fail_memory(error);
     if (result == 0)
         fill_getopt(c, count, longs, letters);
@@ -260,7 +287,7 @@ int tu_parse_options(const struct tu_command *c, int argc, char **argv, struct t
      */
     for (int value; longs && letters && result <= 0 &&
                     (value = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
-        if (value < 0)
+        if (value < 0 || value == LETTER_HELP || value == LETTER_VERSION)
             result = result < 0 ? -1 : tell(c, value);
         else if (value == '?' || value == ':')
             result = bad_option(c, value, argv, error);

@@ -13,6 +13,7 @@
 #include "tree/json.h"
 #include "base/text.h"
 #include "model/packs/pack.h"
+#include "model/choice.h"
 #include "tool/main.h"
 
 const struct tu_column tu_tensor_columns[] = {
@@ -27,7 +28,10 @@ const struct tu_column tu_tensor_columns[] = {
 int tu_output_open(struct tu_output *o, struct tu_tool *tool, const char *kind,
                    const struct tu_column *columns, struct tu_error *error)
 {
-    *o = (struct tu_output){.mode = tool->mode, .kind = kind, .columns = columns};
+    *o = (struct tu_output){.mode = tool->mode,
+                            .kind = kind,
+                            .columns = columns,
+                            .selection = &tool->session.selection};
     bool terminal = isatty(STDOUT_FILENO);
     if (o->mode == TU_MODE_STREAM && terminal)
         return tu_fail(error, TU_EUSAGE,
@@ -159,6 +163,8 @@ int tu_output_tensor(struct tu_output *o, const struct tu_tensor *t,
 
 int tu_output_close(struct tu_output *o, struct tu_error *error)
 {
+    if (tu_selection_check(o->selection, error) < 0)
+        return -1;
     int result = o->mode == TU_MODE_STREAM ? tu_writer_end(&o->writer, error) : 0;
     if (result == 0 && o->mode == TU_MODE_STREAM)
         tu_writer_close(&o->writer);

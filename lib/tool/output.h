@@ -27,6 +27,7 @@ struct tu_output {
     bool bare; /* a table for another program: rows alone, without header and summary */
     struct tu_stream_writer writer; /* TU_MODE_STREAM */
     uint64_t rows;
+    const struct tu_selection *selection; /* that must not select nothing; lent */
 };
 
 /* Opens standard output the way the tool's options and the terminal ask.  Rows are records of one

@@ -143,9 +143,10 @@ token_embd.weight' ]
     says '"tensors_compared":3' '"critical_count":2'
     [[ $stderr == *"warning: 3 tensors are on one side only and not in the object, as '"[xyz]"'"* ]]
     [[ $stderr == *"warning: 2 tensors differ in shape, or have no real numbers, and are not compared, as '"[sc]"'"* ]]
+    make-model none.tsr
     # as apr diff has it where there is nothing to compare
     says '"cosine_similarity":0,"element_count":0,"identical_count":0,"large_diff_count":0,"max_diff":0,"mean_diff":0,"medium_diff_count":0,"name":"s","rmse":0,"shape_a":[2,2],"shape_b":[3],"small_diff_count":0,"status":"Critical"'
-    run --separate-stderr -0 tensor-cos --json --compat apr --match nothing a.safetensors b.safetensors
+    run --separate-stderr -0 tensor-cos --json --compat apr none.tsr none.tsr
     says '"results":[],"tensors_compared":0'
     [ -z "$stderr" ]
 }

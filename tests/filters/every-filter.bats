@@ -263,3 +263,44 @@ for line in sys.stdin: assert isinstance(json.loads(line), dict)'"
     [ "$(LC_NUMERIC=comma tensor-cos --json x.tsr y.tsr)" = "$(tensor-cos --json x.tsr y.tsr)" ]
     run -0 sh -c 'LC_NUMERIC=comma tensor-cos x.tsr y.tsr | LC_NUMERIC=comma verdict --min 0.5'
 }
+
+@test "-h and -V are --help and --version" {
+    for filter in $(filters); do
+        diff <("$filter" -h) <("$filter" --help)
+        [ "$("$filter" -V)" = "$("$filter" --version)" ]
+    done
+}
+
+@test "did you mean: a misspelt option names the nearest one" {
+    for filter in $(filters); do
+        refuses "--quite is no option (did you mean '--quiet'?) (see $filter --help)" "$filter" --quite
+        refuses "--quiet=1 takes no argument" "$filter" --quiet=1
+        refuses "--help=yes takes no argument" "$filter" --help=yes
+    done
+    refuses "--zzzzzzz is no option (see tensor-cos --help)" tensor-cos --zzzzzzz
+}
+
+@test "a selection that selects nothing is trouble, and says what there is" {
+    for command in 'tensor-cat' 'tensor-ls' 'tensor-hash' 'tensor-stat' 'tensor-dequant' 'tensor-quant --to bf16' \
+        'tensor-cos a.tsr' 'tensor-save x.tsr.gguf' 'tensor-fault --fault nan'; do
+        refuses "--match 'ww' selects no tensor" sh -c "$command --match ww a.tsr > out"
+        refuses "--layers selects no tensor" sh -c "$command --layers 3 a.tsr > out"
+        # who reads hears of it, and so no gate passes
+        if [[ $command != tensor-ls && $command != tensor-hash && $command != tensor-save* ]]; then
+            run show-stream out
+            [[ ${lines[-1]} == *'"kind": "error"'*'selects no tensor'* ]]
+        fi
+    done
+    [ ! -e x.tsr.gguf ]
+    run -2 pipeline 'tensor-cos --match ww a.tsr a.tsr | verdict'
+    run -2 pipeline 'tensor-cos --dtype F16 a.tsr a.tsr | verdict'
+    refuses "--dtype selects no tensor: they are F32" tensor-ls --dtype F16,Q8_0 a.tsr
+    refuses "'Q8' is no element type (did you mean 'Q8_0'?)" tensor-ls --dtype Q8 a.tsr
+    refuses "selects no tensor (did you mean 'attn_out'?)" tensor-ls --match atn_out a.tsr
+    refuses "globs match whole names (try '*layers.0.*')" tensor-ls --match layers.0 tiny.tsr
+    refuses "there are layers 0 to 0" tensor-ls --layers 7-9 tiny.tsr
+    refuses "no tensor is selected: none meets all of" tensor-ls --match w --exclude w a.tsr
+    # nothing to select from is no mistake of the selection
+    tensor-rand --tensor w=3 | tensor-cat --match w | tensor-cos --match w - a.tsr > out
+    run -0 tensor-ls --match w --limit 1 a.tsr
+}

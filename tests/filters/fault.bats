@@ -442,7 +442,7 @@ END
 @test "damage that is none is trouble" {
     make-model z.tsr 'z F32 2x2 = 0 0 0 0' 's F32 2x2 = 1 2 2 1' 'r F32 1x3 = 1 2 3' 'e F32 2x2 = 5 5 5 5'
     for fault in nan bit swap-rows channel zero-column scale exchange cut-rows truncate; do
-        refuses "nothing was damaged: no tensor is selected" tensor-fault --fault $fault --match absent a.tsr
+        refuses "nothing was damaged: --match 'absent' selects no tensor" tensor-fault --fault $fault --match absent a.tsr
     done
     refuses "--factor 1 changes nothing" tensor-fault --fault channel --factor 1 a.tsr
     refuses "--factor inf is no number to multiply by" tensor-fault --fault scale --factor inf a.tsr

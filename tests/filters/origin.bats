@@ -187,7 +187,8 @@ weight() {
     refuses "results of weights have no stages" tensor-origin c.tsr
     refuses "these are tensors, and no results" tensor-origin "$models/llama.gguf"
     make-model w.tsr 'w F32 2 = 1 2'
-    tensor-cos w.tsr w.tsr --match none > c.tsr
+    make-model none.tsr
+    tensor-cos none.tsr none.tsr > c.tsr
     refuses "there is no stage in it" tensor-origin c.tsr
     refuses "--models needs two arguments: A B" tensor-origin --models a
     refuses "go with --models" tensor-origin --traces a b c.tsr

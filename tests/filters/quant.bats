@@ -120,9 +120,20 @@ repeat() {
     [ "$output" = $'dtype\nF32\nF32' ]
 }
 
+@test "that nothing was changed is said" {
+    make-model a.tsr "w F16 2x32 = $(repeat 1 64)" "v F16 32 = $(repeat 1 32)"
+    run --separate-stderr -0 sh -c 'tensor-quant --to f16 a.tsr > /dev/null'
+    [ "$stderr" = "tensor-quant: warning: nothing was changed: all 2 tensors are F16 already" ]
+    run --separate-stderr -0 sh -c 'tensor-quant --to q8_0 --match v a.tsr > /dev/null'
+    [ "$stderr" = "tensor-quant: warning: nothing was changed: none of 1 tensors can be made Q8_0 (--all takes those of one dimension, too)" ]
+    run --separate-stderr -0 sh -c 'tensor-quant -q --to f16 a.tsr > /dev/null'
+    [ -z "$stderr" ]
+}
+
 @test "integers, booleans and quantized tensors pass unchanged" {
     make-model a.gguf "i I32 1x32 = $(repeat 5 32)" "q Q4_0 1x32 : 003c $(repeat 88 16)" "w F16 1x32 = $(repeat 1 32)"
-    run -0 pipeline 'tensor-quant --to q8_0 --all a.gguf | tensor-ls --tsv | cut -f 1'
+    run --separate-stderr -0 pipeline 'tensor-quant --to q8_0 --all a.gguf | tensor-ls --tsv | cut -f 1'
+    [[ $stderr == "tensor-quant: warning: 1 tensor is quantized already, as Q4_0, and passes unchanged (tensor-dequant before this makes them Q8_0"* ]]
     [ "$output" = $'dtype\nI32\nQ4_0\nQ8_0' ]
     diff <(tensor-cat --exclude w a.gguf | show-stream --digests) \
         <(tensor-quant --to q8_0 a.gguf | tensor-cat --exclude w | show-stream --digests)

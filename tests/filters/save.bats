@@ -72,10 +72,10 @@ folder() {
         cp x.safetensors step.safetensors
         local last=step.safetensors
         for suffix in $way; do
-            tensor-save -f "step.$suffix" "$last"
+            tensor-cat "$last" | tensor-save -f "step.$suffix"
             last=step.$suffix
         done
-        tensor-save -f back.safetensors "$last"
+        tensor-cat "$last" | tensor-save -f back.safetensors
         same back.safetensors x.safetensors
         run -0 pipeline "tensor-cos x.safetensors $last | verdict --rule 'max_diff <= 0' --min 1"
     done
@@ -373,7 +373,8 @@ END
 
 @test "a file of no tensors" {
     for suffix in safetensors gguf apr; do
-        tensor-save --match nothing m.$suffix a.tsr
+        make-model none.tsr
+        tensor-save m.$suffix none.tsr
         run -0 tensor-ls --table m.$suffix
         says "0 tensors"
     done
@@ -387,7 +388,7 @@ END
     tensor-save m.safetensors f.safetensors many.tsr
     same m.safetensors <(cat first.tsr many.tsr)
     # ... and fewer
-    tensor-cat f.safetensors | tensor-cat --exclude w | tensor-save n.safetensors - many.tsr
+    tensor-cat m.safetensors | tensor-cat --exclude w | tensor-save n.safetensors
     same n.safetensors many.tsr
 }
 
@@ -410,4 +411,30 @@ END
     tensor-save -- -m.gguf a.tsr
     [ -e "my model.safetensors" ]
     [ -e ./-m.gguf ]
+}
+
+@test "operands in the order of cp: what would be done, and what to type" {
+    make-model old.safetensors 'w F32 2 = 1 2' -- new.gguf 'w F32 2 = 3 4'
+    cp old.safetensors kept.safetensors
+    cp new.gguf kept.gguf
+    refuses "old.safetensors: exists already, and absent.gguf does not; the file to write comes first (tensor-save absent.gguf old.safetensors)" \
+        tensor-save old.safetensors absent.gguf
+    refuses "absent.gguf does not; the file to write comes first" tensor-save --force old.safetensors absent.gguf
+    refuses "old.safetensors: exists already; new.gguf would be written over it (tensor-cat new.gguf | tensor-save --force old.safetensors does that" \
+        tensor-save old.safetensors new.gguf
+    refuses "old.safetensors: is a model, too, and --force replaces none that may be the source; new.gguf would" \
+        tensor-save --force old.safetensors new.gguf
+    cmp old.safetensors kept.safetensors
+    cmp new.gguf kept.gguf
+    # what it says to type does that
+    tensor-cat new.gguf | tensor-save --force old.safetensors
+    run -0 pipeline 'tensor-cos --map none old.safetensors new.gguf | verdict --profile exact'
+    tensor-save --force new.gguf - < kept.safetensors
+    run -0 pipeline 'tensor-cos --map none new.gguf kept.safetensors | verdict --profile exact'
+    # a saved stream is no file that could have been meant
+    tensor-cat kept.gguf > kept.tsr
+    tensor-save --force old.safetensors kept.tsr
+    mkdir f
+    cp kept.safetensors f/model.safetensors
+    refuses "f/model.safetensors: is read, too" tensor-save --force f/model.safetensors f
 }

@@ -241,6 +241,8 @@ print(len(want))'
     make-model e.tsr 'w F32 0 = '
     run -2 pipeline 'tensor-stat --health e.tsr | verdict'
     run -2 pipeline 'tensor-stat --health --match nothing m.tsr | verdict'
+    make-model none.tsr
+    run -2 pipeline 'tensor-stat --health none.tsr | verdict'
     run -2 pipeline 'tensor-stat m.tsr | verdict'
     refuses 'goes with neither' tensor-stat --health --series m.tsr
 }

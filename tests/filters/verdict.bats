@@ -15,7 +15,8 @@ setup_file() {
     tensor-cos --match '*same' a.tsr b.tsr > same.tsr
     tensor-cos statuses_a.tsr statuses_b.tsr > statuses.tsr
     tensor-cos --match zero statuses_a.tsr statuses_b.tsr > zero.tsr
-    tensor-cos --match nothing a.tsr b.tsr > empty.tsr
+    make-model none.tsr
+    tensor-cos none.tsr none.tsr > empty.tsr
 }
 
 setup() {

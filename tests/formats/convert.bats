@@ -85,7 +85,10 @@ setup() {
 store() {
     case $1 in
     *.tsr) tensor-cat "${@:3}" "$2" > "$1" ;;
-    *) tensor-save --quiet --force "${@:3}" "$1" "$2" ;;
+    *)
+        rm -f "$1"
+        tensor-save --quiet "${@:3}" "$1" "$2"
+        ;;
     esac
 }
 

@@ -41,7 +41,7 @@ agree() {
     tensor-cat a.npy | tensor-save b.npy
     cmp a.npy b.npy
     npy '<u2' False '(3,)' 010002000300 > a.npy
-    tensor-save -f b.npy a.npy
+    tensor-save -f b.npy < a.npy
     cmp a.npy b.npy
     make-model m.safetensors 'x F32 1 = 1' 'y BF16 1 = 1'
     make-model n.safetensors 'x F32 1 = 1' 'y F32 1 = 1'
@@ -240,7 +240,8 @@ END
     run -0 written long.npz
     cmp <(tensor-hash --table long.npz) <(tensor-hash --table long.tsr)
     refuses 'at most 65531 bytes' tensor-save longest.npz longest.tsr
-    tensor-save none.npz --match nothing m.tsr
+    make-model none.tsr
+    tensor-save none.npz none.tsr
     run -0 written none.npz
     run -0 tensor-ls --table none.npz
     says '0 tensors'

@@ -15,7 +15,8 @@ setup_file() {
         tensor-fault --fault nan --match 'model.layers.2.mlp.up_proj.weight' |
         tensor-cat --exclude 'model.layers.0.*norm*' | tensor-cos m.tsr - > fail.tsr
     make-hostile-results hostile.tsr names.json
-    tensor-cos --match nothing m.tsr q.tsr > empty.tsr
+    make-model none.tsr
+    tensor-cos none.tsr none.tsr > empty.tsr
 }
 
 setup() {

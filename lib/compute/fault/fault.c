@@ -10,6 +10,7 @@
 
 #include "compute/fault/victim.h"
 #include "model/facts/facts.h"
+#include "model/choice.h"
 
 /* What is settled for an operand, for each tensor, and where the fault is not in each of them. */
 static const struct {
@@ -108,8 +109,11 @@ void tu_fault_close(struct tu_fault_work *w)
 int tu_fault_end(const struct tu_fault_work *w, struct tu_error *error)
 {
     const char *why = faults[w->settings->fault].nothing;
+    struct tu_error unmet = {0};
     if (w->damaged)
         return 0;
+    if (tu_selection_check(&w->session->selection, &unmet) < 0)
+        return tu_fail(error, TU_EUSAGE, "nothing was damaged: %s", unmet.text);
     return tu_fail(error, TU_EUSAGE, "nothing was damaged: %s",
                    why ? why : "no tensor is selected (see --match, --exclude, --layers, --dtype)");
 }
