@@ -20,14 +20,17 @@ static int parse_fault(void *target, const char *text, struct tu_error *error)
 #define NAME(ID, name) name,
     static const char *const names[] = {TU_FAULT_TABLE(NAME)};
 #undef NAME
+#define NAME(ID, name) ", " name
+    static const char list[] = TU_FAULT_TABLE(NAME);
+#undef NAME
     char hint[TU_HINT_SIZE];
     struct tu_nearest nearest = {.text = text};
     enum tu_fault_id fault = tu_fault_by_name(text);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         tu_nearest_try(&nearest, names[i]);
     if (fault == TU_FAULT_NONE)
-        return tu_fail(error, TU_EUSAGE, "'%s' is no fault%s (tensor-fault --help lists them)",
-                       text, tu_nearest_hint(&nearest, hint));
+        return tu_fail(error, TU_EUSAGE, "'%s' is no fault%s (they are %s)", text,
+                       tu_nearest_hint(&nearest, hint), list + 2);
     *(enum tu_fault_id *)target = fault;
     return 0;
 }

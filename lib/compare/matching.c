@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "model/choice.h"
+#include "model/select.h"
 #include "tensor/name.h"
 
 /* A search that begins anew, because the other side leads from now on. */

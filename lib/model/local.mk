@@ -1,7 +1,5 @@
 # What a user names, opened and written.
 MODEL_SOURCES = \
-	lib/model/choice.c \
-	lib/model/choice.h \
 	lib/model/digest-list.c \
 	lib/model/digest-list.h \
 	lib/model/digests.c \

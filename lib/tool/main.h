@@ -17,7 +17,7 @@
 
 #include "base/error.h"
 #include "model/session.h"
-#include "model/choice.h"
+#include "model/select.h"
 #include "tool/options.h"
 #include "tool/output.h"
 

@@ -13,7 +13,7 @@
 #include "tree/json.h"
 #include "base/text.h"
 #include "model/packs/pack.h"
-#include "model/choice.h"
+#include "model/select.h"
 #include "tool/main.h"
 
 const struct tu_column tu_tensor_columns[] = {

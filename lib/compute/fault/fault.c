@@ -10,7 +10,7 @@
 
 #include "compute/fault/victim.h"
 #include "model/facts/facts.h"
-#include "model/choice.h"
+#include "model/select.h"
 
 /* What is settled for an operand, for each tensor, and where the fault is not in each of them. */
 static const struct {
