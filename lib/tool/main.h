@@ -28,7 +28,7 @@ struct tu_tool {
     char *command; /* as it was given, for those who read the results */
     enum tu_mode mode;
     bool quiet, progress;
-    bool stored; /* packed weights as they are stored */
+    bool stored;      /* packed weights as they are stored */
     bool prints_text; /* as its command says */
     struct tu_session session;
     struct tu_choice tally;   /* of the session's selection */
