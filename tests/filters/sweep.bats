@@ -32,17 +32,19 @@ results() {
     (cd "$1" && sha256sum -- *.tsr *.txt summary.tsv)
 }
 
-# A tensor-cos that is killed, with its job, at the pairs whose names are lines of the file victims, once each.
+# killed_cos N: a tensor-cos of which the first N runs are killed, with their jobs.
 killed_cos() {
     mkdir -p bin
     cat > bin/tensor-cos << END
 #!/bin/sh
-cd "$PWD" || exit 2
-if [ -s victims ] && mkdir "killed-\$\$" && [ "\$(ls -d killed-* | wc -l)" -le "\$(wc -l < victims)" ]; then
-    kill -9 \$PPID
-    exit 9
-fi
-cd - > /dev/null
+i=0
+while [ \$i -lt $1 ]; do
+    i=\$((i + 1))
+    if mkdir "$PWD/killed-\$i" 2> /dev/null; then
+        kill -9 \$PPID
+        exit 9
+    fi
+done
 exec "$builddir/filters/tensor-cos" "\$@"
 END
     chmod +x bin/tensor-cos
@@ -52,8 +54,7 @@ END
     needs_parallel
     run -1 tensor-sweep --pairs pairs.tsv --out whole -j 2
     says "fail   p50" "100 pairs: 99 pass, 1 fail, 0 broken (100 of 100 jobs were run)"
-    killed_cos
-    printf '1\n2\n' > victims
+    killed_cos 2
     PATH="$PWD/bin:$PATH" run -2 tensor-sweep --pairs pairs.tsv --out killed -j 2
     says "2 broken (100 of 100 jobs were run)"
     # only what has no result is run again: neither what passed, nor what failed
@@ -69,8 +70,7 @@ END
     needs_parallel
     grep -e p49 -e p50 pairs.tsv > two.tsv
     run -1 tensor-sweep --pairs two.tsv --out whole
-    killed_cos
-    echo 1 > victims
+    killed_cos 1
     PATH="$PWD/bin:$PATH" run -1 tensor-sweep --pairs two.tsv --out shards --shards 8 --retries 1 -j 2
     says "2 pairs: 1 pass, 1 fail, 0 broken (16 of 16 jobs were run)"
     for pair in p49 p50; do
@@ -193,18 +193,22 @@ END
     done
 }
 
+# Daemons that still save their state would write into a folder that is being removed.
 teardown() {
-    local pid
-    for pid in slurm/*.pid; do
-        if [ -s "$pid" ]; then kill "$(< "$pid")"; fi
+    local file pid
+    for file in slurm/*.pid; do
+        if [ -s "$file" ]; then
+            pid=$(< "$file")
+            kill "$pid"
+            timeout 20 tail --pid="$pid" -f /dev/null
+        fi
     done
 }
 
 @test "the same over Slurm's own daemons, with a job killed" {
     start_slurm
     head -n 52 pairs.tsv | tail -n 4 > four.tsv
-    killed_cos
-    echo 1 > victims
+    killed_cos 1
     PATH="$PWD/bin:$PATH" run -2 timeout 120 tensor-sweep --engine slurm --pairs four.tsv --out slurmed -j 2
     says " 1 broken (4 of 4 jobs were run)"
     run -1 timeout 120 tensor-sweep --engine slurm --pairs four.tsv --out slurmed -j 2
