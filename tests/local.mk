@@ -27,6 +27,7 @@ BATS_TESTS = \
 	tests/filters/sweep.bats \
 	tests/filters/origin.bats \
 	tests/filters/dump.bats \
+	tests/filters/completion.bats \
 	tests/filters/hunt.bats \
 	tests/filters/cos.bats \
 	tests/filters/attn.bats \
