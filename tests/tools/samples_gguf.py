@@ -206,7 +206,7 @@ def other_byte_order(s):
 
 def no_gguf(s):
     """What other programs keep beside their GGUF files, or made of them."""
-    s.add("bad-gzip.gguf", gzip.compress(gguf([ones()]), mtime=0), "known format", "a compressed file")
+    s.add("bad-gzip.gguf", gzip.compress(gguf([ones()]), mtime=0), "is a gzip file", "a compressed file")
     s.add("bad-state.gguf", b"ggsn" + struct.pack("<III", 9, 1, 0xFFFFFFFF), "known format",
           "a saved state, whose count of cells is multiplied")
 
