@@ -18,7 +18,7 @@ setup() {
 
 # The names in a stream, one after another.
 names() {
-    "$@" | tensor-ls --tsv | tail -n +2 | cut -f 6 | tr '\n' ' '
+    "$@" | tensor-ls --tsv | tail -n +2 | cut -f 8 | tr '\n' ' '
 }
 
 @test "files of all formats and streams become one stream" {

@@ -102,16 +102,16 @@ repeat() {
 
 @test "tensors of one dimension stay, unless --all is given" {
     make-model a.tsr "b F32 32 = $(repeat 1 32)" "w F32 1x32 = $(repeat 1 32)" 's F32 - = 1'
-    run -0 pipeline 'tensor-quant --to q8_0 a.tsr | tensor-ls --tsv | cut -f 1,6'
+    run -0 pipeline 'tensor-quant --to q8_0 a.tsr | tensor-ls --tsv | cut -f 1,8'
     [ "$output" = $'dtype\tname\nF32\tb\nQ8_0\tw\nF32\ts' ]
-    run --separate-stderr -0 pipeline 'tensor-quant --all --to q8_0 a.tsr | tensor-ls --tsv | cut -f 1,6'
+    run --separate-stderr -0 pipeline 'tensor-quant --all --to q8_0 a.tsr | tensor-ls --tsv | cut -f 1,8'
     [ "$output" = $'dtype\tname\nQ8_0\tb\nQ8_0\tw\nF32\ts' ]
     [[ $stderr == *"warning: tensor 's' stays F32"* ]]
 }
 
 @test "rows that are no whole blocks stay, with a warning" {
     make-model a.tsr "w F32 2x33 = $(repeat 1 66)" "v F32 2x32 = $(repeat 1 64)"
-    run --separate-stderr -0 pipeline 'tensor-quant --to q8_0 a.tsr | tensor-ls --tsv | cut -f 1,6'
+    run --separate-stderr -0 pipeline 'tensor-quant --to q8_0 a.tsr | tensor-ls --tsv | cut -f 1,8'
     [ "$output" = $'dtype\tname\nF32\tw\nQ8_0\tv' ]
     [[ ${#stderr_lines[@]} -eq 1 && $stderr == "tensor-quant: warning: tensor 'w' stays F32: "*"blocks of 32"* ]]
     run --separate-stderr -0 pipeline 'tensor-quant -q --to q8_0 a.tsr | tensor-ls --tsv'

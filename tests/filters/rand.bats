@@ -94,7 +94,7 @@ END
 }
 
 @test "shapes" {
-    run -0 pipeline 'tensor-rand --tensor a=1x2x3x4 --tensor b=0x5 --tensor c= --tensor d=7 | tensor-ls --tsv | cut -f 2,6 | tail -n +2'
+    run -0 pipeline 'tensor-rand --tensor a=1x2x3x4 --tensor b=0x5 --tensor c= --tensor d=7 | tensor-ls --tsv | cut -f 2,8 | tail -n +2'
     [ "$output" = $'[1, 2, 3, 4]\ta\n[0, 5]\tb\n[]\tc\n[7]\td' ]
     for tensor in w =3 w=x w=3x w=x3 w=3x4x5x6x7 w=-1 w=1.5 w=3,4 'w= 3' w=99999999999999999999999; do
         refuses "'$tensor'" tensor-rand --tensor "$tensor"

@@ -45,7 +45,7 @@ folder() {
     for suffix in safetensors apr; do
         tensor-save m.$suffix a.tsr
         same m.$suffix a.tsr
-        [ "$(tensor-ls --tsv m.$suffix | cut -f 6 | tr '\n' ' ')" = "name w b s i " ]
+        [ "$(tensor-ls --tsv m.$suffix | cut -f 8 | tr '\n' ' ')" = "name w b s i " ]
     done
     # GGUF knows no scalars: they come back with a dimension of 1
     tensor-save --exclude s m.gguf a.tsr

@@ -237,11 +237,14 @@ END
     mkfifo never
     sleep 60 > never &
     holder=$!
-    for tool in tensor-cat tensor-hash 'tensor-cos m.tsr' tensor-attn 'tensor-heads m.tsr' tensor-dequant 'tensor-fault --fault nan'; do
+    for tool in tensor-cat 'tensor-hash --stream' 'tensor-cos m.tsr' tensor-attn 'tensor-heads m.tsr' tensor-dequant 'tensor-fault --fault nan'; do
         # shellcheck disable=SC2086
         $tool - < never > cut.tsr &
         job=$!
+        tries=0
         until [ -s cut.tsr ]; do
+            tries=$((tries + 1))
+            [ $tries -lt 1000 ]
             sleep 0.02
         done
         kill -9 $job
@@ -315,10 +318,10 @@ END
 # ---- Segments ----
 
 @test "streams that follow one another are one" {
-    run -0 pipeline 'cat a.tsr v.tsr | tensor-ls --tsv | cut -f 6'
+    run -0 pipeline 'cat a.tsr v.tsr | tensor-ls --tsv | cut -f 8'
     [ "$output" = $'name\nw\nb\nv' ]
     cat a.tsr v.tsr > "$BATS_TEST_TMPDIR/av.tsr"
-    run -0 pipeline 'tensor-ls --tsv "$1" | cut -f 6' sh "$BATS_TEST_TMPDIR/av.tsr"
+    run -0 pipeline 'tensor-ls --tsv "$1" | cut -f 8' sh "$BATS_TEST_TMPDIR/av.tsr"
     [ "$output" = $'name\nw\nb\nv' ]
     run -0 pipeline 'cat a.tsr v.tsr | tensor-cos - "$1" | verdict --rule "identical_count >= 1"' sh "$BATS_TEST_TMPDIR/av.tsr"
     says "3 passed"
