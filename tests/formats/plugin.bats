@@ -125,7 +125,7 @@ END
             -o plugins/hello.so hello.cc
         export TENSORUTILS_PLUGINS=$PWD/plugins
         run -0 tensor-ls --tsv good.hello
-        says $'F32\t[2]\t8\t2\t0\tw'
+        says $'F32\t[2]\t8\t2\t0\t-\t-\tw'
         run -0 tensor-ls --meta --tsv good.hello
         says $'str\thello\tworld'
         refuses "bad.hello: byte 8: it has 1 floats, not 2" tensor-ls bad.hello
@@ -221,7 +221,7 @@ lies() {
 @test "a plugin that speaks the truth" {
     printf 'LIAR\nadd w 23 8 0 1 8\nvalue k v\nadd v 2 4 8 1 1\n%064d\n' 0 > liar.file
     run -0 env TENSORUTILS_PLUGINS="$BATS_FILE_TMPDIR/plugins" tensor-ls --tsv liar.file
-    says $'U8\t[8]\t8\t8\t0\tw' $'F32\t[1]\t4\t1\t0\tv'
+    says $'U8\t[8]\t8\t8\t0\t-\t-\tw' $'F32\t[1]\t4\t1\t0\t-\t-\tv'
 }
 
 @test "a plugin that lies about tensors" {
