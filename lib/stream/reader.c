@@ -60,7 +60,7 @@ static int truncated(const struct tu_stream_reader *r, struct tu_error *error)
                        "%s: byte %" PRIu64 ": truncated: %s broke off in tensor '%s', %" PRIu64
                        " bytes short",
                        r->path, r->position, r->tool, r->tensor_name, r->tensor_left);
-    if (!r->in_segment && r->seekable && r->position == 0)
+    if (!r->in_segment && r->seekable && r->size == 0)
         return tu_fail(error, TU_EINVALID,
                        "%s: empty: the file has no bytes (a download or a disk that failed?)",
                        r->path);

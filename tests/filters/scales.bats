@@ -77,12 +77,12 @@ EOF
 }
 
 @test "with --packs never, and for tensors that are not selected, elements are as they are stored" {
-    make-model a.safetensors "x F8_E4M3 4 : $one" 'x_scale F32 1 = 0.5' -- want.safetensors 'x F32 4 = 1 2 4 1' \
-        'x_scale F32 1 = 0.5'
+    make-model a.safetensors "x F8_E4M3 4 : $one" 'x_scale F32 1 = 0.5' 'other F32 1 = 3' -- want.safetensors 'x F32 4 = 1 2 4 1' \
+        'x_scale F32 1 = 0.5' 'other F32 1 = 3'
     tensor-dequant --packs never a.safetensors > got.tsr
     run -0 pipeline 'tensor-cos got.tsr want.safetensors | verdict --rule "max_diff <= 0"'
     run -0 pipeline 'tensor-dequant --match other a.safetensors | tensor-ls --raw --json | wc -l'
-    [ "$output" -eq 2 ]
+    [ "$output" -eq 3 ]
 }
 
 @test "scales that do not fit are refused" {

@@ -110,7 +110,8 @@ static void check_pipe(const void *data, size_t size, bool whole, const struct t
         struct tally tally = read_stream(ends[0], whole);
         FUZZ_CHECK(tally.end == expected->end && tally.digest == expected->digest);
         FUZZ_CHECK(tally.tensors == expected->tensors && tally.records == expected->records);
-        FUZZ_CHECK(strcmp(tally.error.text, expected->error.text) == 0);
+        /* nothing at all has another reason in a file than in a pipe */
+        FUZZ_CHECK(!size || strcmp(tally.error.text, expected->error.text) == 0);
     } else {
         close(ends[1]);
     }
