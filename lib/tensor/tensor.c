@@ -43,7 +43,7 @@ uint32_t tu_shape_core(const struct tu_tensor *t, const uint64_t **shape)
         first++;
     while (last > first && t->shape[last - 1] == 1)
         last--;
-    *shape = t->shape + first;
+    *shape = first ? t->shape + first : t->shape; /* a scalar may have none to point to */
     return last - first;
 }
 
