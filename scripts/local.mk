@@ -13,8 +13,8 @@ install-data-hook:
 uninstall-hook:
 	for tool in $(notdir $(bin_PROGRAMS) $(dist_bin_SCRIPTS)); do rm -f "$(DESTDIR)$(bashcompletiondir)/$$tool"; done
 
-EXTRA_DIST += scripts/bench scripts/build scripts/check scripts/demo scripts/fuzz scripts/gen-iq-grids scripts/mutate \
-	scripts/setup .ci/run
+EXTRA_DIST += scripts/bench scripts/build scripts/build-sanitized scripts/check scripts/demo scripts/fuzz \
+	scripts/gen-iq-grids scripts/mutate scripts/setup .ci/run
 
 # Loops and yardsticks for scripts/bench: make bench-kernels.  Built for the tests, too, so that no change of the
 # library leaves it behind.

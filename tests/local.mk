@@ -117,7 +117,10 @@ TESTS += $(PLAIN_TESTS) $(BATS_TESTS) $(UNIT_TESTS)
 endif
 TEST_EXTENSIONS = .bats
 BATS_LOG_COMPILER = $(BATS)
-AM_BATS_LOG_FLAGS = --tap --print-output-on-failure
+# Tests with the tag "sweep" go through more types, seeds, sizes or threads of what other tests run once: sanitizers
+# see nothing new in them.  scripts/check --no-sweeps leaves them out.
+BATS_SELECTION =
+AM_BATS_LOG_FLAGS = --tap --print-output-on-failure $(BATS_SELECTION)
 # Without TU_GPU, the stand-in is the CUDA driver.
 STAND_IN = test -n "$$TU_GPU" || { LD_LIBRARY_PATH='$(abs_top_builddir)/tests/ptxsim'; export LD_LIBRARY_PATH; };
 AM_TESTS_ENVIRONMENT = BATS_LIB_PATH='$(srcdir)/tests'; TU_TEST_ENVIRONMENT='$(abs_top_builddir)/tests/environment'; export BATS_LIB_PATH TU_TEST_ENVIRONMENT; $(STAND_IN)

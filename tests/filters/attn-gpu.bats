@@ -213,7 +213,7 @@ relinked() {
     # the tool's link again, with these kernels before those of the library
     (cd "$1" && $CC -c -I"$builddir" -I"$srcdir/lib" "-DTU_CUDA_ARCHITECTURES(X, type)=${2:+X(type, $2)}" \
         -o embed.o "$srcdir/lib/compute/cuda/embed.c" && cd "$builddir" &&
-        ./libtool --silent --mode=link $CC ${TU_SANITIZED:+-fsanitize=address,undefined} -o "$OLDPWD/tensor-attn-gpu" \
+        ./libtool --silent --mode=link $CC $TU_SANITIZED -o "$OLDPWD/tensor-attn-gpu" \
             filters/tensor-attn-gpu.o "$OLDPWD/embed.o" libattention.la libtensorutils.la)
 }
 

@@ -24,9 +24,14 @@ FUZZ_PLUGINS = \
 	$(plugins_npz_la_SOURCES) \
 	plugins/safetensors.c
 
-tests_fuzz_replay_SOURCES = $(FUZZ_SOURCES) tests/fuzz/standalone.c $(FUZZ_PLUGINS)
-tests_fuzz_replay_CFLAGS = $(AM_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS)
-tests_fuzz_replay_LDADD = libtensorutils.la $(YAJL_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
+# Compiled once, for both programs.
+check_LTLIBRARIES = tests/fuzz/libtargets.la
+tests_fuzz_libtargets_la_SOURCES = $(FUZZ_SOURCES) $(FUZZ_PLUGINS)
+tests_fuzz_libtargets_la_CFLAGS = $(AM_CFLAGS) $(YAJL_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS)
+FUZZ_LIBS = tests/fuzz/libtargets.la libtensorutils.la $(YAJL_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS)
+
+tests_fuzz_replay_SOURCES = tests/fuzz/standalone.c
+tests_fuzz_replay_LDADD = $(FUZZ_LIBS)
 
 BATS_TESTS += tests/fuzz/replay.bats
 
@@ -50,15 +55,18 @@ EXTRA_DIST += tests/fuzz/README tests/fuzz/make-seeds tests/fuzz/run tests/fuzz/
 	tests/fuzz/text.dict
 
 FUZZ_SECONDS = 60
-FUZZ_CPPFLAGS = $(MSGPACK_CFLAGS) $(YAJL_CFLAGS) $(YAML_CFLAGS) $(ZLIB_CFLAGS) $(ZSTD_CFLAGS) $(CRYPTO_CFLAGS) \
-	$(XXHASH_CFLAGS)
-FUZZ_LIBS = $(MSGPACK_LIBS) $(YAJL_LIBS) $(YAML_LIBS) $(ZLIB_LIBS) $(ZSTD_LIBS) $(CRYPTO_LIBS) $(XXHASH_LIBS) \
-	$(LIBS)
-fuzz: config.h $(nodist_libtensorutils_la_SOURCES)
-	FUZZ_CPPFLAGS='$(FUZZ_CPPFLAGS)' FUZZ_LIBS='$(FUZZ_LIBS)' \
-	$(srcdir)/tests/fuzz/run $(FUZZ_SECONDS) $(libtensorutils_la_SOURCES) \
-		$(nodist_libtensorutils_la_SOURCES) $(KERNEL_SOURCES) \
-		$(FUZZ_SOURCES) $(FUZZ_PLUGINS)
+if FUZZER
+EXTRA_PROGRAMS = tests/fuzz/fuzzer
+tests_fuzz_fuzzer_SOURCES =
+tests_fuzz_fuzzer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzzer_LDADD = $(FUZZ_LIBS)
+CLEANFILES += tests/fuzz/fuzzer
+fuzz: tests/fuzz/fuzzer
+	$(srcdir)/tests/fuzz/run tests/fuzz/fuzzer $(FUZZ_SECONDS)
+else
+fuzz:
+	@echo 'fuzz: skipped: this build has no libFuzzer, which comes with clang (configure --enable-sanitizers CC=clang)'
+endif
 clean-local:
 	rm -rf tests/fuzz/out
 .PHONY: fuzz
